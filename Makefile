@@ -1,0 +1,76 @@
+# Two commands do everything: `make reproduce` and `make test`. Both start with `make setup`.
+# All paths are relative, so that a checkout whose own path holds spaces works.
+
+PYTHON ?= python3
+WORKERS ?= 2
+ARGS ?=
+
+# 00 reads the results that the other notebooks write: it goes last.
+LAST := notebooks/00_start_here.ipynb
+OTHERS := $(filter-out $(LAST),$(sort $(wildcard notebooks/*.ipynb)))
+
+# With MPLBACKEND=Agg in the environment a kernel draws no inline figures.
+unexport MPLBACKEND
+
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce test lint lab notebooks strip clean writable
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: .venv/installed  ## create .venv with the pinned set of packages
+
+reproduce: setup  ## regenerate every figure and table (ARGS="04 --scale smoke")
+	.venv/bin/ot-latent reproduce $(ARGS)
+
+# Each process gets one thread: WORKERS of them run side by side.
+test: export OMP_NUM_THREADS = 1
+test: export MKL_NUM_THREADS = 1
+test: export OPENBLAS_NUM_THREADS = 1
+test: export TQDM_DISABLE = 1
+# nbval does not notice that a kernel died: the cell's time limit ends it.
+test: NBVAL = .venv/bin/python -m pytest --nbval-lax --nbval-cell-timeout=600
+test: setup lint  ## style, all tests, and the committed notebooks
+	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
+	$(NBVAL) -n $(WORKERS) --dist loadfile $(OTHERS)
+	$(NBVAL) $(LAST)
+
+lint: setup  ## style only
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+lab: setup  ## open JupyterLab on the first notebook
+	.venv/bin/ot-latent lab
+
+notebooks: export TQDM_DISABLE = 1
+notebooks: setup  ## execute the committed notebooks in place, at quick, and clean them
+	.venv/bin/python -m jupyter nbconvert --to notebook --execute --inplace $(OTHERS)
+	.venv/bin/python -m jupyter nbconvert --to notebook --execute --inplace $(LAST)
+	@$(MAKE) --no-print-directory strip
+
+strip: setup  ## remove timings and versions from the notebooks, keep their outputs
+	.venv/bin/nbstripout --keep-output --keep-count --keep-id --extra-keys \
+	  "metadata.papermill cell.metadata.papermill metadata.language_info.version" \
+	  $(OTHERS) $(LAST)
+
+clean:  ## remove .venv, build and all caches
+	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache notebooks/.ipynb_checkpoints
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp names the folder for which .venv was made. Scripts and the editable install in it
+# hold absolute paths, so the .venv of a checkout that was copied or moved is made anew.
+ifneq ($(shell cat .venv/installed 2>/dev/null),$(shell pwd -P))
+.PHONY: .venv/installed
+endif
+.venv/installed: pyproject.toml constraints.txt | writable
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "ot-latent needs Python 3.11 or newer; this is: $$("$(PYTHON)" --version 2>&1)." \
+	    "Name another one, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" || "$(PYTHON)" -m venv --clear .venv
+	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@pwd -P > .venv/installed
+
+# A copy of a read-only checkout lacks write permissions: give them back to its owner.
+writable:
+	@find . \( -path ./.git -o -path ./.venv \) -prune -o \
+	  ! -type l ! -perm -u+w -exec chmod u+w {} +

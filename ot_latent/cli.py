@@ -1,0 +1,226 @@
+"""The `ot-latent` command line."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from ot_latent import __version__
+
+# Everything else is imported where it is used: `--help` answers at once, and without the extras.
+
+
+@contextmanager
+def _one_line(*expected: type[Exception]):
+    """Turn errors that a user can mend into one message without a traceback."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise click.ClickException(
+            f"{error.name} is not installed. Remedy: pip install 'ot-latent[notebooks]'"
+        ) from error
+    except expected as error:
+        raise click.ClickException(str(error)) from error
+
+
+_scale = click.option(
+    "--scale",
+    type=click.Choice(["smoke", "quick", "paper"]),
+    default="quick",
+    show_default=True,
+    help="Seconds, minutes, or the papers' own sample counts and epochs.",
+)
+_seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+_device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
+)
+_data_dir = click.option(
+    "--data-dir",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder that holds the data sets [default: $OT_LATENT_DATA, then the user's cache].",
+)
+_figures_dir = click.option(
+    "--figures-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of figures and results [default: figures; build/figures-SCALE with other settings].",
+)
+
+
+@click.group()
+@click.version_option(__version__, prog_name="ot-latent")
+def main():
+    """Optimal transport in latent spaces: regenerate the papers' figures, train, fetch data.
+
+    \b
+    Example:
+      ot-latent reproduce 04 --scale smoke
+    """
+
+
+@main.command()
+@click.argument("notebooks", nargs=-1)
+@_scale
+@_seed
+@click.option("--train", is_flag=True, help="Train from scratch; do not use the shipped weights.")
+@click.option(
+    "--jobs", type=click.IntRange(min=1), help="Notebooks at a time [default: one a core]."
+)
+@_device
+@_data_dir
+@_figures_dir
+def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir):
+    """Execute NOTEBOOKS (all by default) and print the table of results.
+
+    Notebooks are named by number, name or path. Executed copies go to build/notebooks.
+
+    \b
+    Example:
+      ot-latent reproduce 01 04_perturbation_table --jobs 2
+    """
+    with _one_line(ValueError, FileNotFoundError):
+        from ot_latent.reproduce import reproduce
+
+        report = reproduce(
+            notebooks,
+            scale=scale,
+            seed=seed,
+            train=train,
+            jobs=jobs,
+            device=device,
+            data_dir=data_dir,
+            figures_dir=figures_dir,
+        )
+    raise SystemExit(int(report))
+
+
+@main.command()
+@click.argument("recipe", required=False)
+@click.option("--list", "list_recipes", is_flag=True, help="List the recipes.")
+@_scale
+@_seed
+@_device
+@_data_dir
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where the weights go [default: see the printed path].",
+)
+def train(recipe, list_recipes, scale, seed, device, data_dir, out):
+    """Train the network that RECIPE describes, and print where its weights are.
+
+    \b
+    Example:
+      ot-latent train --list
+    """
+    with _one_line():
+        from ot_latent.datasets import CorruptDataError, MissingDataError
+        from ot_latent.training import RECIPES
+        from ot_latent.training import train as train_recipe
+
+    if list_recipes:
+        for name, description in sorted(RECIPES.items()):
+            click.echo(f"{name:24} {description.summary}")
+        return
+    names = ", ".join(sorted(RECIPES))
+    if recipe is None:
+        raise click.UsageError(f"name a recipe: {names}")
+    if recipe not in RECIPES:
+        raise click.UsageError(f"there is no recipe {recipe!r}; there are: {names}")
+    with _one_line(MissingDataError, CorruptDataError):
+        path = train_recipe(
+            recipe, scale=scale, seed=seed, device=device, data_dir=data_dir, out=out
+        )
+    click.echo(path)
+
+
+@main.group()
+def data():
+    """Show the data sets, or download one.
+
+    \b
+    Example:
+      ot-latent data list
+    """
+
+
+@data.command("list")
+@_data_dir
+def data_list(data_dir):
+    """List the data sets, their terms, and which of their files are here.
+
+    \b
+    Example:
+      ot-latent data list
+    """
+    from ot_latent.datasets import DATASETS, locate
+
+    with _one_line():
+        for name, data_set in sorted(DATASETS.items()):
+            click.echo(f"{name}: {data_set.summary} ({data_set.terms})")
+            for file, path in locate(name, data_dir).items():
+                click.echo(f"  {file.name}  {path or 'missing'}")
+
+
+@data.command("get")
+@click.argument("name")
+@_data_dir
+def data_get(name, data_dir):
+    """Download what is missing of data set NAME, verify all of it, and print the paths.
+
+    \b
+    Example:
+      ot-latent data get mnist
+    """
+    from ot_latent.datasets import DATASETS, CorruptDataError, MissingDataError, get
+
+    if name not in DATASETS:
+        raise click.UsageError(
+            f"there is no data set {name!r}; there are: {', '.join(sorted(DATASETS))}"
+        )
+    with _one_line(CorruptDataError, MissingDataError):
+        for path in get(name, data_dir).values():
+            click.echo(path)
+
+
+@main.command()
+@_figures_dir
+def results(figures_dir):
+    """Print the table of results that `reproduce` wrote last.
+
+    \b
+    Example:
+      ot-latent results --figures-dir build/figures-smoke
+    """
+    import json
+
+    from ot_latent.notebook import checkout
+    from ot_latent.published import render_results
+
+    with _one_line(FileNotFoundError):
+        path = (figures_dir or checkout() / "figures") / "results.json"
+    if not path.exists():
+        raise click.ClickException(f"{path} does not exist. Remedy: run ot-latent reproduce")
+    click.echo(render_results(json.loads(path.read_text(encoding="utf-8"))))
+
+
+@main.command()
+def lab():
+    """Open JupyterLab on the first notebook.
+
+    \b
+    Example:
+      ot-latent lab
+    """
+    with _one_line(FileNotFoundError):
+        from jupyterlab.labapp import main as jupyterlab
+
+        from ot_latent.notebook import checkout
+
+        first = checkout() / "notebooks" / "00_start_here.ipynb"
+    jupyterlab([str(first)])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""The optimal map between two laws of one coordinate (Agustsson et al. 2019, Theorem 2).
+
+For every cost h(x - y) with h convex, the cheapest way to move the law of a continuous X onto the
+law of Y is the one map that keeps the order of points,
+
+    T = F_Y^{-1} ∘ F_X,    eq. (5),
+
+and applied to each coordinate it is optimal between laws with i.i.d. coordinates (Theorem 1).
+"""
+
+import itertools
+import math
+
+import numpy as np
+import scipy.special
+from array_api_compat import array_namespace
+from scipy.integrate import quad
+
+from ot_latent._arrays import conform, elementwise
+from ot_latent.laws import LawPerEntry, apply_per_entry
+from ot_latent.priors import Gaussian, Uniform
+from ot_latent.uniform_sums import Trapezoid
+
+
+def monotone_map(source, target):
+    """The monotone map T that pushes `source` onto `target`.
+
+    Parameters
+    ----------
+    source, target : law
+        As `prior.combine` returns them, or priors themselves. The matched operation of eq. (6) is
+        ``monotone_map(prior.combine(weights), prior)``.
+
+    Returns
+    -------
+    MonotoneMap
+        Called on numbers or arrays, elementwise: numpy in, numpy out; torch in, torch out, with
+        gradients. It never leaves the support of `target`, and is the identity, bit for bit, where
+        both laws are the same.
+
+    Examples
+    --------
+    >>> from ot_latent import Uniform
+    >>> prior = Uniform(-1, 1)
+    >>> T = monotone_map(prior.combine([0.5, 0.5]), prior)
+    >>> T([-1, -0.5, 0, 0.5, 1])
+    array([-1.  , -0.75,  0.  ,  0.75,  1.  ])
+    """
+    if isinstance(source, LawPerEntry):
+        return _PerEntry(source, target)
+    if type(source) is type(target) and isinstance(source, Gaussian | Uniform):
+        return _Affine(source, target)
+    if isinstance(source, Trapezoid) and isinstance(target, Uniform):
+        return _TrapezoidToUniform(source, target)
+    return MonotoneMap(source, target)
+
+
+class MonotoneMap:
+    """T = F_target^{-1} ∘ F_source, from the distribution functions of both laws."""
+
+    def __init__(self, source, target):
+        self.source = source
+        self.target = target
+
+    def __repr__(self):
+        return f"MonotoneMap({self.source!r} -> {self.target!r})"
+
+    @elementwise
+    def __call__(self, x):
+        xp = array_namespace(x)
+        below, above = self.source.cdf(x), self.source.sf(x)
+        lower = below < 0.5
+        # Each branch is evaluated at its own points and at 1/2 elsewhere, never at the far end
+        # of the other, where an infinite slope would turn gradients into NaN.
+        from_below = self.target.icdf(xp.where(lower, below, 0.5))
+        from_above = self.target.isf(xp.where(lower, 0.5, above))
+        return xp.where(lower, from_below, from_above)
+
+    @elementwise
+    def derivative(self, x):
+        """T'(x) = f_source(x) / f_target(T(x)); zero outside the support of the source."""
+        xp = array_namespace(x)
+        source, target = self.source.pdf(x), self.target.pdf(self(x))
+        inside = source > 0
+        return xp.where(inside, source, 0.0) / xp.where(inside, target, 1.0)
+
+    def cost(self, p=1):
+        """E|T(Y) - Y|^p, Y following the source: the least cost of matching one coordinate.
+
+        Summed over d coordinates this is the least E‖ỹ - y‖_p^p (Theorem 1). By adaptive
+        quadrature between the kinks of the source's density, to eight digits or more.
+
+        Parameters
+        ----------
+        p : float >= 1
+            Theorem 2 asks for a convex cost.
+
+        Returns
+        -------
+        float
+        """
+        _check_power(p)
+        if not all(isinstance(value, float) for value in (self.source.mean, self.target.mean)):
+            raise TypeError(f"cost is for one law, not for a batch of them: got {self!r}")
+        # An infinite support ends here where less than 1e-40 of the law is left.
+        low, high = float(self.source.icdf(1e-40)), float(self.source.isf(1e-40))
+        kinks = [k for k in getattr(self.source, "knots", ()) if low < k < high]
+        ends = sorted({low, *kinks, self.source.mean, high})
+
+        def moved(x):
+            return abs(self(x) - x) ** p * self.source.pdf(x)
+
+        pairs = itertools.pairwise(ends)
+        return math.fsum(quad(moved, *pair, epsabs=1e-13, epsrel=1e-11)[0] for pair in pairs)
+
+
+class _Affine(MonotoneMap):
+    """x -> scale * x + shift, between two Gaussians or two uniforms."""
+
+    def __init__(self, source, target):
+        super().__init__(source, target)
+        spread = "std" if isinstance(source, Gaussian) else "half_width"
+        self.scale = getattr(target, spread) / getattr(source, spread)
+        self.shift = target.mean - source.mean * self.scale
+
+    @elementwise
+    def __call__(self, x):
+        scale, shift, *ends = conform(x, self.scale, self.shift, *self.target.support)
+        return array_namespace(x).clip(x * scale + shift, *ends)
+
+    @elementwise
+    def derivative(self, x):
+        """The scale, everywhere."""
+        (scale,) = conform(x, self.scale)
+        return array_namespace(x).zeros_like(x) + scale
+
+    def cost(self, p=1):
+        """E|T(Y) - Y|^p; see `MonotoneMap.cost`. For Gaussians in closed form."""
+        if not (isinstance(self.source, Gaussian) and isinstance(self.shift, float)):
+            return super().cost(p)
+        _check_power(p)
+        # T(Y) - Y is Gaussian: E|N(m, s²)|^p = s^p E|N|^p 1F1(-p/2; 1/2; -m²/2s²).
+        mean = self.target.mean - self.source.mean
+        std = abs(self.target.std - self.source.std)
+        if std == 0:
+            return abs(mean) ** p
+        moment = 2 ** (p / 2) * math.gamma((p + 1) / 2) / math.sqrt(math.pi)
+        return float(std**p * moment * scipy.special.hyp1f1(-p / 2, 0.5, -0.5 * (mean / std) ** 2))
+
+
+class _TrapezoidToUniform(MonotoneMap):
+    """Two uniforms summed, matched: a straight line that bends towards the ends.
+
+    With half widths a >= b, u = x - center, and e = max(0, |u| - (a - b)) the part of |u| on the
+    slope, 2F - 1 = (u - sign(u) e² / 4b) / a: no cancellation, and exact where b = 0.
+    """
+
+    def __init__(self, source, target):
+        super().__init__(source, target)
+        self.scale = target.half_width / source.wide
+        self.shift = target.mean - source.center * self.scale
+
+    def _bend(self, x):
+        """sign(u) e, and e / 2b, which goes from 0 to 1 along the slope."""
+        xp = array_namespace(x)
+        center, wide, narrow = conform(x, self.source.center, self.source.wide, self.source.narrow)
+        u = x - center
+        e = xp.clip(abs(u) - (wide - narrow), 0.0)
+        sloped = (e > 0) & (narrow > 0)
+        part = xp.clip(e / (2 * (narrow + wide * (narrow == 0))), 0.0, 1.0)
+        return xp.sign(u) * e, xp.where(sloped, part, 0.0)
+
+    @elementwise
+    def __call__(self, x):
+        scale, shift, *ends = conform(x, self.scale, self.shift, *self.target.support)
+        e, part = self._bend(x)
+        return array_namespace(x).clip(x * scale + shift - scale * e * part / 2, *ends)
+
+    @elementwise
+    def derivative(self, x):
+        """f_source(x) / f_target, falling from the scale to zero along the slope."""
+        xp = array_namespace(x)
+        (scale,) = conform(x, self.scale)
+        low, high = conform(x, *self.source.support)
+        _, part = self._bend(x)
+        return xp.where((x >= low) & (x <= high), scale * (1 - part), 0.0)
+
+
+class _PerEntry(MonotoneMap):
+    """One map for each law of a `LawPerEntry`."""
+
+    def __init__(self, source, target):
+        super().__init__(source, target)
+        self.maps = [monotone_map(law, target) for law in source.laws]
+
+    def __call__(self, x):
+        return apply_per_entry(self.maps, self.source.index, x)
+
+    def derivative(self, x):
+        """T'(x) of each entry's own map."""
+        return apply_per_entry([T.derivative for T in self.maps], self.source.index, x)
+
+    def cost(self, p=1):
+        """E|T(Y) - Y|^p of each entry's own map, with the shape of the index."""
+        return np.array([T.cost(p) for T in self.maps])[self.source.index]
+
+
+def _check_power(p):
+    if not p >= 1:
+        raise ValueError(f"p must be at least 1, so that |x - y|^p is convex; got {p}")

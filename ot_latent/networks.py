@@ -1,0 +1,115 @@
+"""Networks of the papers, each stated layer by layer."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+_STEPS = 4  # each convolution halves the side: 64 -> 32 -> 16 -> 8 -> 4
+
+
+def encoder(outputs: int, width: int = 16) -> nn.Sequential:
+    """Convolutional encoder for 64x64 grey images, after Radford et al. (2015).
+
+    Four times [4x4 convolution of stride 2, batch norm, LeakyReLU 0.2] with ``width`` times
+    1, 2, 4, 8 channels, then one linear layer: (n, 1, 64, 64) -> (n, outputs).
+    """
+    channels = [1] + [width * 2**step for step in range(_STEPS)]
+    layers: list[nn.Module] = []
+    for before, after in zip(channels, channels[1:], strict=False):
+        layers += [
+            nn.Conv2d(before, after, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.LeakyReLU(0.2),
+        ]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * 16, outputs))
+
+
+def decoder(latent_dim: int, width: int = 16) -> nn.Sequential:
+    """Mirror of `encoder`: (n, latent_dim) -> (n, 1, 64, 64) with values in (0, 1).
+
+    One linear layer to 4x4, batch norm, ReLU; three times [4x4 transposed convolution of stride 2,
+    batch norm, ReLU]; a last transposed convolution and a sigmoid.
+    """
+    channels = [width * 2**step for step in reversed(range(_STEPS))]
+    layers = [
+        nn.Linear(latent_dim, channels[0] * 16),
+        nn.Unflatten(1, (channels[0], 4, 4)),
+        nn.BatchNorm2d(channels[0]),
+        nn.ReLU(),
+    ]
+    for before, after in zip(channels, channels[1:], strict=False):
+        layers += [
+            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+        ]
+    return nn.Sequential(
+        *layers, nn.ConvTranspose2d(channels[-1], 1, 4, stride=2, padding=1), nn.Sigmoid()
+    )
+
+
+def potential(dim: int, layers: int = 6, width: int = 512, slope: float = 0.2) -> nn.Sequential:
+    """The discriminator D of Liu 2018: (n, dim) -> (n, 1).
+
+    ``layers`` linear layers with the output's among them, ``width`` units in each hidden one, LeakyReLU
+    of the given slope between. The paper's settings: 6 layers and slope 0.2 for MNIST and CelebA,
+    4 layers and slope 0 (ReLU) for the eight Gaussians.
+    """
+    sizes = [dim] + [width] * (layers - 1)
+    hidden = [
+        module
+        for before, after in zip(sizes, sizes[1:], strict=False)
+        for module in (nn.Linear(before, after), nn.LeakyReLU(slope))
+    ]
+    return nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
+
+
+class DigitClassifier(nn.Module):
+    """Digit classifier behind our Inception Scores: (n, 1, 64, 64) in [0, 1] -> (n, 10) logits.
+
+    2x2 average pooling to 32x32; two blocks of [two 3x3 convolutions with batch norm and ReLU, 2x2 max
+    pooling] with 32 and 64 channels; dropout; linear to 128 ReLU features; linear to 10. The 128
+    features are those of the FID.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+
+        def convolution(before: int, after: int) -> list[nn.Module]:
+            return [
+                nn.Conv2d(before, after, 3, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+
+        self.body = nn.Sequential(
+            nn.AvgPool2d(2),
+            *convolution(1, 32),
+            *convolution(32, 32),
+            nn.MaxPool2d(2),
+            *convolution(32, 64),
+            *convolution(64, 64),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(64 * 8 * 8, 128),
+            nn.ReLU(),
+        )
+        self.head = nn.Linear(128, 10)
+
+    @property
+    def config(self) -> dict:
+        """Arguments that build this network again."""
+        return {}
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, 1, 64, 64) -> (n, 128)."""
+        return self.body(images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.features(images))
+
+    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Cross-entropy, the total first."""
+        return {"loss": nn.functional.cross_entropy(self(images), labels)}

@@ -1,0 +1,270 @@
+"""Operations on latent points, raw and matched to the prior (Agustsson et al. 2019, Table 1).
+
+Each operation takes `prior=`. Without it the result is the plain linear combination, which leaves
+the prior: a mean of two independent points lies too close to the centre. With it the result is
+*matched*: moved, coordinate by coordinate, by the monotone map of Theorem 2, so that it follows the
+prior exactly and changes as little as possible.
+
+The points that go in must be independent of each other and follow the prior; numpy arrays or torch
+tensors, any leading shape, the latent dimension last.
+"""
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ot_latent._arrays import as_floating, at_least_single, conform, generator, parameter
+from ot_latent.monotone import monotone_map
+
+
+def combine(zs, weights, prior=None):
+    """y = w_1 z_1 + ... + w_k z_k, raw or matched to `prior`.
+
+    Parameters
+    ----------
+    zs : array (k, ..., d), or a sequence of k arrays
+        Independent points of the prior.
+    weights : array (k,) or (k, ...)
+        Any finite real numbers. ``weights[i]`` broadcasts against ``zs[i]``: shape (k, 9, 1, 1)
+        makes a path of nine steps of each pair in ``zs[i]`` of shape (n, d).
+    prior : Uniform or Gaussian, optional
+        The law of every coordinate of every point. With it, the result follows it too.
+
+    Returns
+    -------
+    array (..., d)
+        Of the kind, device and dtype of `zs`; half precisions are computed in float32. Matched, it
+        lies in the prior's support as that dtype rounds it, and is bit for bit z_i where w_i = 1
+        and the other weights are 0.
+
+    Raises
+    ------
+    ValueError
+        If the number of weights is not k, a shape does not broadcast, a weight is not finite, or,
+        for a matched result, all weights are zero.
+    TypeError
+        If the points are not floating arrays of one kind and dtype.
+
+    References
+    ----------
+    Agustsson et al. (2019), Strategy 1 and eq. (6).
+
+    Examples
+    --------
+    >>> from ot_latent import Gaussian
+    >>> float(combine([[3.0], [5.0]], [0.5, 0.5])[0])
+    4.0
+    >>> float(combine([[3.0], [5.0]], [0.5, 0.5], prior=Gaussian(0, 1))[0].round(4))
+    5.6569
+    """
+    zs = _points("zs", *zs)
+    weights = parameter(weights, "weights")
+    if isinstance(weights, float) or weights.ndim == 0 or weights.shape[0] != len(zs):
+        got = () if isinstance(weights, float) else tuple(weights.shape)
+        raise ValueError(
+            f"weights must have one entry per point along the first axis: got shape {got} for "
+            f"{len(zs)} points"
+        )
+    return _weighted_sum(zs, weights, prior)
+
+
+def interpolate(z1, z2, t, prior=None):
+    """y_t = t z1 + (1 - t) z2 (eq. (2)), raw or matched; t = 1 gives z1.
+
+    Parameters
+    ----------
+    z1, z2 : array (..., d)
+    t : float or array
+        Broadcasts against z1: shape (9, 1, 1) for a path of nine steps from z2 to z1.
+    prior : Uniform or Gaussian, optional
+
+    Returns
+    -------
+    array (..., d)
+        See `combine`.
+    """
+    z1, z2 = _points("z1, z2", z1, z2)
+    t = parameter(t, "t")
+    return _weighted_sum([z1, z2], _stack(t, 1 - t), prior)
+
+
+def vicinity(z, eps, noise=None, prior=None, rng=None):
+    """y = z + eps u (vicinity sampling), raw or matched.
+
+    Parameters
+    ----------
+    z : array (..., d)
+    eps : float or array
+        Broadcasts against z.
+    noise : array (..., d), optional
+        The u, independent of z and following the prior; broadcasts against z, so that shape
+        (n, d) gives n neighbours of one point (d,). Drawn from `prior` in the shape of z where it
+        is not given.
+    prior : Uniform or Gaussian, optional
+        Needed unless `noise` is given and the result is to stay raw.
+    rng : None, int, numpy.random.Generator or torch.Generator
+        For the noise; see `Uniform.sample`.
+
+    Returns
+    -------
+    array (..., d)
+        See `combine`.
+    """
+    (z,) = _points("z", z)
+    if noise is None:
+        noise = _draw(prior, z.shape, rng, z)
+    z, noise = _points("z, noise", z, noise)
+    eps = parameter(eps, "eps")
+    return _weighted_sum([z, noise], _stack(0 * eps + 1.0, eps), prior)
+
+
+def analogy(z1, z2, z3, prior=None):
+    """y = z3 + (z2 - z1), "z1 is to z2 as z3 is to y", raw or matched.
+
+    Parameters
+    ----------
+    z1, z2, z3 : array (..., d)
+    prior : Uniform or Gaussian, optional
+
+    Returns
+    -------
+    array (..., d)
+        See `combine`.
+    """
+    points = _points("z1, z2, z3", z1, z2, z3)
+    return _weighted_sum(points, np.array([-1.0, 1.0, 1.0]), prior)
+
+
+def random_walk(z, steps, eps, noise=None, prior=None, rng=None):
+    """Vicinity sampling again and again; matched, every step follows the prior.
+
+    Parameters
+    ----------
+    z : array (..., d)
+        Where the walk starts.
+    steps : int >= 0
+    eps : float or array
+        The size of a step; broadcasts against z.
+    noise : array (steps, ..., d), optional
+        The steps' directions; drawn from `prior` where it is not given.
+    prior, rng
+        See `vicinity`.
+
+    Returns
+    -------
+    array (steps + 1, ..., d)
+        The walk, its start first.
+    """
+    (z,) = _points("z", z)
+    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
+        raise ValueError(f"steps must be an int >= 0, got {steps!r}")
+    if noise is None:
+        noise = _draw(prior, (steps, *z.shape), rng, z)
+    elif len(noise) != steps:
+        raise ValueError(f"noise must hold one entry per step: got {len(noise)} for {steps} steps")
+    walk = [z]
+    for u in noise:
+        walk.append(vicinity(walk[-1], eps, noise=u, prior=prior))
+    return array_namespace(z).stack(walk)
+
+
+def slerp(z1, z2, t):
+    """Spherical interpolation (White 2016); t = 1 gives z1, as in `interpolate`.
+
+        y_t = sin(tω)/sin(ω) z1 + sin((1 - t)ω)/sin(ω) z2,    ω the angle between z1 and z2.
+
+    The angle is that of each sample, along the last axis. Where it does not define a great circle,
+    for parallel, opposite or zero points, the straight line is taken instead: the limit for
+    parallel points, and for opposite ones a path through the origin that prefers no direction.
+    Nearly opposite points of different lengths make a long detour: the formula has a pole there.
+
+    Parameters
+    ----------
+    z1, z2 : array (..., d)
+    t : float or array
+        Broadcasts against z1: shape (9, 1, 1) for a path of nine steps.
+
+    Returns
+    -------
+    array (..., d)
+        Of the kind, device and dtype of z1. It does not follow the prior: see `interpolate`.
+
+    References
+    ----------
+    White (2016), Sampling generative networks, arXiv:1609.04468.
+    """
+    z1, z2 = _points("z1, z2", z1, z2)
+    dtype = z1.dtype
+    z1, z2 = at_least_single(z1), at_least_single(z2)
+    (t,) = conform(z1, parameter(t, "t"))
+    xp = array_namespace(z1)
+    omega = _angle(z1, z2)
+    somewhere = xp.any(z1 != 0, axis=-1, keepdims=True) & xp.any(z2 != 0, axis=-1, keepdims=True)
+    circle = somewhere & (xp.sin(omega) > 8 * xp.finfo(dtype).eps)
+    omega = xp.where(circle, omega, 1.0)
+    w1 = xp.where(circle, xp.sin(t * omega) / xp.sin(omega), t + 0 * omega)
+    w2 = xp.where(circle, xp.sin((1 - t) * omega) / xp.sin(omega), 1 - t + 0 * omega)
+    return xp.astype(w1 * z1 + w2 * z2, dtype, copy=False)
+
+
+def _angle(z1, z2):
+    """The angle between two vectors, (..., 1), to full precision at every size (Kahan)."""
+    xp = array_namespace(z1)
+    u, v = _direction(z1), _direction(z2)
+    return 2 * xp.atan2(_norm(u - v), _norm(u + v))
+
+
+def _direction(z):
+    norm = _norm(z)
+    return z / array_namespace(z).where(norm > 0, norm, 1.0)
+
+
+def _norm(z):
+    """‖z‖ along the last axis, (..., 1), with gradient 0 rather than NaN at z = 0."""
+    xp = array_namespace(z)
+    square = xp.sum(z * z, axis=-1, keepdims=True)
+    return xp.where(square > 0, xp.where(square > 0, square, 1.0) ** 0.5, 0.0)
+
+
+def _weighted_sum(zs, weights, prior):
+    """Σ w_i z_i, matched where there is a prior; half precisions in float32 throughout."""
+    dtype = zs[0].dtype
+    zs = [at_least_single(z) for z in zs]
+    y = None
+    for z, weight in zip(zs, weights, strict=True):
+        (weight,) = conform(z, parameter(weight, "weights"))
+        y = weight * z if y is None else y + weight * z
+    if prior is not None:
+        y = monotone_map(prior.combine(weights), prior)(y)
+    return array_namespace(y).astype(y, dtype, copy=False)
+
+
+def _stack(*weights):
+    """Numbers or arrays of one shape, stacked along a new first axis."""
+    if isinstance(weights[0], float):
+        return np.array(weights)
+    return array_namespace(*weights).stack(weights)
+
+
+def _draw(prior, shape, rng, like):
+    if prior is None:
+        raise ValueError("noise must be given where there is no prior to draw it from")
+    return prior.sample(shape, generator(rng, like), like=like)
+
+
+def _points(names, *points):
+    """`points` as floating arrays of one kind and dtype whose shapes broadcast."""
+    points = [as_floating(z, names) for z in points]
+    if not points:
+        raise ValueError(f"{names} must hold at least one point")
+    kinds = {(array_namespace(z), z.dtype) for z in points}
+    if len(kinds) > 1:
+        found = " and ".join(sorted(f"{type(z).__module__}.{z.dtype}" for z in points))
+        raise TypeError(f"{names} must be arrays of one kind and dtype, got {found}: convert them")
+    shapes = [tuple(z.shape) for z in points]
+    if () in shapes:
+        raise ValueError(f"{names} must have the latent dimension as the last axis, got a number")
+    try:
+        np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise ValueError(f"{names} must have shapes that broadcast, got {shapes}") from None
+    return points

@@ -1,0 +1,194 @@
+"""The command line: help with examples, and errors in one line."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from ot_latent.cli import main
+from ot_latent.datasets import DATASETS, CorruptDataError, MissingDataError
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def commands(command=main, path=()):
+    """Every command line below `ot-latent`, as the words that call it."""
+    yield path
+    for name, child in getattr(command, "commands", {}).items():
+        yield from commands(child, (*path, name))
+
+
+def assert_one_clear_error(result, code, *parts):
+    """It failed with that code, without a traceback, and says all the parts."""
+    assert result.exit_code == code, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.output
+    for part in parts:
+        assert part in result.stderr
+
+
+@pytest.mark.parametrize("path", list(commands()), ids=" ".join)
+def test_help_shows_an_example_that_is_a_valid_command(path):
+    result = run(*path, "--help")
+    assert result.exit_code == 0
+    example = result.output.split("Example:\n")[1].splitlines()[0].split()
+    assert example[0] == "ot-latent"
+    assert example[1 : 1 + len(path)] == list(path)
+    # unknown commands and options are refused even beside --help
+    assert run(*example[1:], "--help").exit_code == 0
+
+
+def test_help_is_there_at_once():
+    code = (
+        "import sys; from click.testing import CliRunner; from ot_latent.cli import main;"
+        "CliRunner().invoke(main, ['reproduce', '--help']);"
+        "print([m for m in ('torch', 'matplotlib', 'papermill', 'scipy') if m in sys.modules])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert printed.stdout.strip() == "[]", printed.stderr
+
+
+def test_reproduce_unknown_notebook_lists_those_that_exist():
+    result = run("reproduce", "nonsense")
+    assert_one_clear_error(result, 1, "no notebook 'nonsense'", "04_perturbation_table")
+
+
+@pytest.mark.parametrize(
+    "option", [("--scale", "tiny"), ("--seed", "-1"), ("--jobs", "0"), ("--data-dir", "nowhere")]
+)
+def test_reproduce_refuses_bad_options(option):
+    assert_one_clear_error(run("reproduce", *option), 2, option[0])
+
+
+def test_reproduce_passes_its_options_on_and_its_report_out(monkeypatch, tmp_path):
+    seen = {}
+
+    def fake(notebooks, **settings):
+        seen.update(settings, notebooks=notebooks)
+        return 1
+
+    monkeypatch.setattr("ot_latent.reproduce.reproduce", fake)
+    words = "reproduce 1 02 --scale smoke --seed 3 --train --jobs 4 --device cpu".split()
+    result = run(*words, "--data-dir", tmp_path, "--figures-dir", tmp_path / "new")
+    assert result.exit_code == 1
+    assert seen == {
+        "notebooks": ("1", "02"),
+        "scale": "smoke",
+        "seed": 3,
+        "train": True,
+        "jobs": 4,
+        "device": "cpu",
+        "data_dir": tmp_path,
+        "figures_dir": tmp_path / "new",
+    }
+
+
+def test_an_extra_that_is_not_installed_is_named():
+    code = (
+        "import sys; sys.modules['papermill'] = None;"
+        "from ot_latent.cli import main; main(['reproduce'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 1
+    assert result.stderr == (
+        "Error: papermill is not installed. Remedy: pip install 'ot-latent[notebooks]'\n"
+    )
+
+
+def test_train_lists_its_recipes():
+    from ot_latent.training import RECIPES
+
+    listed = run("train", "--list").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == sorted(RECIPES)
+
+
+@pytest.mark.parametrize("arguments", [("train",), ("train", "nonsense")])
+def test_train_without_a_known_recipe_lists_those_that_exist(arguments):
+    from ot_latent.training import RECIPES
+
+    assert_one_clear_error(run(*arguments), 2, *RECIPES)
+
+
+def test_train_passes_its_options_on_and_prints_the_path(monkeypatch, tmp_path):
+    from ot_latent.training import RECIPES
+
+    seen = {}
+
+    def fake(name, **settings):
+        seen.update(settings, name=name)
+        return tmp_path / "weights"
+
+    monkeypatch.setattr("ot_latent.training.train", fake)
+    name = next(iter(RECIPES))
+    result = run("train", name, "--scale", "smoke", "--seed", 2, "--out", tmp_path)
+    assert result.stdout.strip() == str(tmp_path / "weights")
+    assert seen == {
+        "name": name,
+        "scale": "smoke",
+        "seed": 2,
+        "device": "auto",
+        "data_dir": None,
+        "out": tmp_path,
+    }
+
+
+def test_data_list_tells_what_is_here(tmp_path, monkeypatch):
+    monkeypatch.setattr("ot_latent.datasets.cache_dir", lambda: tmp_path / "cache")
+    file = DATASETS["mnist"].files[0].name
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / file).touch()
+    lines = run("data", "list", "--data-dir", tmp_path).stdout.splitlines()
+    assert any(DATASETS["mnist"].summary in line for line in lines)
+    assert f"  {file}  {tmp_path / 'mnist' / file}" in lines
+    assert f"  {DATASETS['mnist'].files[1].name}  missing" in lines
+
+
+def test_data_get_refuses_a_corrupt_file(tmp_path):
+    (tmp_path / "mnist").mkdir()
+    for file in DATASETS["mnist"].files:
+        (tmp_path / "mnist" / file.name).write_bytes(b"not a digit")
+    result = run("data", "get", "mnist", "--data-dir", tmp_path)
+    assert_one_clear_error(result, 1, DATASETS["mnist"].files[0].md5)
+
+
+@pytest.mark.parametrize("error", [MissingDataError, CorruptDataError])
+def test_data_get_says_how_to_mend_it(monkeypatch, error):
+    def fails(name, data_dir):
+        raise error("put the file there")
+
+    monkeypatch.setattr("ot_latent.datasets.get", fails)
+    assert_one_clear_error(run("data", "get", "mnist"), 1, "Error: put the file there")
+
+
+def test_data_get_unknown_lists_those_that_exist():
+    assert_one_clear_error(run("data", "get", "nonsense"), 2, "nonsense", *DATASETS)
+
+
+def test_results_prints_the_table(tmp_path):
+    (tmp_path / "results.json").write_text("{}")
+    result = run("results", "--figures-dir", tmp_path)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("#")
+
+
+def test_results_before_any_says_what_makes_them(tmp_path):
+    result = run("results", "--figures-dir", tmp_path)
+    assert_one_clear_error(result, 1, str(tmp_path), "ot-latent reproduce")
+
+
+def test_lab_opens_the_first_notebook(monkeypatch, root):
+    opened = []
+    monkeypatch.setattr("jupyterlab.labapp.main", opened.append)
+    assert run("lab").exit_code == 0
+    assert opened == [[str(root / "notebooks" / "00_start_here.ipynb")]]
+
+
+def test_it_runs_as_a_module():
+    result = subprocess.run(
+        [sys.executable, "-m", "ot_latent.cli", "data", "list"], capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
+    assert "mnist" in result.stdout

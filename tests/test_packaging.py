@@ -1,0 +1,121 @@
+"""pyproject.toml, constraints.txt and environment.yml say the same; the bare import stays light."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+import ot_latent
+
+
+@pytest.fixture(scope="module")
+def project(root):
+    return tomllib.loads((root / "pyproject.toml").read_text())["project"]
+
+
+@pytest.fixture(scope="module")
+def pins(root):
+    """Version of each distribution that constraints.txt pins, by canonical name."""
+    lines = (root / "constraints.txt").read_text().splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    assert all(str(requirement.specifier).startswith("==") for requirement in requirements)
+    return {canonicalize_name(r.name): str(r.specifier)[2:] for r in requirements}
+
+
+@pytest.fixture(scope="module")
+def environment(root):
+    return yaml.safe_load((root / "environment.yml").read_text())
+
+
+def direct(project, *, extra=None):
+    """Requirements of the library, or of one of its extras, without its references to itself."""
+    listed = project["optional-dependencies"][extra] if extra else project["dependencies"]
+    requirements = [Requirement(line) for line in listed]
+    return [requirement for requirement in requirements if requirement.name != project["name"]]
+
+
+def closure(requirements):
+    """Names of the distributions that these requirements need, directly or not."""
+    todo = list(requirements)
+    found = {}
+    while todo:
+        requirement = todo.pop()
+        name = canonicalize_name(requirement.name)
+        known = found.setdefault(name, set())
+        news = ({""} | requirement.extras) - known
+        known |= news
+        for line in metadata.requires(name) or [] if news else []:
+            child = Requirement(line)
+            if re.search("platform(_system)? ==", str(child.marker)):
+                continue  # for one platform only: torch's CUDA libraries on Linux, appnope on macOS
+            if any(child.marker is None or child.marker.evaluate({"extra": e}) for e in news):
+                todo.append(child)
+    return found.keys() - {"setuptools"}  # belongs to the environment; pip freeze leaves it out
+
+
+def everything(project):
+    """Names of the distributions that the library with all its extras needs."""
+    extras = project["optional-dependencies"]
+    return closure(r for extra in (None, *extras) for r in direct(project, extra=extra))
+
+
+@pytest.mark.parametrize("extra", [None, "train", "notebooks", "dev"])
+def test_every_dependency_is_pinned_to_a_version_that_it_allows(project, pins, extra):
+    for requirement in direct(project, extra=extra):
+        assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
+
+
+def test_what_the_dependencies_need_is_pinned_too(project, pins):
+    assert everything(project) - pins.keys() == set()
+
+
+def test_nothing_else_is_pinned(project, pins):
+    assert pins.keys() - everything(project) == set()
+
+
+def test_the_pinned_versions_are_the_installed_ones(pins):
+    installed = {name: metadata.version(name).split("+")[0] for name in pins}
+    assert installed == pins
+
+
+def test_torch_is_pinned_without_a_build(pins):
+    assert "+" not in pins["torch"]  # so that a CPU wheel may be taken, or a CUDA one
+
+
+def test_dev_brings_everything(project):
+    names = {extra: project["optional-dependencies"][extra] for extra in ("notebooks", "dev")}
+    assert "ot-latent[train]" in names["notebooks"]
+    assert "ot-latent[notebooks]" in names["dev"]
+
+
+def test_conda_installs_the_same_set(project, environment):
+    *conda, last = environment["dependencies"]
+    assert last == {"pip": ["-c constraints.txt", "-e .[dev]"]}
+    python = Requirement(conda[0].replace("=", "==") + ".*")
+    assert (python.name, conda[1:]) == ("python", ["pip"])
+    version = str(python.specifier).removeprefix("==").removesuffix(".*")
+    assert SpecifierSet(project["requires-python"]).contains(version)
+
+
+def test_the_library_alone_needs_little(project):
+    assert closure(direct(project)).isdisjoint({"torch", "matplotlib", "papermill", "jupyterlab"})
+
+
+def test_the_version_is_the_same_everywhere(project):
+    assert project["version"] == ot_latent.__version__
+
+
+def test_importing_the_library_is_light():
+    code = (
+        "import sys, ot_latent; ot_latent.Uniform, ot_latent.interpolate, ot_latent.__version__;"
+        "print([m for m in ('torch', 'matplotlib', 'papermill', 'pandas') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.strip() == "[]", result.stderr

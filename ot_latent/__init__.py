@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "networks",
         "notebook",
         "operations",
+        "paper_numbers",
         "perturbation",
         "priors",
         "published",

@@ -160,7 +160,7 @@ def data_list(data_dir):
         for name, data_set in sorted(DATASETS.items()):
             click.echo(f"{name}: {data_set.summary} ({data_set.terms})")
             for file, path in locate(name, data_dir).items():
-                click.echo(f"  {file.name}  {path or 'missing'}")
+                click.echo(f"  {file}  {path or 'missing'}")
 
 
 @data.command("get")

@@ -86,7 +86,7 @@ def _data_set(name: str) -> DataSet:
     return DATASETS[name]
 
 
-def locate(name: str, data_dir: str | Path | None = None) -> dict[DataFile, Path | None]:
+def locate(name: str, data_dir: str | Path | None = None) -> dict[str, Path | None]:
     """Where each file of a data set lies, or None. Hashes are not checked and nothing is fetched.
 
     Raises
@@ -96,7 +96,7 @@ def locate(name: str, data_dir: str | Path | None = None) -> dict[DataFile, Path
     """
     folders = _folders(name, data_dir)
     return {
-        file: next((folder / file.name for folder in folders if (folder / file.name).is_file()), None)
+        file.name: next((f / file.name for f in folders if (f / file.name).is_file()), None)
         for file in _data_set(name).files
     }
 
@@ -111,7 +111,10 @@ def get(name: str, data_dir: str | Path | None = None) -> dict[str, Path]:
     CorruptDataError
         If a file's hash differs from the official one. Such a file is never used.
     """
-    return {file.name: _fetch(name, file, path, data_dir) for file, path in locate(name, data_dir).items()}
+    found = locate(name, data_dir)
+    return {
+        file.name: _fetch(name, file, found[file.name], data_dir) for file in _data_set(name).files
+    }
 
 
 def _fetch(name: str, file: DataFile, path: Path | None, data_dir: str | Path | None) -> Path:
@@ -170,7 +173,9 @@ def _read_idx(path: Path) -> np.ndarray:
     return values.reshape(shape)
 
 
-def mnist(split: str = "train", data_dir: str | Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+def mnist(
+    split: str = "train", data_dir: str | Path | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """MNIST digits.
 
     Parameters

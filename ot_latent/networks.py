@@ -49,20 +49,32 @@ def decoder(latent_dim: int, width: int = 16) -> nn.Sequential:
     )
 
 
-def potential(dim: int, layers: int = 6, width: int = 512, slope: float = 0.2) -> nn.Sequential:
-    """The discriminator D of Liu 2018: (n, dim) -> (n, 1).
+class Potential(nn.Module):
+    """The discriminator D of Liu 2018, a multi-layer perceptron: (n, dim) -> (n,).
 
     ``layers`` linear layers with the output's among them, ``width`` units in each hidden one, LeakyReLU
     of the given slope between. The paper's settings: 6 layers and slope 0.2 for MNIST and CelebA,
     4 layers and slope 0 (ReLU) for the eight Gaussians.
+
+    ``shift`` and ``scale`` are the one shift and the one number by which the codes were moved before
+    the fit (`brenier.LatentTransport`); they travel with the weights.
     """
-    sizes = [dim] + [width] * (layers - 1)
-    hidden = [
-        module
-        for before, after in zip(sizes, sizes[1:], strict=False)
-        for module in (nn.Linear(before, after), nn.LeakyReLU(slope))
-    ]
-    return nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
+
+    def __init__(self, dim: int, layers: int = 6, width: int = 512, slope: float = 0.2) -> None:
+        super().__init__()
+        self.config = {"dim": dim, "layers": layers, "width": width, "slope": slope}
+        sizes = [dim] + [width] * (layers - 1)
+        hidden = [
+            module
+            for before, after in zip(sizes, sizes[1:], strict=False)
+            for module in (nn.Linear(before, after), nn.LeakyReLU(slope))
+        ]
+        self.body = nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
+        self.register_buffer("shift", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        return self.body(points).squeeze(1)
 
 
 class DigitClassifier(nn.Module):

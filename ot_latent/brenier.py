@@ -1,0 +1,208 @@
+"""The Kantorovich potential as a network, and the map z + grad D(z): Liu 2018, section 3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from ot_latent.checkpoints import load_state, save_state
+from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.networks import Potential
+
+_SAVE_EVERY = 2_000  # iterations between two states on disk
+_ROWS = 16_384  # points that go through D at a time
+
+
+def gradient(
+    potential: Potential, points: torch.Tensor, create_graph: bool = False
+) -> torch.Tensor:
+    """grad D at each point: (n, d) -> (n, d)."""
+    with torch.enable_grad():
+        if not points.requires_grad:
+            points = points.detach().requires_grad_()
+        value = potential(points).sum()
+        return torch.autograd.grad(value, points, create_graph=create_graph)[0]
+
+
+def regression_loss(
+    potential: Potential,
+    points: torch.Tensor,
+    phi: torch.Tensor,
+    matched: torch.Tensor,
+    weight: float,
+) -> torch.Tensor:
+    """Eq. (18) as printed; eq. (15) at weight 0.
+
+    Parameters
+    ----------
+    potential : D
+    points : (m, d)
+        Noise z_x.
+    phi : (m,)
+        H* of eq. (14) at the points.
+    matched : (m, d)
+        Codes z_{y, sigma(i)} of eq. (17).
+    weight : float
+        lambda: 0 for the eight Gaussians, 0.1 for images.
+    """
+    error = (potential(points) - phi).square().mean()
+    if weight == 0:
+        return error
+    slope = gradient(potential, points, create_graph=True).norm(dim=1)
+    distance = (matched - points).norm(dim=1)
+    return error + weight * (slope - distance).square().mean()
+
+
+def transport(potential: Potential, points: torch.Tensor) -> torch.Tensor:
+    """Eq. (19), T(z) = z + grad D(z), in the coordinates of the codes: (n, d) -> (n, d), in chunks."""
+    moved = [rows + gradient(potential, rows).detach() for rows in points.split(_ROWS)]
+    return potential.shift + potential.scale * torch.cat(moved)
+
+
+def fit_potential(
+    potential: Potential,
+    points: torch.Tensor,
+    phi: torch.Tensor,
+    iterations: int,
+    learning_rate: float,
+    decay: bool = False,
+) -> list[float]:
+    """Regress D on one exact dual, eq. (15), with all points in each step of Adam(0.5, 0.999).
+
+    Parameters
+    ----------
+    points : (m, d)
+    phi : (m,)
+    decay : bool
+        Lower the learning rate to zero along half a cosine.
+
+    Returns
+    -------
+    The loss before each step.
+    """
+    optimizer = torch.optim.Adam(potential.parameters(), learning_rate, betas=(0.5, 0.999))
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations) if decay else None
+    losses = []
+    for _ in tqdm(range(iterations), "fit D", leave=False):
+        loss = regression_loss(potential, points, phi, points, weight=0)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if schedule:
+            schedule.step()
+        losses.append(loss.item())
+    return losses
+
+
+class LatentTransport:
+    """A map from Gaussian noise to the codes of an auto-encoder, by Algorithms 1 and 2 of Liu 2018.
+
+    The codes are shifted to mean zero and divided by one number, their root mean square coordinate,
+    before the fit; the optimal map for the quadratic cost follows such a change exactly.
+
+    Parameters
+    ----------
+    method : "minibatch"
+        Algorithm 1: an exact transport problem between a batch of noise and a batch of codes in each
+        iteration. Its potentials are those of small samples, so the map is biased.
+    batch : int
+        m, points on each side.
+    iterations : int
+        K; 200,000 in the paper.
+    learning_rate : float
+        alpha of Adam(alpha, 0.5, 0.999); 1e-4 in the paper for images.
+    gradient_weight : float
+        lambda of eq. (18); 0.1 in the paper for images.
+    layers, width, slope
+        Of `networks.Potential`; the defaults are the paper's for images.
+    random_state : int
+        Seed of the weights, the noise and the batches.
+    device : torch device
+
+    Attributes
+    ----------
+    potential_ : networks.Potential
+        The fitted D with the shift and scale of the codes.
+    """
+
+    def __init__(
+        self,
+        method: str = "minibatch",
+        *,
+        batch: int = 64,
+        iterations: int = 200_000,
+        learning_rate: float = 1e-4,
+        gradient_weight: float = 0.1,
+        layers: int = 6,
+        width: int = 512,
+        slope: float = 0.2,
+        random_state: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if method != "minibatch":
+            raise ValueError(f"method must be 'minibatch', got {method!r}")
+        self.method, self.batch, self.iterations = method, batch, iterations
+        self.learning_rate, self.gradient_weight = learning_rate, gradient_weight
+        self.layers, self.width, self.slope = layers, width, slope
+        self.random_state, self.device = random_state, torch.device(device)
+
+    def __repr__(self) -> str:
+        return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
+
+    def fit(self, codes, resume: Path | None = None) -> LatentTransport:
+        """Algorithm 1.
+
+        Parameters
+        ----------
+        codes : (n, d) array-like
+        resume : path, optional
+            A file that keeps the state of the run. When it exists, the run goes on from there.
+        """
+        codes = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
+        if codes.ndim != 2 or not torch.isfinite(codes).all():
+            raise ValueError(
+                f"codes must be finite with shape (n, d), got shape {tuple(codes.shape)}"
+            )
+        torch.manual_seed(self.random_state)
+        potential = Potential(codes.shape[1], self.layers, self.width, self.slope)
+        potential.shift.copy_(codes.mean(0))
+        potential.scale.copy_((codes - potential.shift).square().mean().sqrt())
+        centered = (codes - potential.shift) / potential.scale
+        potential.to(self.device)
+        optimizer = torch.optim.Adam(potential.parameters(), self.learning_rate, betas=(0.5, 0.999))
+        done = load_state(resume, potential, optimizer) if resume else 0
+        steps = range(done, self.iterations)
+        for step in tqdm(steps, "AE-OT", self.iterations, initial=done, leave=False):
+            # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
+            rng = np.random.default_rng((self.random_state, step))
+            noise = rng.standard_normal((self.batch, codes.shape[1]), dtype=np.float32)
+            target = centered[rng.integers(len(codes), size=self.batch)]
+            dual = solve_kantorovich(noise, target.numpy())
+            loss = regression_loss(
+                potential,
+                torch.from_numpy(noise).to(self.device),
+                torch.from_numpy(dual.phi).float().to(self.device),
+                target[dual.matching].to(self.device),
+                self.gradient_weight,
+            )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if resume and (step + 1) % _SAVE_EVERY == 0:
+                save_state(resume, potential, optimizer, step + 1)
+        self.potential_ = potential.eval()
+        return self
+
+    def transform(self, noise) -> torch.Tensor:
+        """Algorithm 2, step 1: noise (n, d) to codes (n, d)."""
+        if not hasattr(self, "potential_"):
+            raise RuntimeError("this LatentTransport is not fitted yet; call fit(codes) first")
+        return transport(self.potential_, torch.as_tensor(noise).float().to(self.device))
+
+    def sample(self, n: int, rng: int = 0) -> torch.Tensor:
+        """n new codes: (n, d)."""
+        generator = torch.Generator().manual_seed(rng)
+        return self.transform(torch.randn(n, len(self.potential_.shift), generator=generator))

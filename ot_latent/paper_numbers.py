@@ -1,0 +1,223 @@
+"""The papers as data: every number that they print, what they claim, and where each part is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number or a claim of a paper.
+
+    ``error`` is the paper's own standard deviation or, where it gives none, half a unit of the last
+    digit. A claim has no value. ``item`` is "paper/number" of the `Item` that it belongs to.
+    """
+
+    key: str
+    item: str
+    label: str
+    value: float | None = None
+    error: float | None = None
+    claim: str | None = None
+
+
+@dataclass(frozen=True)
+class Item:
+    """A figure, table, equation, theorem or algorithm, and the notebook that runs it (or will)."""
+
+    paper: str
+    number: str
+    title: str
+    notebook: str
+    exists: bool = True
+
+
+def _number(key, item, label, value, error):
+    return Published(key, item, label, value, error)
+
+
+def _claim(key, item, label, claim):
+    return Published(key, item, label, claim=claim)
+
+
+_PRIORS = {"uniform": "uniform", "gaussian": "Gaussian"}
+
+_TABLE_3 = {
+    "gaussian100": ("Gaussian, d = 100", 0.2463, 0.2460),
+    "uniform100": ("uniform, d = 100", 0.2377, 0.2477),
+    "gaussian128": ("Gaussian, d = 128", 0.2470, 0.2460),
+    "uniform128": ("uniform, d = 128", 0.2384, 0.2479),
+}
+
+_TABLE_2_ROWS = ("random", "linear2", "matched2", "linear4", "matched4")
+_TABLE_2 = {
+    "cifar10": ((7.90, 0.11), (7.12, 0.08), (7.89, 0.08), (5.84, 0.08), (7.91, 0.09)),
+    "lldicon": ((3.70, 0.09), (3.56, 0.06), (3.69, 0.08), (3.45, 0.08), (3.69, 0.10)),
+    "lsun": ((3.90, 0.08), (3.57, 0.07), (3.89, 0.08), (2.95, 0.06), (3.91, 0.10)),
+    "celeba": ((2.05, 0.04), (1.71, 0.02), (2.04, 0.03), (1.46, 0.01), (2.04, 0.04)),
+}
+
+_OPERATIONS = {
+    "interpolation": "2-point interpolation",
+    "npoint": "n-point interpolation",
+    "vicinity": "vicinity sampling",
+    "analogy": "analogies",
+}
+
+_FIG_1 = {
+    "linear": "midpoints condense towards the origin, off the prior",
+    "slerp": "midpoints have a hole around the origin, off the prior",
+    "matched": "midpoints are distributed identically to the prior",
+}
+_FIG_2 = {
+    "linear": "norms of midpoints have little overlap with the prior's",
+    "slerp": "norms of midpoints do not have the prior's law",
+    "slerp_mean": "norms of midpoints match the prior's first moment",
+    "matched": "norms of midpoints have the prior's law",
+}
+
+
+def _agustsson():
+    paper = "agustsson2019"
+    for law, name in _PRIORS.items():
+        for how, text in _FIG_1.items():
+            yield _claim(
+                f"{paper}.fig1.{law}.{how}", f"{paper}/Figure 1", f"{how}, {name} prior", text
+            )
+        for how, text in _FIG_2.items():
+            label = f"{how.replace('_', ', ')}, {name} prior"
+            yield _claim(f"{paper}.fig2.{law}.{how}", f"{paper}/Figure 2", label, text)
+        for t in ("05", "25", "50"):
+            yield _claim(
+                f"{paper}.fig3.{law}.t{t}",
+                f"{paper}/Figure 3",
+                f"map at t = 0.{t}, {name} prior",
+                "the map brings y back to the prior",
+            )
+        for how, text in _OPERATIONS.items():
+            yield _claim(
+                f"{paper}.table1.{how}.{law}",
+                f"{paper}/Table 1",
+                f"{text}, {name} prior",
+                "the matched operation follows the prior",
+            )
+    yield _claim(
+        f"{paper}.theorem1",
+        f"{paper}/Theorem 1",
+        "d problems in one",
+        "solved coordinate by coordinate",
+    )
+    yield _claim(
+        f"{paper}.theorem2", f"{paper}/Theorem 2", "monotone map", "no coupling is cheaper"
+    )
+    for row, (label, two, one) in _TABLE_3.items():
+        yield _number(f"{paper}.table3.{row}.l2", f"{paper}/Table 3", f"{label}, p = 2", two, 5e-5)
+        yield _number(f"{paper}.table3.{row}.l1", f"{paper}/Table 3", f"{label}, p = 1", one, 5e-5)
+    for data, cells in _TABLE_2.items():
+        for row, (value, deviation) in zip(_TABLE_2_ROWS, cells, strict=True):
+            key = f"{paper}.table2.{data}.{row}"
+            yield _number(key, f"{paper}/Table 2", f"{data}, {row}", value, deviation)
+
+
+def _liu():
+    paper = "liu2018"
+    yield _claim(f"{paper}.eq14.gap", f"{paper}/Equation (14)", "duality gap", "solved exactly")
+    figure = f"{paper}/Figure 2"
+    for key, label, claim in (
+        ("map5", "after 5 iterations", "the image is still close to the noise"),
+        ("map10000", "after 10,000 iterations", "the image is like the eight Gaussians"),
+        ("better_lr", "after 10,000 iterations, decaying rate", "not in the paper: a better rate"),
+        ("modes", "fresh noise within 3 sigma of a mode", "not in the paper: it generalises"),
+        ("w2", "W2 of fresh noise to fresh targets", "not in the paper: near the sampling floor"),
+    ):
+        yield _claim(f"{paper}.fig2.{key}", figure, label, claim)
+    table = f"{paper}/Table 1"
+    for key, label, value, error in (
+        ("vae", "VAE", 1.76, 0.11),
+        ("wae", "WAE", 1.64, 0.09),
+        ("aeot", "AE-OT", 1.78, 0.13),
+    ):
+        yield _number(f"{paper}.table1.{key}", table, f"Inception Score, {label}", value, error)
+    yield _claim(f"{paper}.table1.order", table, "order of the scores", "AE-OT is above the VAE")
+    figure = f"{paper}/Figure 3"
+    for key, label in (
+        ("fid_vae", "Frechet distance, VAE"),
+        ("fid_aeot", "Frechet distance, AE-OT"),
+        ("fid_reconstruction", "Frechet distance, reconstructions"),
+    ):
+        yield _claim(f"{paper}.fig3.{key}", figure, label, "not in the paper: no distance is given")
+    yield _claim(
+        f"{paper}.fig3.order", figure, "AE-OT against the VAE", "digits of AE-OT are better"
+    )
+    yield _claim(
+        f"{paper}.classifier", table, "our scorer's accuracy", "not in the paper: at least 99 %"
+    )
+
+
+#: Every published number and claim by key, such as "agustsson2019.table3.gaussian100.l2".
+PUBLISHED = {entry.key: entry for entry in (*_agustsson(), *_liu())}
+
+_A, _L, _B = "agustsson2019", "liu2018", "bousquet2017"
+_01, _02, _03, _04 = (
+    "01_midpoint_densities_2d",
+    "02_norm_histograms_100d",
+    "03_monotone_maps",
+    "04_perturbation_table",
+)
+_05, _06 = "05_eight_gaussians", "06_mnist_samples"
+
+#: Every figure, table, numbered equation, statement and algorithm of the three papers.
+ITEMS = (
+    Item(_A, "Figure 1", "midpoints in two dimensions", _01),
+    Item(_A, "Figure 2", "squared norms of midpoints in 100 dimensions", _02),
+    Item(_A, "Figure 3", "monotone transport maps", _03),
+    Item(
+        _A, "Figure 4", "two-point interpolations of images", "13_latent_operations_gallery", False
+    ),
+    Item(_A, "Table 1", "the operations", _03),
+    Item(_A, "Table 2", "Inception Scores of midpoints", "08_inception_scores", False),
+    Item(_A, "Table 3", "perturbation by matching", _04),
+    Item(_A, "Strategy 1", "optimal transport matched operations", _03),
+    Item(_A, "Problems 1 and 2", "Monge's and Kantorovich's problems", _03),
+    Item(_A, "Theorem 1", "i.i.d. coordinates: d scalar problems", _03),
+    Item(_A, "Theorem 2", "the monotone map is optimal", _03),
+    Item(_A, "Equations (1)-(4)", "operations, mismatch and additive costs", _03),
+    Item(_A, "Equations (5)-(6)", "the monotone map", _03),
+    Item(_A, "Appendix A", "the curse of dimension", "09_curse_of_dimension", False),
+    Item(_A, "Appendix B", "maps for every operation", _03),
+    Item(_A, "Appendix C", "stochastic operations", "10_deterministic_or_stochastic", False),
+    Item(_L, "Figure 1", "the workflow of AE-OT", _06),
+    Item(_L, "Figure 2", "eight Gaussians", _05),
+    Item(_L, "Figure 3", "MNIST samples", _06),
+    Item(_L, "Figures 4 and 5", "CelebA samples and interpolation", "07_celeba_samples", False),
+    Item(_L, "Table 1", "Inception Scores on MNIST", _06),
+    Item(_L, "Algorithms 1 and 2", "training and generating", _06),
+    Item(_L, "Theorems 1 and 2", "Brenier's theorem and T = x + grad phi", _05),
+    Item(_L, "Equations (1)-(9)", "Monge, Kantorovich, duality and c-transform", _05),
+    Item(_L, "Equation (10)", "the map from the potential", _05),
+    Item(_L, "Equations (11)-(13)", "the discrete problem and its dual", _05),
+    Item(_L, "Equation (14)", "the dual between two samples", _05),
+    Item(_L, "Equation (15)", "regression of the potential", _05),
+    Item(_L, "Equations (16)-(19)", "matching, regularised regression, generation", _06),
+    Item(_B, "Figure 1", "encoders of VAE and of optimal transport", "15_vae_or_ot", False),
+    Item(_B, "Equations (1)-(2)", "transport costs and duality for W1", "14_penalized_ot", False),
+    Item(
+        _B, "Equations (3)-(7)", "latent variable models, GAN, VAE, AVB, AAE", "15_vae_or_ot", False
+    ),
+    Item(
+        _B, "Equations (8)-(11), Theorem 1", "couplings through the code", "14_penalized_ot", False
+    ),
+    Item(_B, "Equation (12)", "relaxed constraint", "14_penalized_ot", False),
+    Item(_B, "Equation (13)", "penalised optimal transport", "14_penalized_ot", False),
+    Item(_B, "Equations (14)-(15)", "the VAE's optimal encoder", "15_vae_or_ot", False),
+    Item(_B, "Equations (16)-(17), Corollary 7", "random decoders", "14_penalized_ot", False),
+    Item(
+        _B,
+        "Proposition 2, Lemma 8",
+        "minimisers depend on the noise or not",
+        "14_penalized_ot",
+        False,
+    ),
+    Item(_B, "Proposition 3", "gradients of almost optimal witnesses", "14_penalized_ot", False),
+    Item(_B, "Propositions 4 and 5", "AAE below AVB and VAE", "15_vae_or_ot", False),
+)

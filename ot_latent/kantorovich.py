@@ -41,6 +41,11 @@ class KantorovichSolution:
     cost: float
     gap: float
 
+    @property
+    def w2(self) -> float:
+        """The 2-Wasserstein distance between the two sets, sqrt(2 cost)."""
+        return float(np.sqrt(2 * self.cost))
+
     def __repr__(self) -> str:
         return (
             f"KantorovichSolution({len(self.phi)} -> {len(self.psi)} points, "

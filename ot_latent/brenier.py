@@ -86,7 +86,7 @@ def fit_potential(
     optimizer = torch.optim.Adam(potential.parameters(), learning_rate, betas=(0.5, 0.999))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations) if decay else None
     losses = []
-    for _ in tqdm(range(iterations), "fit D", leave=False):
+    for _ in tqdm(range(iterations), "fit D", leave=False, delay=2):
         loss = regression_loss(potential, points, phi, points, weight=0)
         optimizer.zero_grad()
         loss.backward()
@@ -175,7 +175,7 @@ class LatentTransport:
         optimizer = torch.optim.Adam(potential.parameters(), self.learning_rate, betas=(0.5, 0.999))
         done = load_state(resume, potential, optimizer) if resume else 0
         steps = range(done, self.iterations)
-        for step in tqdm(steps, "AE-OT", self.iterations, initial=done, leave=False):
+        for step in tqdm(steps, "AE-OT", self.iterations, initial=done, leave=False, delay=2):
             # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
             rng = np.random.default_rng((self.random_state, step))
             noise = rng.standard_normal((self.batch, codes.shape[1]), dtype=np.float32)

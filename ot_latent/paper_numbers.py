@@ -126,9 +126,13 @@ def _liu():
     for key, label, claim in (
         ("map5", "after 5 iterations", "the image is still close to the noise"),
         ("map10000", "after 10,000 iterations", "the image is like the eight Gaussians"),
-        ("better_lr", "after 10,000 iterations, decaying rate", "not in the paper: a better rate"),
-        ("modes", "fresh noise within 3 sigma of a mode", "not in the paper: it generalises"),
-        ("w2", "W2 of fresh noise to fresh targets", "not in the paper: near the sampling floor"),
+        (
+            "better_lr",
+            "after 10,000 iterations, decaying rate (not the paper's)",
+            "the image is like the eight Gaussians",
+        ),
+        ("modes", "fresh noise, share near a mode", "models multi-cluster distributions"),
+        ("w2", "fresh noise, W2 to fresh targets", "models multi-cluster distributions"),
     ):
         yield _claim(f"{paper}.fig2.{key}", figure, label, claim)
     table = f"{paper}/Table 1"

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ot_latent import __version__
 from ot_latent.paper_numbers import ITEMS, PUBLISHED, Item, Published
 
@@ -92,7 +94,7 @@ def measured(
 
 def _rule(published: Published, ours, interval, holds) -> str:
     if published.value is None:
-        if not isinstance(holds, bool):
+        if not isinstance(holds, bool | np.bool_):
             raise ValueError(f"{published.key} is a claim: pass holds=True or False, got {holds!r}")
         return "reproduced" if holds else "not reproduced"
     if holds is not None:

@@ -209,7 +209,7 @@ def _train_images(recipe: Recipe, scale, seed, device, data_dir, folder: Path):
         order = torch.randperm(len(images)).split(recipe.batch)
         means: dict[str, float] = {}
         model.train()
-        for rows in tqdm(order, f"{recipe.name} {epoch + 1}/{epochs}", leave=False):
+        for rows in tqdm(order, f"{recipe.name} {epoch + 1}/{epochs}", leave=False, delay=2):
             batch = [datasets.to_square(images[rows]).to(device)]
             if recipe.uses_labels:
                 batch.append(torch.tensor(labels[rows]).long().to(device))

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import numpy as np
 import pytest
 
 from ot_latent import Run
@@ -47,7 +48,7 @@ def test_a_number_is_reproduced_when_the_intervals_meet(ours, interval, verdict)
     assert measured(NUMBER, ours, interval, note="because").verdict == verdict
 
 
-@pytest.mark.parametrize("holds", [True, False])
+@pytest.mark.parametrize("holds", [True, False, np.bool_(False)])
 def test_a_claim_is_decided_by_its_criterion(holds):
     row = measured(CLAIM, 1.0, holds=holds, note="because")
     assert row.verdict == ("reproduced" if holds else "not reproduced")

@@ -89,8 +89,10 @@ def solve_kantorovich(x, y, a=None, b=None) -> KantorovichSolution:
     # Squared distances do not change when both clouds move; near the origin they keep their digits.
     center = y.mean(axis=0)
     cost = ot.dist(x - center, y - center) / 2
-    plan, log = ot.emd(a / a.sum(), b / b.sum(), cost, numItermax=_PIVOTS, log=True)
-    phi, psi = -log["u"], log["v"]
+    # The solver compares reduced costs with absolute thresholds: give it costs of at most 1.
+    unit = cost.max() or 1.0
+    plan, log = ot.emd(a / a.sum(), b / b.sum(), cost / unit, numItermax=_PIVOTS, log=True)
+    phi, psi = -unit * log["u"], unit * log["v"]
     gauge = phi.mean()
     return _checked(cost, plan, phi - gauge, psi - gauge, a / a.sum(), b / b.sum())
 

@@ -160,6 +160,11 @@ class LatentTransport:
         codes : (n, d) array-like
         resume : path, optional
             A file that keeps the state of the run. When it exists, the run goes on from there.
+
+        Raises
+        ------
+        ValueError
+            If codes are not finite with shape (n, d), or ``resume`` belongs to a fit to other codes.
         """
         codes = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
         if codes.ndim != 2 or not torch.isfinite(codes).all():
@@ -173,7 +178,10 @@ class LatentTransport:
         centered = (codes - potential.shift) / potential.scale
         potential.to(self.device)
         optimizer = torch.optim.Adam(potential.parameters(), self.learning_rate, betas=(0.5, 0.999))
+        mean = potential.shift.clone()
         done = load_state(resume, potential, optimizer) if resume else 0
+        if not torch.allclose(potential.shift, mean, atol=1e-3 * float(potential.scale)):
+            raise ValueError(f"{resume} is the state of a fit to other codes; remove it to start anew")
         steps = range(done, self.iterations)
         for step in tqdm(steps, "AE-OT", self.iterations, initial=done, leave=False, delay=2):
             # each step has a seed of its own, so that a resumed run draws what the unbroken one draws

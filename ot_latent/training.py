@@ -52,7 +52,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TransportRecipe:
-    """Algorithm 1 of Liu 2018 on the codes of a trained auto-encoder."""
+    """Algorithm 1 of Liu 2018 on the codes of a trained auto-encoder.
+
+    The auto-encoder is the one that lies beside the weights to be written, else the shipped one.
+    """
 
     name: str
     summary: str
@@ -167,20 +170,20 @@ def train(
     folder = checkout() / "build" / "training" / f"{name}-{scale}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    model, metrics = run[type(recipe)](recipe, scale, seed, where, data_dir, folder)
+    target = Path(out) if out else checkout() / "build" / "checkpoints" / scale
+    model, metrics = run[type(recipe)](recipe, scale, seed, where, data_dir, folder, target)
     card = {
         "recipe": name,
         "scale": scale,
         "seed": seed,
         work: amounts[scale],
-        f"{work}_in_the_paper": amounts["paper"],
+        f"{work}_at_scale_paper": amounts["paper"],
         "data": _data_card(recipe.data),
         "hardware": f"{where.type}, {torch.get_num_threads()} threads, {platform.machine()}",
         "minutes_of_the_last_run": round((time.monotonic() - started) / 60, 1),
         "torch": torch.__version__.split("+")[0],
         "metrics": metrics,
     }
-    target = Path(out) if out else checkout() / "build" / "checkpoints" / scale
     return checkpoints.save(target / f"{name}.safetensors", model, card)
 
 
@@ -191,7 +194,7 @@ def _data_card(name: str) -> dict:
     return {"name": name, "terms": data.terms, "md5": {file.name: file.md5 for file in data.files}}
 
 
-def _train_images(recipe: Recipe, scale, seed, device, data_dir, folder: Path):
+def _train_images(recipe: Recipe, scale, seed, device, data_dir, folder: Path, out: Path):
     images, labels = datasets.mnist("train", data_dir)
     if scale == "smoke":
         images, labels = images[:_SMOKE_IMAGES], labels[:_SMOKE_IMAGES]
@@ -248,8 +251,9 @@ def _image_metrics(model: nn.Module, device, data_dir, losses: dict) -> dict:
     }
 
 
-def _train_transport(recipe: TransportRecipe, scale, seed, device, data_dir, folder: Path):
-    model = checkpoints.load(recipe.autoencoder, device)
+def _train_transport(recipe: TransportRecipe, scale, seed, device, data_dir, folder: Path, out: Path):
+    trained = out / f"{recipe.autoencoder}.safetensors"
+    model = checkpoints.load(trained if trained.is_file() else recipe.autoencoder, device)
     codes = scores.encode(model, datasets.mnist("train", data_dir)[0], device)
     latent = brenier.LatentTransport(
         iterations=recipe.iterations[scale], random_state=seed, device=device
@@ -264,7 +268,7 @@ def _train_transport(recipe: TransportRecipe, scale, seed, device, data_dir, fol
     }
 
 
-def _train_toy(recipe: ToyRecipe, scale, seed, device, data_dir, folder: Path):
+def _train_toy(recipe: ToyRecipe, scale, seed, device, data_dir, folder: Path, out: Path):
     noise, codes, dual = toy_problem(seed)
     torch.manual_seed(seed)
     potential = networks.Potential(2, layers=4, width=512, slope=0.0).to(device)

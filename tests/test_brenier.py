@@ -103,6 +103,8 @@ def test_a_killed_run_ends_as_the_unbroken_one(tmp_path, monkeypatch):
         unbroken.potential_.parameters(), resumed.potential_.parameters(), strict=True
     ):
         assert torch.equal(one, other)
+    with pytest.raises(ValueError, match="state of a fit to other codes"):
+        quick(iterations=17).fit(codes + 1, resume=state)
 
 
 def test_bad_use_is_named():

@@ -1,0 +1,116 @@
+"""Scores on cases whose value is known."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import linalg, stats
+
+from ot_latent import datasets, scores
+from ot_latent.autoencoders import Autoencoder
+from ot_latent.networks import DigitClassifier
+
+
+def test_inception_score_of_uniform_labels_is_one():
+    assert scores.inception_score(np.full((100, 10), 0.1)) == pytest.approx((1, 0))
+
+
+def test_inception_score_of_balanced_certain_labels_is_the_number_of_classes():
+    certain = np.eye(10)[np.arange(100) % 10]
+    assert scores.inception_score(certain) == pytest.approx((10, 0))
+    assert scores.inception_interval(certain)[1] <= 10
+
+
+def test_inception_score_of_one_certain_label_is_one():
+    assert scores.inception_score(np.eye(10)[np.zeros(100, int)])[0] == pytest.approx(1)
+
+
+def test_inception_score_is_the_mean_over_splits():
+    rows = np.random.default_rng(0).dirichlet(np.ones(4), size=50)
+    values = []
+    for part in np.split(rows, 5):
+        divergences = (part * np.log(part / part.mean(0))).sum(1)
+        values.append(np.exp(divergences.mean()))
+    expected = np.mean(values), np.std(values)
+    assert scores.inception_score(rows, splits=5) == pytest.approx(expected)
+    low, high = scores.inception_interval(rows)
+    assert low < scores.inception_score(rows, splits=1)[0] * 1.1
+    assert low < high
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [(np.ones((20, 2)), "sum to 1"), (np.full((3, 2), 0.5), "n >= 10"), (np.ones(9), "shape")],
+)
+def test_what_is_no_probability_is_refused(rows, message):
+    with pytest.raises(ValueError, match=message):
+        scores.inception_score(rows)
+
+
+def with_moments(mean, covariance, n=400, seed=0):
+    """Points whose empirical moments are exactly the given ones."""
+    x = np.random.default_rng(seed).standard_normal((n, len(mean)))
+    x -= x.mean(0)
+    x = x @ linalg.inv(linalg.sqrtm(np.cov(x, rowvar=False)).real)
+    return mean + x @ linalg.sqrtm(covariance).real
+
+
+def random_covariance(seed, d=4):
+    root = np.random.default_rng(seed).standard_normal((d, d))
+    return root @ root.T + 0.1 * np.eye(d)
+
+
+def test_frechet_distance_of_gaussians_is_the_closed_form():
+    c1, c2 = random_covariance(0), random_covariance(1)
+    m1, m2 = np.zeros(4), np.array([1.0, -2.0, 0.5, 3.0])
+    first, second = with_moments(m1, c1), with_moments(m2, c2, seed=1)
+    cross = np.trace(linalg.sqrtm(c1 @ c2)).real
+    expected = ((m1 - m2) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross
+    assert scores.frechet_distance(first, second) == pytest.approx(expected, rel=1e-8)
+    assert scores.frechet_distance(second, first) == pytest.approx(expected, rel=1e-8)
+
+
+def test_frechet_distance_of_singular_covariances():
+    """Diagonal covariances: the distance is |m1 - m2|^2 + sum (s1 - s2)^2, zeros included."""
+    s1, s2 = np.array([1.0, 0.0, 2.0, 0.0]), np.array([0.0, 0.0, 3.0, 1.5])
+    x, y = (with_moments(np.zeros(4), np.eye(4), seed=seed) for seed in (0, 1))
+    distance = scores.frechet_distance(x * s1, 1 + y * s2)
+    assert distance == pytest.approx(4 + ((s1 - s2) ** 2).sum(), rel=1e-6)
+    assert scores.frechet_distance(x * s1, x * s1) == pytest.approx(0, abs=1e-6)
+
+
+def test_fewer_points_than_dimensions_do_not_break_the_distance():
+    rng = np.random.default_rng(0)
+    first, second = rng.standard_normal((10, 64)), rng.standard_normal((12, 64))
+    assert 0 < scores.frechet_distance(first, second) < np.inf
+
+
+def test_wilson_interval_covers_at_its_level():
+    """4,000 binomials: 95 % coverage within four standard errors of the count."""
+    drawn = np.random.default_rng(0).binomial(200, 0.97, size=4_000)
+    intervals = {k: scores.proportion_interval(int(k), 200) for k in set(drawn)}
+    covered = np.mean([intervals[k][0] <= 0.97 <= intervals[k][1] for k in drawn])
+    exact = sum(
+        stats.binom.pmf(k, 200, 0.97) for k, (low, high) in intervals.items() if low <= 0.97 <= high
+    )
+    assert abs(covered - exact) < 4 * np.sqrt(0.05 * 0.95 / 4_000) + 1e-3
+    assert exact > 0.93
+
+
+def test_networks_are_applied_in_chunks(monkeypatch):
+    torch.manual_seed(0)
+    model, classifier = Autoencoder(3, 4).eval(), DigitClassifier().eval()
+    pixels = np.random.default_rng(0).integers(0, 255, (7, 28, 28), dtype=np.uint8)
+    images = datasets.to_square(pixels)
+    monkeypatch.setattr(scores, "_ROWS", 3)
+    with torch.inference_mode():
+        codes = model.encode(images)
+        decoded = model.decode(codes)
+        errors = (images - decoded).square().sum((1, 2, 3))
+        near = {"rtol": 1e-4, "atol": 1e-5}
+        np.testing.assert_allclose(scores.encode(model, pixels), codes, **near)
+        torch.testing.assert_close(scores.decode(model, codes), decoded, **near)
+        np.testing.assert_allclose(scores.reconstruction_errors(model, images), errors, **near)
+        expected = classifier(images).softmax(1)
+        np.testing.assert_allclose(scores.predictions(classifier, images), expected, **near)
+        expected = classifier.features(images)
+        np.testing.assert_allclose(scores.features(classifier, images), expected, **near)

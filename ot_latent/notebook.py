@@ -101,6 +101,16 @@ class Run:
         """The one of three values that belongs to the scale of this run."""
         return {"smoke": smoke, "quick": quick, "paper": paper}[self.scale]
 
+    def weights(self, recipe: str) -> Path:
+        """Weights of a recipe: the shipped ones, or trained now when the run's ``train`` is True."""
+        from ot_latent import checkpoints, training
+
+        if self.train:
+            return training.train(
+                recipe, self.scale, self.seed, self.device_request, self.data_dir
+            )
+        return checkpoints.shipped(recipe)
+
     def rng(self, stream: int = 0) -> np.random.Generator:
         """Generator of an independent stream of random numbers; the same one at every call."""
         return np.random.default_rng((self.seed, stream))

@@ -109,6 +109,34 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
     return float(((m1 - m2) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross)
 
 
+def frechet_interval(
+    samples: np.ndarray, reference: np.ndarray, blocks: int = 20
+) -> tuple[float, float]:
+    """95 % interval of `frechet_distance` over the draw of the samples, for a fixed reference.
+
+    By the jackknife that leaves one block of samples out at a time. The bias at n samples, about the
+    same for all sets of the same size, is not removed.
+
+    Parameters
+    ----------
+    samples, reference : (n, d) and (m, d)
+    """
+    parts = np.array_split(np.arange(len(samples)), blocks)
+    values = [frechet_distance(np.delete(samples, part, axis=0), reference) for part in parts]
+    error = math.sqrt((blocks - 1) ** 2 / blocks * np.var(values, ddof=1))
+    half = float(stats.t.isf(0.025, blocks - 1)) * error
+    value = frechet_distance(samples, reference)
+    return value - half, value + half
+
+
+def ratio_of_means(first: np.ndarray, second: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """mean(first) / mean(second) of two independent samples, with a 95 % interval to first order."""
+    means = np.mean(first), np.mean(second)
+    relative = math.hypot(stats.sem(first) / means[0], stats.sem(second) / means[1])
+    ratio = float(means[0] / means[1])
+    return ratio, (ratio * (1 - 1.96 * relative), ratio * (1 + 1.96 * relative))
+
+
 def proportion_interval(successes: int, trials: int) -> tuple[float, float]:
     """Wilson's 95 % interval of a proportion."""
     interval = stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")

@@ -181,7 +181,9 @@ class LatentTransport:
         mean = potential.shift.clone()
         done = load_state(resume, potential, optimizer) if resume else 0
         if not torch.allclose(potential.shift, mean, atol=1e-3 * float(potential.scale)):
-            raise ValueError(f"{resume} is the state of a fit to other codes; remove it to start anew")
+            raise ValueError(
+                f"{resume} is the state of a fit to other codes; remove it to start anew"
+            )
         steps = range(done, self.iterations)
         for step in tqdm(steps, "AE-OT", self.iterations, initial=done, leave=False, delay=2):
             # each step has a seed of its own, so that a resumed run draws what the unbroken one draws

@@ -33,8 +33,24 @@ _scale = click.option(
     help="Seconds, minutes, or the papers' own sample counts and epochs.",
 )
 _seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+
+
+def _checked_device(context, parameter, value):
+    from ot_latent.notebook import check_device
+
+    try:
+        check_device(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return value
+
+
 _device = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps."
+    "--device",
+    default="auto",
+    show_default=True,
+    callback=_checked_device,
+    help="auto, cpu, cuda, cuda:N or mps.",
 )
 _data_dir = click.option(
     "--data-dir",
@@ -116,7 +132,7 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out):
     """
     with _one_line():
         from ot_latent.datasets import CorruptDataError, MissingDataError
-        from ot_latent.training import RECIPES
+        from ot_latent.training import RECIPES, DivergenceError
         from ot_latent.training import train as train_recipe
 
     if list_recipes:
@@ -128,7 +144,7 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out):
         raise click.UsageError(f"name a recipe: {names}")
     if recipe not in RECIPES:
         raise click.UsageError(f"there is no recipe {recipe!r}; there are: {names}")
-    with _one_line(MissingDataError, CorruptDataError):
+    with _one_line(MissingDataError, CorruptDataError, DivergenceError):
         path = train_recipe(
             recipe, scale=scale, seed=seed, device=device, data_dir=data_dir, out=out
         )

@@ -30,6 +30,7 @@ def checkout() -> Path:
 
 def resolve_device(device: str):
     """The torch device that "auto", "cpu", "cuda", "cuda:N" or "mps" names; auto prefers a GPU."""
+    check_device(device)
     import torch
 
     if device == "auto":
@@ -106,9 +107,7 @@ class Run:
         from ot_latent import checkpoints, training
 
         if self.train:
-            return training.train(
-                recipe, self.scale, self.seed, self.device_request, self.data_dir
-            )
+            return training.train(recipe, self.scale, self.seed, self.device_request, self.data_dir)
         return checkpoints.shipped(recipe)
 
     def rng(self, stream: int = 0) -> np.random.Generator:

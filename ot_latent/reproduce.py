@@ -29,7 +29,7 @@ import click
 from tqdm import tqdm
 
 from ot_latent._jobs import Job, Outcome, read_progress, run_job, where
-from ot_latent.notebook import checkout
+from ot_latent.notebook import check_device, checkout
 from ot_latent.published import render_results
 
 #: Reads the results that the others write, so it runs when they are done.
@@ -102,8 +102,9 @@ def reproduce(
     Raises
     ------
     ValueError
-        If there is no such notebook; the message lists those that exist.
+        If there is no such notebook, and the message lists those that exist, or no such device.
     """
+    check_device(device)
     root = Path(root or checkout()).resolve()
     build = Path(build_dir or root / "build").resolve()
     is_committed_setting = scale == "quick" and seed == 0 and not train

@@ -251,7 +251,9 @@ def _image_metrics(model: nn.Module, device, data_dir, losses: dict) -> dict:
     }
 
 
-def _train_transport(recipe: TransportRecipe, scale, seed, device, data_dir, folder: Path, out: Path):
+def _train_transport(
+    recipe: TransportRecipe, scale, seed, device, data_dir, folder: Path, out: Path
+):
     trained = out / f"{recipe.autoencoder}.safetensors"
     model = checkpoints.load(trained if trained.is_file() else recipe.autoencoder, device)
     codes = scores.encode(model, datasets.mnist("train", data_dir)[0], device)

@@ -63,6 +63,12 @@ def test_reproduce_refuses_bad_options(option):
     assert_one_clear_error(run("reproduce", *option), 2, option[0])
 
 
+@pytest.mark.parametrize("command", [("reproduce",), ("train", "mnist-ae")])
+def test_an_unknown_device_is_named_before_any_work(command):
+    result = run(*command, "--device", "gpu")
+    assert_one_clear_error(result, 2, "--device", "auto, cpu, cuda, cuda:N or mps", "'gpu'")
+
+
 def test_reproduce_passes_its_options_on_and_its_report_out(monkeypatch, tmp_path):
     seen = {}
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
+from ot_latent._progress import progress
 from ot_latent.checkpoints import load_state, save_state
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.networks import Potential
@@ -86,7 +86,7 @@ def fit_potential(
     optimizer = torch.optim.Adam(potential.parameters(), learning_rate, betas=(0.5, 0.999))
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations) if decay else None
     losses = []
-    for _ in tqdm(range(iterations), "fit D", leave=False, delay=2):
+    for _ in progress(range(iterations), "fit D"):
         loss = regression_loss(potential, points, phi, points, weight=0)
         optimizer.zero_grad()
         loss.backward()
@@ -185,7 +185,7 @@ class LatentTransport:
                 f"{resume} is the state of a fit to other codes; remove it to start anew"
             )
         steps = range(done, self.iterations)
-        for step in tqdm(steps, "AE-OT", self.iterations, initial=done, leave=False, delay=2):
+        for step in progress(steps, "AE-OT", self.iterations, done):
             # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
             rng = np.random.default_rng((self.random_state, step))
             noise = rng.standard_normal((self.batch, codes.shape[1]), dtype=np.float32)

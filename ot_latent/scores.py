@@ -15,7 +15,7 @@ from torch import nn
 
 from ot_latent import datasets
 
-_ROWS = 500  # images that go through a network at a time
+_ROWS = 100  # images that go through a network at a time
 
 
 def _chunked(function, rows: torch.Tensor, device) -> np.ndarray:
@@ -37,14 +37,15 @@ def decode(model: nn.Module, codes: torch.Tensor, device="cpu") -> torch.Tensor:
     return torch.from_numpy(_chunked(model.decode, codes, device))
 
 
-def predictions(classifier: nn.Module, images: torch.Tensor, device="cpu") -> np.ndarray:
-    """p(label | image): (n, 1, 64, 64) -> (n, 10)."""
-    return _chunked(lambda rows: classifier(rows).softmax(1), images, device)
-
-
 def features(classifier: nn.Module, images: torch.Tensor, device="cpu") -> np.ndarray:
-    """Features behind the Frechet distance: (n, 1, 64, 64) -> (n, 128)."""
+    """Features behind all scores of images: (n, 1, 64, 64) -> (n, 128)."""
     return _chunked(classifier.features, images, device)
+
+
+def predictions(classifier: nn.Module, features: np.ndarray, device="cpu") -> np.ndarray:
+    """p(label | image) from the features of images: (n, 128) -> (n, 10)."""
+    rows = torch.from_numpy(features)
+    return _chunked(lambda chunk: classifier.head(chunk).softmax(1), rows, device)
 
 
 def reconstruction_errors(model: nn.Module, images: torch.Tensor, device="cpu") -> np.ndarray:
@@ -121,8 +122,9 @@ def frechet_interval(
     ----------
     samples, reference : (n, d) and (m, d)
     """
-    parts = np.array_split(np.arange(len(samples)), blocks)
-    values = [frechet_distance(np.delete(samples, part, axis=0), reference) for part in parts]
+    # every 20th sample is a block: data sets are often ordered, blocks must not be
+    block = np.arange(len(samples)) % blocks
+    values = [frechet_distance(samples[block != left_out], reference) for left_out in range(blocks)]
     error = math.sqrt((blocks - 1) ** 2 / blocks * np.var(values, ddof=1))
     half = float(stats.t.isf(0.025, blocks - 1)) * error
     value = frechet_distance(samples, reference)

@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from tqdm.auto import tqdm
 
 from ot_latent import autoencoders, brenier, checkpoints, datasets, networks, scores
+from ot_latent._progress import progress
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.notebook import checkout, resolve_device
 
@@ -212,7 +212,7 @@ def _train_images(recipe: Recipe, scale, seed, device, data_dir, folder: Path, o
         order = torch.randperm(len(images)).split(recipe.batch)
         means: dict[str, float] = {}
         model.train()
-        for rows in tqdm(order, f"{recipe.name} {epoch + 1}/{epochs}", leave=False, delay=2):
+        for rows in progress(order, f"{recipe.name} {epoch + 1}/{epochs}"):
             batch = [datasets.to_square(images[rows]).to(device)]
             if recipe.uses_labels:
                 batch.append(torch.tensor(labels[rows]).long().to(device))
@@ -238,7 +238,8 @@ def _image_metrics(model: nn.Module, device, data_dir, losses: dict) -> dict:
     images, labels = datasets.mnist("test", data_dir)
     squares = datasets.to_square(images)
     if isinstance(model, networks.DigitClassifier):
-        predicted = scores.predictions(model, squares, device).argmax(1)
+        seen = scores.features(model, squares, device)
+        predicted = scores.predictions(model, seen, device).argmax(1)
         right = int((predicted == labels).sum())
         low, high = scores.proportion_interval(right, len(labels))
         return {"test_accuracy": right / len(labels), "interval_95": [low, high], "train": losses}

@@ -222,6 +222,7 @@ def render_results(results: dict) -> str:
         "# Results",
         "Generated from `results.json` by `ot-latent reproduce`; nothing here is typed by hand.",
         _summary(results),
+        render_summary(results),
     ]
     for name, section in sorted(results.items()):
         rows = section["rows"].values()
@@ -280,7 +281,7 @@ def _status(item: Item, results: dict) -> str:
 
 
 def render_summary(results: dict) -> str:
-    """The README's table: verdicts by item that has numbers."""
+    """The table of the README and on top of the results: verdicts by item that has numbers."""
     rows = [
         (f"{item.paper}, {item.number}", item.title, _status(item, results))
         for item in ITEMS

@@ -20,4 +20,4 @@ def test_the_results_table_is_that_of_the_recorded_results():
     text = (ROOT / "README.md").read_text()
     shown = re.search(r"<!-- results -->\n(.*?)\n?<!-- /results -->", text, re.S).group(1)
     results = json.loads((ROOT / "figures" / "results.json").read_text())
-    assert shown.strip() == render_summary(results)
+    assert shown.strip() == render_summary(results), "copy the first table of figures/RESULTS.md"

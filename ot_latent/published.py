@@ -8,6 +8,7 @@ import json
 import platform
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,7 @@ class Comparison:
         ]
 
     def _notes(self) -> list[str]:
-        return list(dict.fromkeys(row.note for row in self.rows if row.note))
+        return _grouped_notes((row.published.label, row.note) for row in self.rows)
 
     def __repr__(self) -> str:
         lines = [_COLUMNS, *self._cells()]
@@ -136,6 +137,15 @@ class Comparison:
 
     def _repr_markdown_(self) -> str:
         return "\n\n".join([_markdown_table(_COLUMNS, self._cells()), *self._notes()])
+
+
+def _grouped_notes(labelled: Iterable[tuple[str, str]]) -> list[str]:
+    """One text a note, which begins with the rows that it belongs to."""
+    labels: dict[str, list[str]] = {}
+    for label, note in labelled:
+        if note:
+            labels.setdefault(note, []).append(label)
+    return [f"*{'; '.join(rows)}*: {note.rstrip('.')}." for note, rows in labels.items()]
 
 
 def _digits(value: float) -> str:
@@ -230,7 +240,7 @@ def render_results(results: dict) -> str:
             f"## {name}",
             f"Scale {section['scale']}, seed {section['seed']}.",
             _markdown_table(_COLUMNS, [_result_cells(row) for row in rows]),
-            *dict.fromkeys(row["note"] for row in rows if row["note"]),
+            *_grouped_notes((row["what"], row["note"]) for row in rows),
         ]
     return "\n\n".join(parts) + "\n"
 

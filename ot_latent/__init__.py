@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "autoencoders",
         "brenier",
         "checkpoints",
+        "checks",
         "datasets",
         "figures",
         "kantorovich",
@@ -34,6 +35,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     ],
     submod_attrs={
         "brenier": ["LatentTransport"],
+        "checks": ["check_prior"],
         "kantorovich": ["solve_kantorovich"],
         "monotone": ["monotone_map"],
         "notebook": ["Run"],

@@ -1,0 +1,139 @@
+"""Do points still follow the prior? A calibrated test with an answer in words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from array_api_compat import is_torch_array
+from scipy import special, stats
+
+from ot_latent._arrays import as_floating, at_least_single
+
+
+@dataclass(frozen=True)
+class PriorCheck:
+    """What `check_prior` found.
+
+    Attributes
+    ----------
+    p_value : float
+        Of both tests together (Bonferroni): the chance of points that look at least as unlike the
+        prior, were they drawn from it.
+    level : float
+        Points have left the prior where `p_value` is below it.
+    coordinates, norms : float
+        The p-values of the two tests.
+    radius : float
+        Mean of ‖g‖² / d in standard normal coordinates g: near 1 on the prior, below 1 where points
+        crowd the centre, as means do; above 1 where they spread.
+    points, dimension : int
+        How many points of which dimension were tested.
+    """
+
+    p_value: float
+    level: float
+    coordinates: float
+    norms: float
+    radius: float
+    points: int
+    dimension: int
+
+    @property
+    def ok(self):
+        return self.p_value >= self.level
+
+    def __bool__(self):
+        return self.ok
+
+    def __str__(self):
+        many = f"{self.points:,} points in {self.dimension:,} dimensions"
+        if self.ok:
+            return f"No sign that these {many} have left the prior (p = {self.p_value:.2g})."
+        if abs(self.radius - 1) < 0.02:
+            where = "their coordinates have another law, though their norms are about right"
+        else:
+            side = "too close to the centre" if self.radius < 1 else "too far out"
+            where = f"they lie {side}, at {self.radius:.2f} times the squared norm of the prior"
+        return (
+            f"These {many} have left the prior (p = {self.p_value:.2g}): {where}. "
+            "Pass prior= to the operation that made them."
+        )
+
+
+def check_prior(z, prior, level=0.01, rng=0):
+    """Test whether points follow a prior with independent coordinates.
+
+    Two Kolmogorov-Smirnov tests, exact for every prior: of all coordinates together, F(z) being
+    uniform on [0, 1]; and of the squared norms ‖g‖², where g = Φ^{-1}(F(z)) is standard normal, so
+    that ‖g‖² follows the chi-square law. The second sees dependence between coordinates too.
+
+    Parameters
+    ----------
+    z : array (n, ...)
+        Points that are independent of each other, one per entry of the first axis; all other axes
+        are coordinates. The steps of one path are not independent: test one step of many paths.
+    prior : law
+        Of every coordinate.
+    level : float
+        How often points of the prior may fail, in (0, 1).
+    rng : int or numpy.random.Generator
+        Half precisions are grids that a large sample tells from any continuous law; each number is
+        replaced by a random one that rounds to it.
+
+    Returns
+    -------
+    PriorCheck
+        True where nothing was found; printed, it says so in words. A sample as small as ten points
+        can show a large departure only.
+
+    Raises
+    ------
+    ValueError
+        If `z` has no two axes, holds NaN or infinite values, or `level` is not in (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), got {level}")
+    z = as_floating(z, "z")
+    if z.ndim < 2 or 0 in z.shape:
+        raise ValueError(f"z must hold points along the first axis, got shape {tuple(z.shape)}")
+    single = at_least_single(z)
+    values = single.detach().cpu().numpy() if is_torch_array(z) else single
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError("z holds NaN or infinite values")
+    if z.dtype.itemsize == 2:
+        bits = 8 if "bfloat16" in str(z.dtype) else 11
+        values = _unrounded(values, bits, prior.support, np.random.default_rng(rng))
+    values = values.reshape(len(z), -1)
+    below, above = prior.cdf(values), prior.sf(values)
+    # from the nearer tail: far out, the other probability rounds to 1
+    normal = np.where(below < above, special.ndtri(below), -special.ndtri(above))
+    squares = np.minimum(normal**2, 1e6)  # outside the support normal is infinite
+    norms = squares.sum(1)
+    dimension = values.shape[1]
+    coordinates = stats.kstest(below.ravel(), "uniform").pvalue
+    radial = stats.kstest(norms, stats.chi2(dimension).cdf).pvalue
+    return PriorCheck(
+        p_value=float(min(1.0, 2 * min(coordinates, radial))),
+        level=level,
+        coordinates=float(coordinates),
+        norms=float(radial),
+        radius=float(np.mean(norms) / dimension),
+        points=len(values),
+        dimension=dimension,
+    )
+
+
+def _unrounded(values, bits, support, rng):
+    """Random numbers that round to `values` with `bits` significant bits; in the support if they are."""
+    mantissa, exponent = np.frexp(np.abs(values))
+    step = np.ldexp(1.0, exponent - bits)
+    towards_zero = np.where(
+        mantissa == 0.5, step / 2, step
+    )  # below a power of two the grid is finer
+    sign = np.sign(values)
+    first, second = values - sign * towards_zero / 2, values + sign * step / 2
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    inside = (values >= support[0]) & (values <= support[1])
+    low = np.where(inside, np.maximum(low, support[0]), low)
+    high = np.where(inside, np.minimum(high, support[1]), high)
+    return low + (high - low) * rng.random(values.shape)

@@ -110,6 +110,13 @@ def _agustsson():
     yield _claim(
         f"{paper}.theorem2", f"{paper}/Theorem 2", "monotone map", "no coupling is cheaper"
     )
+    for law, name in _PRIORS.items():
+        yield _claim(
+            f"{paper}.appendixC.{law}",
+            f"{paper}/Appendix C",
+            f"cheapest stochastic operation, {name} prior",
+            "no stochastic operation changes points less than the map",
+        )
     for row, (label, two, one) in _TABLE_3.items():
         yield _number(f"{paper}.table3.{row}.l2", f"{paper}/Table 3", f"{label}, p = 2", two, 5e-5)
         yield _number(f"{paper}.table3.{row}.l1", f"{paper}/Table 3", f"{label}, p = 1", one, 5e-5)
@@ -191,7 +198,7 @@ ITEMS = (
     Item(_A, "Equations (5)-(6)", "the monotone map", _03),
     Item(_A, "Appendix A", "the curse of dimension", "09_curse_of_dimension", False),
     Item(_A, "Appendix B", "maps for every operation", _03),
-    Item(_A, "Appendix C", "stochastic operations", "10_deterministic_or_stochastic", False),
+    Item(_A, "Appendix C", "stochastic operations", "10_deterministic_or_stochastic"),
     Item(_L, "Figure 1", "the workflow of AE-OT", _06),
     Item(_L, "Figure 2", "eight Gaussians", _05),
     Item(_L, "Figure 3", "MNIST samples", _06),

@@ -45,16 +45,17 @@ class PriorCheck:
         return self.ok
 
     def __str__(self):
+        p = f"p = {self.p_value:.2g}" if self.p_value else "p < 1e-300"
         many = f"{self.points:,} points in {self.dimension:,} dimensions"
         if self.ok:
-            return f"No sign that these {many} have left the prior (p = {self.p_value:.2g})."
+            return f"No sign that these {many} have left the prior ({p})."
         if abs(self.radius - 1) < 0.02:
             where = "their coordinates have another law, though their norms are about right"
         else:
             side = "too close to the centre" if self.radius < 1 else "too far out"
             where = f"they lie {side}, at {self.radius:.2f} times the squared norm of the prior"
         return (
-            f"These {many} have left the prior (p = {self.p_value:.2g}): {where}. "
+            f"These {many} have left the prior ({p}): {where}. "
             "Pass prior= to the operation that made them."
         )
 

@@ -114,19 +114,45 @@ class MonotoneMap:
         return math.fsum(quad(moved, *pair, epsabs=1e-13, epsrel=1e-11)[0] for pair in pairs)
 
 
-class _Affine(MonotoneMap):
-    """x -> scale * x + shift, between two Gaussians or two uniforms."""
+class ScaledMap(MonotoneMap):
+    """x -> bend(scale * x + shift), in closed form.
 
-    def __init__(self, source, target):
+    An operation can multiply its weights by `scale` instead of a whole array of points, and has only
+    `shift` and `bend` left to do (`operations`).
+    """
+
+    def __init__(self, source, target, scale):
         super().__init__(source, target)
-        spread = "std" if isinstance(source, Gaussian) else "half_width"
-        self.scale = getattr(target, spread) / getattr(source, spread)
-        self.shift = target.mean - source.mean * self.scale
+        self.scale = scale
+        self.shift = target.mean - source.mean * scale
 
     @elementwise
     def __call__(self, x):
-        scale, shift, *ends = conform(x, self.scale, self.shift, *self.target.support)
-        return array_namespace(x).clip(x * scale + shift, *ends)
+        (scale,) = conform(x, self.scale)
+        return self.bend(self.shifted(x * scale))
+
+    def shifted(self, x):
+        """x + shift."""
+        (shift,) = conform(x, self.shift)
+        return x if isinstance(shift, float) and shift == 0 else x + shift
+
+    def bend(self, v):
+        """What is left to do with v = scale * x + shift."""
+        raise NotImplementedError
+
+
+class _Affine(ScaledMap):
+    """A straight line, between two Gaussians or two uniforms."""
+
+    def __init__(self, source, target):
+        spread = "std" if isinstance(source, Gaussian) else "half_width"
+        super().__init__(source, target, getattr(target, spread) / getattr(source, spread))
+
+    def bend(self, v):
+        """Keep to the support of the target, in spite of rounding."""
+        if isinstance(self.target, Gaussian):
+            return v
+        return array_namespace(v).clip(v, *conform(v, *self.target.support))
 
     @elementwise
     def derivative(self, x):
@@ -148,33 +174,33 @@ class _Affine(MonotoneMap):
         return float(std**p * moment * scipy.special.hyp1f1(-p / 2, 0.5, -0.5 * (mean / std) ** 2))
 
 
-class _TrapezoidToUniform(MonotoneMap):
+class _TrapezoidToUniform(ScaledMap):
     """Two uniforms summed, matched: a straight line that bends towards the ends.
 
-    With half widths a >= b, u = x - center, and e = max(0, |u| - (a - b)) the part of |u| on the
-    slope, 2F - 1 = (u - sign(u) e² / 4b) / a: no cancellation, and exact where b = 0.
+    With half widths a >= b of the source and H of the target, v = scale * x + shift runs over the
+    support of the target stretched by 1 + b/a. Let e be what v has beyond the kinks, at H - B from
+    the centre, B = H b / a. Then 2F - 1 = (v - m - sign(e) e² / 4B) / H: no cancellation, and exact
+    where b = 0.
     """
 
     def __init__(self, source, target):
-        super().__init__(source, target)
-        self.scale = target.half_width / source.wide
-        self.shift = target.mean - source.center * self.scale
+        super().__init__(source, target, target.half_width / source.wide)
+        self.slope = source.narrow * self.scale  # B
+        self.kinks = target.low + self.slope, target.high - self.slope
 
-    def _bend(self, x):
-        """sign(u) e, and e / 2b, which goes from 0 to 1 along the slope."""
-        xp = array_namespace(x)
-        center, wide, narrow = conform(x, self.source.center, self.source.wide, self.source.narrow)
-        u = x - center
-        e = xp.clip(abs(u) - (wide - narrow), 0.0)
-        sloped = (e > 0) & (narrow > 0)
-        part = xp.clip(e / (2 * (narrow + wide * (narrow == 0))), 0.0, 1.0)
-        return xp.sign(u) * e, xp.where(sloped, part, 0.0)
+    def _beyond(self, v):
+        """e, and |e| / 2B, which goes from 0 to 1 along the slope."""
+        xp = array_namespace(v)
+        low, high, slope = conform(v, *self.kinks, self.slope)
+        e = v - xp.clip(v, low, high)
+        tiny = float(xp.finfo(v.dtype).smallest_normal)  # where b = 0, e is rounding or nothing
+        width = 2 * (max(slope, tiny) if isinstance(slope, float) else xp.clip(slope, tiny))
+        return e, xp.clip(abs(e) / width, 0.0, 1.0)
 
-    @elementwise
-    def __call__(self, x):
-        scale, shift, *ends = conform(x, self.scale, self.shift, *self.target.support)
-        e, part = self._bend(x)
-        return array_namespace(x).clip(x * scale + shift - scale * e * part / 2, *ends)
+    def bend(self, v):
+        """v - sign(e) e² / 4B, kept to the support of the target in spite of rounding."""
+        e, part = self._beyond(v)
+        return array_namespace(v).clip(v - 0.5 * e * part, *conform(v, *self.target.support))
 
     @elementwise
     def derivative(self, x):
@@ -182,7 +208,7 @@ class _TrapezoidToUniform(MonotoneMap):
         xp = array_namespace(x)
         (scale,) = conform(x, self.scale)
         low, high = conform(x, *self.source.support)
-        _, part = self._bend(x)
+        _, part = self._beyond(self.shifted(x * scale))
         return xp.where((x >= low) & (x <= high), scale * (1 - part), 0.0)
 
 

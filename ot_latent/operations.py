@@ -10,10 +10,13 @@ tensors, any leading shape, the latent dimension last.
 """
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_torch_array
 
 from ot_latent._arrays import as_floating, at_least_single, conform, generator, parameter
-from ot_latent.monotone import monotone_map
+from ot_latent.monotone import ScaledMap, monotone_map
+
+# Elements of a block of numpy arrays: some of them together fit the second-level cache.
+_BLOCK = 2**16
 
 
 def combine(zs, weights, prior=None):
@@ -226,16 +229,61 @@ def _norm(z):
 
 
 def _weighted_sum(zs, weights, prior):
-    """Σ w_i z_i, matched where there is a prior; half precisions in float32 throughout."""
-    dtype = zs[0].dtype
-    zs = [at_least_single(z) for z in zs]
+    """Σ w_i z_i, matched where there is a prior."""
+    if is_torch_array(zs[0]):  # in one piece, for gradients, torch.compile and vmap
+        y = _matched_sum(zs, weights, _map_back(weights, prior))
+        return array_namespace(y).astype(y, zs[0].dtype, copy=False)
+    shape = np.broadcast_shapes(*(z.shape for z in zs), weights.shape[1:])
+    result = np.empty(shape, dtype=zs[0].dtype)
+    if weights.ndim == 1:
+        T = _map_back(weights, prior)
+        for block, *points in _blocks(result, zs):
+            block[...] = _matched_sum(points, weights, T)
+    else:
+        for block, *parts in _blocks(result, [*zs, *weights]):
+            points, own = parts[: len(zs)], np.stack(parts[len(zs) :])
+            block[...] = _matched_sum(points, own, _map_back(own, prior))
+    return result
+
+
+def _map_back(weights, prior):
+    """The map from the law of the weighted sum to the prior, if there is one."""
+    return None if prior is None else monotone_map(prior.combine(weights), prior)
+
+
+def _matched_sum(zs, weights, T):
+    """T(Σ w_i z_i), or the plain sum where T is None; half precisions in float32."""
+    scaled = isinstance(T, ScaledMap)  # multiplying the weights spares a pass over the points
     y = None
-    for z, weight in zip(zs, weights, strict=True):
-        (weight,) = conform(z, parameter(weight, "weights"))
+    for z, weight in zip(map(at_least_single, zs), weights, strict=True):
+        (weight,) = conform(z, parameter(weight * T.scale if scaled else weight, "weights"))
         y = weight * z if y is None else y + weight * z
-    if prior is not None:
-        y = monotone_map(prior.combine(weights), prior)(y)
-    return array_namespace(y).astype(y, dtype, copy=False)
+    if scaled:
+        return T.bend(T.shifted(y))
+    return y if T is None else T(y)
+
+
+def _blocks(result, arrays):
+    """Pieces of `result` that fit the processor's cache, each with its parts of the `arrays`.
+
+    The arrays broadcast to the shape of the result.
+    """
+    if result.size <= _BLOCK:
+        yield result, *arrays
+        return
+    axis, length = next((i, n) for i, n in enumerate(result.shape) if n > 1)
+    rows = max(1, _BLOCK * length // result.size)
+    for start in range(0, length, rows):
+        here = slice(start, start + rows)
+        block, *parts = (_part(array, axis - result.ndim, here) for array in (result, *arrays))
+        yield from _blocks(block, parts)
+
+
+def _part(array, axis, here):
+    """`array[here]` along an axis that counts from the last, unless the array is constant there."""
+    if array.ndim < -axis or array.shape[axis] == 1:
+        return array
+    return array[(..., here, *[slice(None)] * (-axis - 1))]
 
 
 def _stack(*weights):

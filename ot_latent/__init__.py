@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "perturbation",
         "priors",
         "published",
+        "scipy_prior",
         "scores",
         "training",
     ],
@@ -41,5 +42,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "notebook": ["Run"],
         "operations": ["analogy", "combine", "interpolate", "random_walk", "slerp", "vicinity"],
         "priors": ["Gaussian", "Uniform"],
+        "scipy_prior": ["ScipyPrior", "sum_law"],
     },
 )

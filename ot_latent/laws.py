@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_torch_array
 
 from ot_latent._arrays import as_floating, cast_like, draw, generator
+from ot_latent._progress import progress
 
 
 @runtime_checkable
@@ -88,6 +89,16 @@ class LawPerEntry:
 
         samplers = [sampler(law) for law in self.laws]
         return cast_like(apply_per_entry(samplers, self.index, draws), like)
+
+
+def per_distinct_column(combine, weights):
+    """``combine(column)`` for each distinct weight vector of `weights` (k, ...)."""
+    if is_torch_array(weights):
+        weights = weights.cpu().double().numpy()
+    columns = weights.reshape(len(weights), -1)
+    distinct, index = np.unique(columns, axis=1, return_inverse=True)
+    laws = tuple(combine(column) for column in progress(distinct.T, "laws of weighted sums"))
+    return LawPerEntry(laws, index.reshape(weights.shape[1:]))
 
 
 def apply_per_entry(functions, index, x):

@@ -8,6 +8,7 @@ law of Y is the one map that keeps the order of points,
 and applied to each coordinate it is optimal between laws with i.i.d. coordinates (Theorem 1).
 """
 
+import functools
 import itertools
 import math
 
@@ -17,9 +18,16 @@ from array_api_compat import array_namespace
 from scipy.integrate import quad
 
 from ot_latent._arrays import conform, elementwise
+from ot_latent.cubic_table import CubicTable
 from ot_latent.laws import LawPerEntry, apply_per_entry
+from ot_latent.numerical import NumericalLaw
 from ot_latent.priors import Gaussian, Uniform
 from ot_latent.uniform_sums import Trapezoid
+
+# Tabulated maps are accurate to this part of the target's interquartile range or, further out, of
+# the distance to its median; and constant beyond tails of exp(-LAST_LEVEL) / 2 = 1e-17.
+ERROR = 1e-9
+LAST_LEVEL = 38.5
 
 
 def monotone_map(source, target):
@@ -48,10 +56,17 @@ def monotone_map(source, target):
     """
     if isinstance(source, LawPerEntry):
         return _PerEntry(source, target)
-    if type(source) is type(target) and isinstance(source, Gaussian | Uniform):
-        return _Affine(source, target)
+    for law, spread in ((Gaussian, "std"), (Uniform, "half_width")):
+        if isinstance(source, law) and isinstance(target, law):
+            scale = getattr(target, spread) / getattr(source, spread)
+            return _Affine(source, target, scale, target.mean - source.mean * scale)
     if isinstance(source, Trapezoid) and isinstance(target, Uniform):
         return _TrapezoidToUniform(source, target)
+    if isinstance(source, NumericalLaw):
+        if isinstance(target, NumericalLaw) and source.table is target.table:
+            scale = target.axis.left_unit / source.axis.left_unit
+            return _Affine(source, target, scale, target.axis.median - source.axis.median * scale)
+        return _tabulated(source, target)
     return MonotoneMap(source, target)
 
 
@@ -121,10 +136,10 @@ class ScaledMap(MonotoneMap):
     `shift` and `bend` left to do (`operations`).
     """
 
-    def __init__(self, source, target, scale):
+    def __init__(self, source, target, scale, shift):
         super().__init__(source, target)
         self.scale = scale
-        self.shift = target.mean - source.mean * scale
+        self.shift = shift
 
     @elementwise
     def __call__(self, x):
@@ -142,15 +157,11 @@ class ScaledMap(MonotoneMap):
 
 
 class _Affine(ScaledMap):
-    """A straight line, between two Gaussians or two uniforms."""
-
-    def __init__(self, source, target):
-        spread = "std" if isinstance(source, Gaussian) else "half_width"
-        super().__init__(source, target, getattr(target, spread) / getattr(source, spread))
+    """A straight line, between laws that differ in location and scale only."""
 
     def bend(self, v):
         """Keep to the support of the target, in spite of rounding."""
-        if isinstance(self.target, Gaussian):
+        if self.target.support == (-math.inf, math.inf):
             return v
         return array_namespace(v).clip(v, *conform(v, *self.target.support))
 
@@ -184,7 +195,8 @@ class _TrapezoidToUniform(ScaledMap):
     """
 
     def __init__(self, source, target):
-        super().__init__(source, target, target.half_width / source.wide)
+        scale = target.half_width / source.wide
+        super().__init__(source, target, scale, target.mean - source.mean * scale)
         self.slope = source.narrow * self.scale  # B
         self.kinks = target.low + self.slope, target.high - self.slope
 
@@ -210,6 +222,41 @@ class _TrapezoidToUniform(ScaledMap):
         low, high = conform(x, *self.source.support)
         _, part = self._beyond(self.shifted(x * scale))
         return xp.where((x >= low) & (x <= high), scale * (1 - part), 0.0)
+
+
+class _Tabulated(MonotoneMap):
+    """The map from a tabulated law, itself by a table, to ERROR."""
+
+    def __init__(self, source, target, bits):
+        super().__init__(source, target)
+        exact, middle = MonotoneMap(source, target), target.icdf(0.5)
+        spread = target.icdf(0.75) - target.icdf(0.25)
+        self.table = CubicTable(
+            exact,
+            exact.derivative,
+            source.axis,
+            source.inverse(np.array([-LAST_LEVEL, LAST_LEVEL])),
+            bits,
+            lambda values: ERROR * (spread + np.abs(values - middle)),
+        )
+
+    @elementwise
+    def __call__(self, x):
+        ends = conform(x, *self.target.support)
+        return array_namespace(x).clip(self.table(x), *ends)
+
+    @property
+    def missing(self):
+        """How many of the source's points the table leaves to the map itself."""
+        start, stop = (self.source.cdf(x[~self.table.accurate]) for x in self.table.panels)
+        return float(np.sum(np.abs(stop - start)))
+
+
+@functools.lru_cache(maxsize=256)
+def _tabulated(source, target):
+    """The map by the coarser of two tables, if that has nearly all points."""
+    coarse = _Tabulated(source, target, bits=6)
+    return coarse if coarse.missing < 0.01 else _Tabulated(source, target, bits=8)
 
 
 class _PerEntry(MonotoneMap):

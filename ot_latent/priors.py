@@ -14,7 +14,6 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import scipy.special
 from array_api_compat import array_namespace, is_torch_array
 
@@ -27,8 +26,10 @@ from ot_latent._arrays import (
     require_positive,
     valid_probability,
 )
-from ot_latent.laws import LawPerEntry
-from ot_latent.uniform_sums import Trapezoid, UniformSum
+from ot_latent.laws import per_distinct_column
+from ot_latent.numerical import tabulate
+from ot_latent.sums import sum_of
+from ot_latent.uniform_sums import TooManyPieces, Trapezoid, UniformSum
 
 # A uniform this much narrower than the widest of a sum is dropped: even the square of float64's
 # resolution does not see it.
@@ -114,7 +115,7 @@ class Gaussian:
             Any finite real weights, not all zero. With shape (k, ...), one law per entry, whose
             parameters have shape (...) and broadcast against the points.
         """
-        weights = _check_weights(weights)
+        weights = check_weights(weights)
         return Gaussian(self.mean * sum(weights), self.std * sum(w * w for w in weights) ** 0.5)
 
 
@@ -226,25 +227,21 @@ class Uniform:
         Returns
         -------
         law
-            `Uniform` for one weight, `Trapezoid` for two, `UniformSum` for three or more. Batched
-            weights with k >= 3 give one law per *distinct* weight vector (`LawPerEntry`): cheap for
+            `Uniform` for one weight, `Trapezoid` for two, `UniformSum` for three or more, and where
+            its density has more than 4096 pieces (thirteen unequal weights) a law by quadrature
+            (see `ScipyPrior.combine`). Batched weights with k >= 3 give one law per *distinct* weight vector (`LawPerEntry`): cheap for
             a path or a grid, not for a new vector at every sample.
 
         Raises
         ------
         ValueError
-            If a weight is not finite, if all are zero, or if the density of the sum has more than
-            4096 pieces (thirteen unequal weights).
+            If a weight is not finite, or all are zero.
         TypeError
             If three or more weights ask for a gradient: their law is built from their values.
         """
-        weights = _check_weights(weights)
-        if getattr(weights, "requires_grad", False) and len(weights) > 2:
-            raise TypeError(
-                "weights must not require a gradient where three or more uniforms are combined: "
-                "their law is built from the weights' values. Detach them; gradients still flow "
-                "to the points."
-            )
+        weights = check_weights(weights)
+        if len(weights) > 2:
+            require_no_gradient(weights, "the law of three or more uniforms is built")
         if weights.ndim == 1 and not getattr(weights, "requires_grad", False):
             largest = float(abs(weights).max())
             weights = [float(w) for w in weights if abs(w) > NEGLIGIBLE * largest]
@@ -258,9 +255,9 @@ class Uniform:
                 f"got {self!r}"
             )
         if isinstance(weights, list):
-            half_widths = tuple(sorted(abs(self.half_width * w) for w in weights))
-            return UniformSum(self.mean * math.fsum(weights), half_widths)
-        return self._per_entry(weights)
+            center = self.mean * math.fsum(weights)
+            return uniform_sum(center, [self.half_width * w for w in weights])
+        return per_distinct_column(self.combine, weights)
 
     def _scaled(self, weight):
         ends = weight * self.low, weight * self.high
@@ -277,16 +274,8 @@ class Uniform:
         xp = array_namespace(*widths)
         return Trapezoid(center, xp.maximum(*widths), xp.minimum(*widths))
 
-    def _per_entry(self, weights):
-        if is_torch_array(weights):
-            weights = weights.cpu().double().numpy()
-        columns = weights.reshape(len(weights), -1)
-        distinct, index = np.unique(columns, axis=1, return_inverse=True)
-        laws = tuple(self.combine(column) for column in distinct.T)
-        return LawPerEntry(laws, index.reshape(weights.shape[1:]))
 
-
-def _check_weights(weights):
+def check_weights(weights):
     """`weights` as a finite array (k, ...) in which no weight vector is all zero."""
     weights = parameter(weights, "weights")
     if isinstance(weights, float) or weights.ndim == 0 or weights.shape[0] == 0:
@@ -295,6 +284,31 @@ def _check_weights(weights):
     if not bool(xp.all(xp.any(weights != 0, axis=0))):
         raise ValueError("weights must not all be zero: such a sum has no law to match")
     return weights
+
+
+def require_no_gradient(weights, what):
+    """Raise TypeError if the weights ask for a gradient that the law cannot give."""
+    if getattr(weights, "requires_grad", False):
+        raise TypeError(
+            f"weights must not require a gradient here: {what} from their values. Detach them; "
+            "gradients still flow to the points."
+        )
+
+
+def uniform_sum(center, half_widths):
+    """The law of a sum of independent uniforms about `center`, none of half width 0.
+
+    Exact while its density has no more than 4096 pieces, then by quadrature (`sums`).
+    """
+    widths = sorted(abs(a) for a in half_widths)
+    if len(widths) == 2:
+        return Trapezoid(center, widths[1], widths[0])
+    try:
+        return UniformSum(center, tuple(widths))
+    except TooManyPieces:
+        unit = tabulate(Uniform(-1, 1))
+        scaled = {a: unit.scaled(a) for a in set(widths)}
+        return sum_of([scaled[a] for a in widths]).shifted(center)
 
 
 def _special(x):

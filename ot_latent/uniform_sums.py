@@ -30,6 +30,10 @@ MAX_PIECES = 4096
 NEWTON_STEPS = 8
 
 
+class TooManyPieces(ValueError):
+    """The density of a sum of uniforms has more than 4096 pieces."""
+
+
 class _Symmetric:
     """A law symmetric about `center`, from what it does at a distance v >= 0 from there.
 
@@ -187,7 +191,7 @@ class UniformSum(_Symmetric):
 
     Raises
     ------
-    ValueError
+    TooManyPieces
         If the density has more than 4096 pieces.
     """
 
@@ -297,11 +301,7 @@ def _pieces(half_widths):
             shifted[x + a] = shifted.get(x + a, 0) - sign
         corners = {x: sign for x, sign in shifted.items() if sign}
         if len(corners) > MAX_PIECES:
-            raise ValueError(
-                f"weights: the density of this sum of {k} uniforms has more than {MAX_PIECES} "
-                "pieces. Use fewer weights, or weights with repeated values: k equal weights need "
-                "only k + 1 pieces."
-            )
+            raise TooManyPieces(f"the density of this sum of {k} uniforms has too many pieces")
 
     lower = sorted(x for x in corners if x < 0)
     lengths = [end - x for x, end in zip(lower, [*lower[1:], 0], strict=True)]

@@ -1,0 +1,346 @@
+"""Continuous laws without a closed form, tabulated to ten digits in the bulk and in both tails.
+
+A law is kept as the *level* of its places: w = log 2F(x) below the median and -log 2(1 - F(x))
+above, so that a tail probability of 1e-12 is as well resolved as one of 0.3. Levels are interpolated
+in a coordinate in which they are nearly straight: the logarithm of the distance to a finite end of
+the support, or of one plus the distance to the median (`Axis`).
+"""
+
+import functools
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ot_latent._arrays import cast_like, draw, elementwise, valid_probability
+from ot_latent.piecewise import JUMP, Piecewise
+
+# Sums of laws are resolved to tails of exp(-FAR_LEVEL) / 2 = 4e-27; beyond, they continue as power
+# laws.
+FAR_LEVEL = 60.0
+LOG2 = math.log(2)
+# Marks for quadrature: the level of the last, and how far they are apart, in η and in level.
+LAST_MARK = 1.3 * FAR_LEVEL
+MARK_STEPS = 1.2, 2.5
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A coordinate η of places x, 0 at the median, in which levels of laws are nearly straight.
+
+    Left of the median η is the logarithm of the distance to the lower end of the support, or, if
+    there is none, minus that of one plus the distance to the median; likewise on the right. The
+    units of both distances are scales of the law.
+
+    Places are measured from the lower end, so that nothing is lost near it, or from the median if
+    there is none.
+
+    Parameters
+    ----------
+    low, median, high : float
+    left_unit, right_unit : float
+        The distance to the median where the end is finite.
+    """
+
+    low: float
+    median: float
+    high: float
+    left_unit: float
+    right_unit: float
+
+    @property
+    def left_bounded(self):
+        return math.isfinite(self.low)
+
+    @property
+    def right_bounded(self):
+        return math.isfinite(self.high)
+
+    @property
+    def origin(self):
+        return self.low if self.left_bounded else self.median
+
+    @property
+    def middle(self):
+        """The place of the median."""
+        return self.left_unit if self.left_bounded else 0.0
+
+    def scaled(self, size):
+        ends = self.low * size, self.median * size, self.high * size
+        return Axis(*ends, self.left_unit * size, self.right_unit * size)
+
+    def shifted(self, shift):
+        ends = self.low + shift, self.median + shift, self.high + shift
+        return Axis(*ends, self.left_unit, self.right_unit)
+
+    def mirrored(self):
+        return Axis(-self.high, -self.median, -self.low, self.right_unit, self.left_unit)
+
+    def coordinate(self, place):
+        """η at x = origin + place; infinite on and outside the ends of the support."""
+        xp = array_namespace(place)
+        left, u = self.distance(place)
+        inside = u > 0
+        eta = xp.where(inside, xp.log(xp.where(inside, u, 1.0)), -math.inf)
+        return xp.where(
+            left, eta if self.left_bounded else -eta, -eta if self.right_bounded else eta
+        )
+
+    def place(self, eta):
+        """The inverse of `coordinate`."""
+        xp = array_namespace(eta)
+        left = eta < 0
+        toward_an_end = (left & self.left_bounded) | (~left & self.right_bounded)
+        u = xp.exp(xp.where(toward_an_end, -abs(eta), abs(eta)))
+        below = self.left_unit * (u if self.left_bounded else 1 - u)
+        above = self.right_unit * (1 - u if self.right_bounded else u - 1)
+        return xp.where(left, below, self.middle + above)
+
+    def speed(self, place):
+        """dη / dx."""
+        xp = array_namespace(place)
+        left, u = self.distance(place)
+        inside = u > 0
+        u = xp.where(inside, u, 1.0)
+        return xp.where(inside, 1 / xp.where(left, u * self.left_unit, u * self.right_unit), 0.0)
+
+    def eta_at(self, distance, left):
+        """η at a distance from the end of that side, or from the median if there is none."""
+        bounded = self.left_bounded if left else self.right_bounded
+        u = distance / (self.left_unit if left else self.right_unit)
+        size = -math.log(u) if bounded else math.log1p(u)
+        return -size if left else size
+
+    def distance_at(self, eta, left):
+        """The inverse of `eta_at`, for arrays."""
+        bounded, unit = (
+            (self.left_bounded, self.left_unit) if left else (self.right_bounded, self.right_unit)
+        )
+        return unit * (np.exp(-np.abs(eta)) if bounded else np.expm1(np.abs(eta)))
+
+    def place_at(self, u, left):
+        """The inverse of `distance`, and its derivative, for arrays."""
+        slope = np.where(
+            left,
+            self.left_unit if self.left_bounded else -self.left_unit,
+            -self.right_unit if self.right_bounded else self.right_unit,
+        )
+        return self.middle + (u - 1) * slope, slope
+
+    def distance(self, place):
+        """Whether places are left of the median, and u = exp(±η), at most 1 beside a finite end."""
+        xp = array_namespace(place)
+        left, off = place < self.middle, place - self.middle
+        below = place / self.left_unit if self.left_bounded else 1 - off / self.left_unit
+        above = off / self.right_unit
+        return left, xp.where(left, below, 1 - above if self.right_bounded else 1 + above)
+
+
+@dataclass(frozen=True, eq=False)
+class NumericalLaw:
+    """A continuous law by its tabulated levels.
+
+    Parameters
+    ----------
+    axis : Axis
+    table : Piecewise
+        The level w as a function of η.
+    mean, var : float
+        NaN or infinite where the law has none.
+    """
+
+    axis: Axis
+    table: Piecewise
+    mean: float
+    var: float
+
+    def __repr__(self):
+        return f"NumericalLaw(median={self.axis.median:.6g}, support={self.support})"
+
+    @property
+    def support(self):
+        return self.axis.low, self.axis.high
+
+    @functools.cached_property
+    def inverse(self):
+        """η as a function of the level."""
+        return self.table.inverse()
+
+    def scaled(self, weight):
+        """The law of weight * Z."""
+        law = self if weight > 0 else self.mirrored
+        size = abs(weight)
+        return law._shared(
+            NumericalLaw(law.axis.scaled(size), law.table, law.mean * size, law.var * size**2)
+        )
+
+    def shifted(self, shift):
+        """The law of Z + shift."""
+        law = NumericalLaw(self.axis.shifted(shift), self.table, self.mean + shift, self.var)
+        return self._shared(law)
+
+    def _shared(self, law):
+        """`law`, whose table is this one's, with what was computed from the table."""
+        law.__dict__.update(inverse=self.inverse, marks=self.marks)
+        return law
+
+    @functools.cached_property
+    def mirrored(self):
+        """The law of -Z."""
+        law = NumericalLaw(self.axis.mirrored(), self.table.mirrored(), -self.mean, self.var)
+        law.__dict__["inverse"] = self.inverse.mirrored()
+        return law
+
+    def level(self, place):
+        """w at x = origin + place."""
+        return self.table(self.axis.coordinate(place))
+
+    def place(self, level):
+        """x - origin at the level w."""
+        return self.axis.place(self.inverse(level))
+
+    @elementwise
+    def pdf(self, x):
+        xp = array_namespace(x)
+        place = x - self.axis.origin
+        eta = self.axis.coordinate(place)
+        tail = 0.5 * xp.exp(-abs(self.table(eta)))
+        return tail * self.table.slope(eta) * self.axis.speed(place)
+
+    @elementwise
+    def cdf(self, x):
+        return probability(self.level(x - self.axis.origin))
+
+    @elementwise
+    def sf(self, x):
+        return probability(-self.level(x - self.axis.origin))
+
+    @elementwise
+    def icdf(self, p):
+        return self.axis.origin + self.place(_level(valid_probability(p)))
+
+    @elementwise
+    def isf(self, q):
+        return self.axis.origin + self.place(-_level(valid_probability(q)))
+
+    def sample(self, shape, rng=None, like=None):
+        """Independent draws, by the quantile function; see `Uniform.sample`."""
+        return cast_like(self.icdf(draw("uniform", shape, rng, like)), like)
+
+    @functools.cached_property
+    def marks(self):
+        """Levels between which the law is smooth and changes little, for quadrature."""
+        low, high = self.inverse(np.array([-LAST_MARK, LAST_MARK]))
+        ends = self.table.ends
+        eta = _filled(np.array([low, *ends[(ends > low) & (ends < high)], high]), MARK_STEPS[0])
+        return _filled(np.maximum.accumulate(self.table(eta)), MARK_STEPS[1])
+
+    @functools.cached_property
+    def marked_places(self):
+        return self.place(self.marks)
+
+
+def probability(level):
+    """F at the level w."""
+    xp = array_namespace(level)
+    tail = 0.5 * xp.exp(-abs(level))
+    return xp.where(level < 0, tail, 1 - tail)
+
+
+def _level(p):
+    """The inverse of `probability`."""
+    xp = array_namespace(p)
+    left = p < 0.5
+    below, above = xp.where(left, p, 0.5), xp.where(left, 0.5, 1 - p)
+    return xp.where(left, xp.log(2 * below), -xp.log(2 * above))
+
+
+def _filled(points, step):
+    """Increasing points with more between them, no two further apart than `step`."""
+    pieces = [
+        np.linspace(a, b, max(1, math.ceil((b - a) / step)), endpoint=False)
+        for a, b in itertools.pairwise(points)
+        if b > a
+    ]
+    return np.array([*np.concatenate(pieces), points[-1]])
+
+
+def tabulate(law):
+    """`law` as a `NumericalLaw`, from its own distribution functions and their inverses.
+
+    Raises
+    ------
+    ValueError
+        If its distribution function jumps.
+    """
+    low, high = (float(end) for end in law.support)
+    median = float(law.icdf(0.5))
+    if abs(float(law.cdf(median)) - 0.5) > 1e-7:
+        raise ValueError(JUMP)
+    left_unit = median - (low if math.isfinite(low) else float(law.icdf(0.25)))
+    right_unit = (high if math.isfinite(high) else float(law.isf(0.25))) - median
+    axis = Axis(low, median, high, left_unit, right_unit)
+    left, start = _tail_of(law.cdf, law.icdf, law.pdf, low, median, 1)
+    right, stop = _tail_of(law.sf, law.isf, law.pdf, high, median, -1)
+
+    def below(eta):
+        return LOG2 + left(axis.distance_at(eta, left=True))
+
+    def above(eta):
+        return -LOG2 - right(axis.distance_at(eta, left=False))
+
+    table = Piecewise.fit(below, np.array([axis.eta_at(start, left=True), 0.0]))
+    steps = left_unit * np.array([0.1, 0.3, 0.7, 0.9])
+    if abs(right_unit / left_unit - 1) < 1e-12 and np.allclose(
+        law.cdf(median - steps), law.sf(median + steps), rtol=1e-12, atol=0
+    ):
+        # symmetric: what scipy cannot resolve near an upper end it may resolve near the lower
+        table = table.joined(table.mirrored())
+    else:
+        table = table.joined(Piecewise.fit(above, np.array([0.0, axis.eta_at(stop, left=False)])))
+    return NumericalLaw(axis, table, float(law.mean), float(law.var))
+
+
+def _tail_of(tail, quantile, pdf, end, median, sign):
+    """log P(further out than x) by the distance of x to the end, or to the median if there is none.
+
+    And how far out it is known. The end is the lower one where `sign` is 1, the upper where it is -1.
+    """
+    if not math.isfinite(end):
+        quantiles = (float(quantile(p)) for p in (1e-250, 1e-100, 1e-30, 1e-10))
+        farthest = next(abs(x - median) for x in quantiles if math.isfinite(x))
+        return lambda distance: log(tail(median - sign * distance)), farthest
+    if end == 0:
+        farthest = max(abs(float(quantile(1e-250))), 1e-290)
+        return lambda distance: log(tail(sign * distance)), farthest
+
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    nodes, weights = (1 + nodes) / 2, weights / 2
+    near = 1e-3 * abs(median - end)
+
+    def integral(distance):
+        return distance * (pdf(end + sign * np.multiply.outer(distance, nodes)) @ weights)
+
+    def rounded(distance):
+        # x is rounded, and with it the distance: log tail is nearly straight in its logarithm
+        x, further = end + sign * distance, end + sign * 2 * distance
+        log_tail, actual = log(tail(x)), np.abs(x - end)
+        slope = (log(tail(further)) - log_tail) / np.log(np.abs(further - end) / actual)
+        return log_tail + slope * np.log(distance / actual)
+
+    smooth = abs(integral(near) / tail(end + sign * near) - 1) < 1e-10
+    if not smooth:
+        return rounded, max(1e-11 * abs(end), abs(float(quantile(1e-250)) - end))
+
+    def log_tail(distance):
+        # near the end the density keeps its digits where the distribution function has lost them
+        return np.where(distance < near, log(integral(distance)), log(tail(end + sign * distance)))
+
+    return log_tail, 1e-250 * near
+
+
+def log(x):
+    with np.errstate(divide="ignore"):
+        return np.log(x)

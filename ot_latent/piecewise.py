@@ -1,0 +1,130 @@
+"""Increasing functions as piecewise Chebyshev series that find their own panels."""
+
+import math
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ot_latent._arrays import conform
+
+# A panel has converged when its last coefficients are below this.
+TOLERANCE = 1e-11
+JUMP = (
+    "the distribution function jumps, as that of a discrete law does: a monotone map needs a "
+    "continuous law (Agustsson et al. 2019, Theorem 2)"
+)
+_DEGREE = 15
+_NODES = np.cos(math.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+_TO_SERIES = np.linalg.inv(np.polynomial.chebyshev.chebvander(_NODES, _DEGREE)).T
+
+
+class Piecewise:
+    """An increasing function by Chebyshev series on panels, and straight beyond them.
+
+    Parameters
+    ----------
+    ends : array (n + 1,)
+        Of the panels, increasing.
+    series : array (n, 16)
+        Coefficients on each panel.
+    """
+
+    def __init__(self, ends, series):
+        self.ends, self.series = ends, series
+        self._slopes = np.polynomial.chebyshev.chebder(series, axis=1) * (
+            2 / np.diff(ends)[:, None]
+        )
+        self._end_slopes = [float(slope) for slope in self._at(ends[[0, -1]], self._slopes)]
+
+    @classmethod
+    def fit(cls, function, ends):
+        """Halve the panels between `ends` until the series of all of them have converged.
+
+        Raises
+        ------
+        ValueError
+            If the function jumps.
+        """
+        starts, stops, done = np.array(ends[:-1]), np.array(ends[1:]), []
+        least, stalled = np.full(len(starts), np.inf), np.zeros(len(starts), dtype=int)
+        while len(starts):
+            middle, half = (starts + stops) / 2, (stops - starts) / 2
+            values = function((middle[:, None] + half[:, None] * _NODES).ravel())
+            values = values.reshape(len(starts), -1)
+            series = values @ _TO_SERIES
+            last = np.abs(series[:, -3:]).max(1)
+            converged = last <= TOLERANCE + 4e-16 * np.abs(values).max(1)
+            # what halving no longer improves is noise of the function itself
+            stalled = np.where(last < least / 2, 0, stalled + 1)
+            least = np.minimum(least, last)
+            noise = (stalled >= 3) & (last < 1e-4) & (half < 0.02)
+            narrow = half < 1e-10 * (ends[-1] - ends[0])
+            if np.any(narrow & ~converged & (np.ptp(values, axis=1) > 0.1)):
+                raise ValueError(JUMP)
+            keep = converged | narrow | noise
+            done += zip(starts[keep], stops[keep], series[keep], strict=True)
+            starts, stops, middle = starts[~keep], stops[~keep], middle[~keep]
+            starts, stops = np.concatenate([starts, middle]), np.concatenate([middle, stops])
+            least, stalled = np.tile(least[~keep], 2), np.tile(stalled[~keep], 2)
+        done.sort(key=lambda panel: panel[0])
+        return cls(np.array([*(p[0] for p in done), ends[-1]]), np.array([p[2] for p in done]))
+
+    def joined(self, other):
+        """This function up to where `other` begins, and `other` from there."""
+        ends = np.concatenate([self.ends[:-1], other.ends])
+        return Piecewise(ends, np.concatenate([self.series, other.series]))
+
+    def mirrored(self):
+        """x -> -f(-x)."""
+        signs = -((-1.0) ** np.arange(self.series.shape[1]))
+        return Piecewise(-self.ends[::-1], signs * self.series[::-1])
+
+    def __call__(self, x):
+        xp = array_namespace(x)
+        inside = xp.clip(x, float(self.ends[0]), float(self.ends[-1]))
+        value, beyond = self._at(inside, self.series), x - inside
+        first, last = self._end_slopes
+        further = value + xp.where(beyond < 0, first * beyond, last * beyond)
+        return xp.where(beyond == 0, value, further)
+
+    def slope(self, x):
+        """The derivative."""
+        inside = array_namespace(x).clip(x, float(self.ends[0]), float(self.ends[-1]))
+        return self._at(inside, self._slopes)
+
+    def _at(self, x, series):
+        """Clenshaw's recurrence, for points within the panels."""
+        xp = array_namespace(x)
+        ends, lengths = conform(x, self.ends, np.diff(self.ends))
+        row = xp.clip(xp.searchsorted(ends, x, side="right") - 1, 0, len(self.ends) - 2)
+        # clipped, because in single precision a narrow panel may have no width
+        s = xp.clip(2 * (x - ends[row]) / lengths[row] - 1, -1.0, 1.0)
+        columns = conform(x, *np.ascontiguousarray(series.T))
+        last, before = columns[-1][row], 0.0
+        for column in columns[-2:0:-1]:
+            last, before = column[row] + 2 * s * last - before, last
+        return columns[0][row] + s * last - before
+
+    def inverse(self):
+        """The inverse function, whose panels also end at 0."""
+        low, high = self(self.ends[[0, -1]])
+        return Piecewise.fit(self._solve, np.array([low, 0.0, high]))
+
+    def _solve(self, y):
+        """x where the function is y: Newton's method, kept in the bracket by bisection."""
+        levels = np.maximum.accumulate(self(self.ends))
+        row = np.clip(np.searchsorted(levels, y, side="right") - 1, 0, len(levels) - 2)
+        low, high = self.ends[row], self.ends[row + 1]
+        rise = levels[row + 1] - levels[row]
+        part = (y - levels[row]) / np.where(rise > 0, rise, 1.0)
+        x = low + (high - low) * np.clip(part, 0, 1)
+        for _ in range(80):
+            error, slope = self(x) - y, self.slope(x)
+            low, high = np.where(error < 0, x, low), np.where(error > 0, x, high)
+            newton = x - error / np.where(slope > 0, slope, 1e-300)
+            x_new = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            x_new = np.where(error == 0, x, x_new)
+            step, x = np.abs(x_new - x), x_new
+            if np.all(step <= 1e-15 * np.abs(x) + 1e-300):
+                break
+        return x

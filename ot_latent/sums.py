@@ -1,0 +1,132 @@
+"""The law of a sum of independent laws, by quadrature.
+
+For every s,
+
+    P(X + Y <= y) = F_X(y - s) F_Y(s) + ∫_{Y > s} F_X(y - Y) dP + ∫_{X > y - s} F_Y(y - X) dP,
+
+where nothing cancels, and s is chosen at equal levels, F_X(y - s) = F_Y(s), so that both integrands
+fall from their first point on, in a lower tail as in the bulk. Upper tails are lower tails of the
+mirrored laws. Gauss-Legendre in levels, between marks at which neither law is smooth or has changed
+much; against exact laws the error is below 1e-10, relative to the tail.
+"""
+
+import heapq
+import itertools
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ot_latent._progress import progress
+from ot_latent.numerical import (
+    FAR_LEVEL,
+    LAST_MARK,
+    LOG2,
+    Axis,
+    NumericalLaw,
+    log,
+    probability,
+)
+from ot_latent.piecewise import Piecewise
+
+_GAUSS = np.polynomial.legendre.leggauss(10)
+# Levels whose places, added up, cover the sum: its tails are at least the product of the terms'.
+_GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
+
+
+def sum_of(laws):
+    """The law of a sum of independent `NumericalLaw`, the narrowest first.
+
+    Equal terms must be one object: pairs that occur again are not added again.
+    """
+    order = itertools.count()  # laws themselves do not compare
+    terms = [(_width(law), next(order), law) for law in laws]
+    heapq.heapify(terms)
+    known = {}
+    for _ in progress(range(len(terms) - 1), "adding laws"):
+        (_, _, X), (_, _, Y) = heapq.heappop(terms), heapq.heappop(terms)
+        if (X, Y) not in known:
+            known[X, Y] = add(X, Y)
+        heapq.heappush(terms, (_width(known[X, Y]), next(order), known[X, Y]))
+    return terms[0][2]
+
+
+def _width(law):
+    return law.axis.left_unit + law.axis.right_unit
+
+
+def add(X, Y):
+    """The law of X + Y, independent of each other."""
+    places = X.place(_GRID) + Y.place(_GRID)
+    inner = np.abs(_GRID) <= 3
+
+    def excess(place):
+        return float(_log_cdf(X, Y, np.array([place]))[0]) + LOG2
+
+    middle = brentq(excess, *places[inner][[0, -1]], xtol=1e-300, rtol=1e-14)
+    median = middle + X.axis.origin + Y.axis.origin
+    mirrored = X.mirrored, Y.mirrored
+    mirrored_middle = -median - sum(law.axis.origin for law in mirrored)
+    left_unit, left = _left_half(X, Y, middle)
+    right_unit, right = _left_half(*mirrored, mirrored_middle)
+    low, high = X.axis.low + Y.axis.low, X.axis.high + Y.axis.high
+    axis = Axis(low, median, high, left_unit, right_unit)
+    return NumericalLaw(axis, left.joined(right.mirrored()), X.mean + Y.mean, X.var + Y.var)
+
+
+def _left_half(X, Y, middle):
+    """The unit of the axis, and the level as a function of η, left of the median of X + Y."""
+    places = X.place(_GRID) + Y.place(_GRID)
+    levels = _log_cdf(X, Y, places) + LOG2
+    known = (places < middle) & np.isfinite(levels)
+    places, levels = places[known], levels[known]
+    bounded = X.axis.left_bounded and Y.axis.left_bounded
+    unit = middle if bounded else middle - np.interp(-LOG2, levels, places)
+    eta = np.log(places / unit) if bounded else -np.log1p((middle - places) / unit)
+
+    def level(eta):
+        place = unit * np.exp(eta) if bounded else middle - unit * np.expm1(-eta)
+        return _log_cdf(X, Y, place) + LOG2
+
+    start = np.interp(-FAR_LEVEL, levels, eta)
+    return float(unit), Piecewise.fit(level, np.array([start, 0.0]))
+
+
+def _log_cdf(X, Y, places):
+    """log P(X + Y <= y), y measured from the sum of the origins, in bounded memory."""
+    parts = np.array_split(places, 1 + len(places) // 128)
+    return np.concatenate([_log_cdf_of_some(X, Y, part) for part in parts])
+
+
+def _log_cdf_of_some(X, Y, y):
+    s = Y.place(_split(X, Y, y))
+    level_x, level_y = X.level(y - s), Y.level(s)
+    corner = probability(level_x) * probability(level_y)
+    return log(corner + _integral(X, Y, y, level_y) + _integral(Y, X, y, level_x))
+
+
+def _split(X, Y, y):
+    """A level at which the two places sum up to y, nearly: any would do."""
+    places = X.place(_GRID) + Y.place(_GRID)
+    row = np.clip(np.searchsorted(places, y) - 1, 0, len(places) - 2)
+    low, high = _GRID[row], _GRID[row + 1]
+    for _ in range(12):
+        middle = (low + high) / 2
+        short = X.place(middle) + Y.place(middle) < y
+        low, high = np.where(short, middle, low), np.where(short, high, middle)
+    return low
+
+
+def _integral(X, Y, y, start):
+    """∫ F_X(y - Y) over Y above the level `start`, at each y."""
+    start = np.clip(start, -LAST_MARK, FAR_LEVEL)[:, None]
+    crossings = Y.level(y[:, None] - X.marked_places)
+    marks = np.broadcast_to(Y.marks, (len(y), len(Y.marks)))
+    ends = np.concatenate([start, marks, crossings], axis=1)
+    ends = np.sort(np.clip(ends, start, FAR_LEVEL), axis=1)
+    row, column = np.nonzero(np.diff(ends, axis=1) > 1e-13)
+    low, high = ends[row, column, None], ends[row, column + 1, None]
+    nodes, weights = _GAUSS
+    levels = (low + high) / 2 + (high - low) / 2 * nodes
+    values = probability(X.level(y[row, None] - Y.place(levels)))
+    masses = 0.25 * (high - low) * weights * np.exp(-np.abs(levels))
+    return np.bincount(row, (values * masses).sum(1), minlength=len(y))

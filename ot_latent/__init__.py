@@ -29,6 +29,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "paper_numbers",
         "perturbation",
         "priors",
+        "product",
         "published",
         "scipy_prior",
         "scores",
@@ -42,6 +43,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "notebook": ["Run"],
         "operations": ["analogy", "combine", "interpolate", "random_walk", "slerp", "vicinity"],
         "priors": ["Gaussian", "Uniform"],
+        "product": ["Product"],
         "scipy_prior": ["ScipyPrior", "sum_law"],
     },
 )

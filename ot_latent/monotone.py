@@ -22,6 +22,7 @@ from ot_latent.cubic_table import CubicTable
 from ot_latent.laws import LawPerEntry, apply_per_entry
 from ot_latent.numerical import NumericalLaw
 from ot_latent.priors import Gaussian, Uniform
+from ot_latent.product import Product
 from ot_latent.uniform_sums import Trapezoid
 
 # Tabulated maps are accurate to this part of the target's interquartile range or, further out, of
@@ -54,6 +55,8 @@ def monotone_map(source, target):
     >>> T([-1, -0.5, 0, 0.5, 1])
     array([-1.  , -0.75,  0.  ,  0.75,  1.  ])
     """
+    if isinstance(source, Product):
+        return _PerCoordinate(source, target)
     if isinstance(source, LawPerEntry):
         return _PerEntry(source, target)
     for law, spread in ((Gaussian, "std"), (Uniform, "half_width")):
@@ -117,6 +120,8 @@ class MonotoneMap:
         _check_power(p)
         if not all(isinstance(value, float) for value in (self.source.mean, self.target.mean)):
             raise TypeError(f"cost is for one law, not for a batch of them: got {self!r}")
+        if isinstance(self.source, NumericalLaw):
+            return self.source.expectation(lambda x: abs(self(x) - x) ** p)
         # An infinite support ends here where less than 1e-40 of the law is left.
         low, high = float(self.source.icdf(1e-40)), float(self.source.isf(1e-40))
         kinks = [k for k in getattr(self.source, "knots", ()) if low < k < high]
@@ -229,11 +234,11 @@ class _Tabulated(MonotoneMap):
 
     def __init__(self, source, target, bits):
         super().__init__(source, target)
-        exact, middle = MonotoneMap(source, target), target.icdf(0.5)
+        self.exact, middle = MonotoneMap(source, target), target.icdf(0.5)
         spread = target.icdf(0.75) - target.icdf(0.25)
         self.table = CubicTable(
-            exact,
-            exact.derivative,
+            self.exact,
+            self.exact.derivative,
             source.axis,
             source.inverse(np.array([-LAST_LEVEL, LAST_LEVEL])),
             bits,
@@ -244,6 +249,10 @@ class _Tabulated(MonotoneMap):
     def __call__(self, x):
         ends = conform(x, *self.target.support)
         return array_namespace(x).clip(self.table(x), *ends)
+
+    def cost(self, p=1):
+        """E|T(Y) - Y|^p; see `MonotoneMap.cost`. Infinite where heavy tails make it so."""
+        return self.exact.cost(p)
 
     @property
     def missing(self):
@@ -276,6 +285,29 @@ class _PerEntry(MonotoneMap):
     def cost(self, p=1):
         """E|T(Y) - Y|^p of each entry's own map, with the shape of the index."""
         return np.array([T.cost(p) for T in self.maps])[self.source.index]
+
+
+class _PerCoordinate(MonotoneMap):
+    """One map for each law of a `Product`, along the last axis."""
+
+    def __init__(self, source, target):
+        super().__init__(source, target)
+        pairs = zip(source.groups, target.groups, strict=True)
+        self.maps = [monotone_map(law, goal) for (law, _), (goal, _) in pairs]
+
+    def __call__(self, x):
+        return self.source.apply(self.maps, x)
+
+    def derivative(self, x):
+        """T'(x) of each coordinate's own map."""
+        return self.source.apply([T.derivative for T in self.maps], x)
+
+    def cost(self, p=1):
+        """E|T(Y) - Y|^p of each coordinate, (d,)."""
+        costs = np.empty(self.source.d)
+        for T, (_, columns) in zip(self.maps, self.source.groups, strict=True):
+            costs[columns] = T.cost(p)
+        return costs
 
 
 def _check_power(p):

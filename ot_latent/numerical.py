@@ -24,6 +24,7 @@ LOG2 = math.log(2)
 # Marks for quadrature: the level of the last, and how far they are apart, in η and in level.
 LAST_MARK = 1.3 * FAR_LEVEL
 MARK_STEPS = 1.2, 2.5
+_QUANTILES = 1e-4, 1e-2, 0.1, 0.25, 0.4
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,33 @@ class NumericalLaw:
         """Independent draws, by the quantile function; see `Uniform.sample`."""
         return cast_like(self.icdf(draw("uniform", shape, rng, like)), like)
 
+    def quadrature(self):
+        """Points x and probabilities, panel by panel, for expectations of smooth functions.
+
+        Returns
+        -------
+        points, masses : array (panels, 10)
+            The last panels on both sides are of equal length in levels, far out.
+        """
+        beyond = np.arange(1, 40) * 4.0 + LAST_MARK
+        ends = np.concatenate([-beyond[::-1], self.marks, beyond])
+        nodes, weights = np.polynomial.legendre.leggauss(10)
+        half = np.diff(ends)[:, None] / 2
+        levels = ends[:-1, None] + half * (1 + nodes)
+        masses = half * weights * 0.5 * np.exp(-np.abs(levels))
+        return self.axis.origin + self.place(levels), masses
+
+    def expectation(self, function):
+        """E function(Y); infinite where heavy tails make it so."""
+        points, masses = self.quadrature()
+        panels = np.sum(function(points) * masses, axis=1)
+        total = float(np.sum(panels))
+        for last, before in ((panels[-1], panels[-2]), (panels[0], panels[1])):
+            if last != 0:  # the tail beyond falls off like a geometric series
+                ratio = abs(last / before)
+                total += last * ratio / (1 - ratio) if ratio < 1 else math.inf
+        return total
+
     @functools.cached_property
     def marks(self):
         """Levels between which the law is smooth and changes little, for quadrature."""
@@ -282,63 +310,71 @@ def tabulate(law):
     left_unit = median - (low if math.isfinite(low) else float(law.icdf(0.25)))
     right_unit = (high if math.isfinite(high) else float(law.isf(0.25))) - median
     axis = Axis(low, median, high, left_unit, right_unit)
-    left, start = _tail_of(law.cdf, law.icdf, law.pdf, low, median, 1)
-    right, stop = _tail_of(law.sf, law.isf, law.pdf, high, median, -1)
-
-    def below(eta):
-        return LOG2 + left(axis.distance_at(eta, left=True))
-
-    def above(eta):
-        return -LOG2 - right(axis.distance_at(eta, left=False))
-
-    table = Piecewise.fit(below, np.array([axis.eta_at(start, left=True), 0.0]))
+    table = _left_levels(law.cdf, law.icdf, law.pdf, axis)
     steps = left_unit * np.array([0.1, 0.3, 0.7, 0.9])
     if abs(right_unit / left_unit - 1) < 1e-12 and np.allclose(
         law.cdf(median - steps), law.sf(median + steps), rtol=1e-12, atol=0
     ):
         # symmetric: what scipy cannot resolve near an upper end it may resolve near the lower
-        table = table.joined(table.mirrored())
+        right = table
     else:
-        table = table.joined(Piecewise.fit(above, np.array([0.0, axis.eta_at(stop, left=False)])))
+        right = _left_levels(
+            lambda x: law.sf(-x), lambda q: -law.isf(q), lambda x: law.pdf(-x), axis.mirrored()
+        )
+    table = table.joined(right.mirrored())
     return NumericalLaw(axis, table, float(law.mean), float(law.var))
 
 
-def _tail_of(tail, quantile, pdf, end, median, sign):
-    """log P(further out than x) by the distance of x to the end, or to the median if there is none.
+def _left_levels(cdf, icdf, pdf, axis):
+    """The level as a function of η left of the median."""
+    log_cdf, farthest = _log_cdf(cdf, icdf, pdf, axis.low, axis.median)
 
-    And how far out it is known. The end is the lower one where `sign` is 1, the upper where it is -1.
+    def level(eta):
+        return LOG2 + log_cdf(axis.distance_at(eta, left=True))
+
+    starts = np.array([axis.eta_at(farthest, left=True), 0.0])
+    # panels that begin at quantiles see a bulk that is small beside the support
+    quantiles = axis.coordinate(np.array([float(icdf(p)) for p in _QUANTILES]) - axis.origin)
+    inner = quantiles[(quantiles > starts[0]) & (quantiles < 0)]
+    table = Piecewise.fit(level, np.unique([*starts, *inner]))
+    if abs(float(table(np.zeros(1))[0])) > 1e-6:
+        raise ValueError(JUMP)  # at the median itself
+    return table
+
+
+def _log_cdf(cdf, icdf, pdf, low, median):
+    """log F by the distance to the lower end, or to the median if there is none.
+
+    And the distance furthest out at which it is known.
     """
-    if not math.isfinite(end):
-        quantiles = (float(quantile(p)) for p in (1e-250, 1e-100, 1e-30, 1e-10))
-        farthest = next(abs(x - median) for x in quantiles if math.isfinite(x))
-        return lambda distance: log(tail(median - sign * distance)), farthest
-    if end == 0:
-        farthest = max(abs(float(quantile(1e-250))), 1e-290)
-        return lambda distance: log(tail(sign * distance)), farthest
+    if not math.isfinite(low):
+        quantiles = (float(icdf(p)) for p in (1e-250, 1e-100, 1e-30, 1e-10))
+        farthest = next(median - x for x in quantiles if math.isfinite(x))
+        return lambda distance: log(cdf(median - distance)), farthest
+    if low == 0:
+        return lambda distance: log(cdf(distance)), max(float(icdf(1e-250)), 1e-290)
 
     nodes, weights = np.polynomial.legendre.leggauss(20)
     nodes, weights = (1 + nodes) / 2, weights / 2
-    near = 1e-3 * abs(median - end)
+    near = 1e-3 * (median - low)
 
     def integral(distance):
-        return distance * (pdf(end + sign * np.multiply.outer(distance, nodes)) @ weights)
+        return distance * (pdf(low + np.multiply.outer(distance, nodes)) @ weights)
+
+    if abs(integral(near) / cdf(low + near) - 1) < 1e-10:
+        # near the end the density keeps its digits where the distribution function loses them
+        return lambda distance: np.where(
+            distance < near, log(integral(distance)), log(cdf(low + distance))
+        ), 1e-250 * near
 
     def rounded(distance):
-        # x is rounded, and with it the distance: log tail is nearly straight in its logarithm
-        x, further = end + sign * distance, end + sign * 2 * distance
-        log_tail, actual = log(tail(x)), np.abs(x - end)
-        slope = (log(tail(further)) - log_tail) / np.log(np.abs(further - end) / actual)
+        # x is rounded, and with it the distance: log F is nearly straight in its logarithm
+        x, further = low + distance, low + 2 * distance
+        log_tail, actual = log(cdf(x)), x - low
+        slope = (log(cdf(further)) - log_tail) / np.log((further - low) / actual)
         return log_tail + slope * np.log(distance / actual)
 
-    smooth = abs(integral(near) / tail(end + sign * near) - 1) < 1e-10
-    if not smooth:
-        return rounded, max(1e-11 * abs(end), abs(float(quantile(1e-250)) - end))
-
-    def log_tail(distance):
-        # near the end the density keeps its digits where the distribution function has lost them
-        return np.where(distance < near, log(integral(distance)), log(tail(end + sign * distance)))
-
-    return log_tail, 1e-250 * near
+    return rounded, max(1e-11 * abs(low), float(icdf(1e-250)) - low)
 
 
 def log(x):

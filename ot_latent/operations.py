@@ -14,12 +14,14 @@ from array_api_compat import array_namespace, is_torch_array
 
 from ot_latent._arrays import as_floating, at_least_single, conform, generator, parameter
 from ot_latent.monotone import ScaledMap, monotone_map
+from ot_latent.product import as_prior
+from ot_latent.scipy_prior import sum_law
 
 # Elements of a block of numpy arrays: some of them together fit the second-level cache.
 _BLOCK = 2**16
 
 
-def combine(zs, weights, prior=None):
+def combine(zs, weights, prior=None, laws=None):
     """y = w_1 z_1 + ... + w_k z_k, raw or matched to `prior`.
 
     Parameters
@@ -29,8 +31,10 @@ def combine(zs, weights, prior=None):
     weights : array (k,) or (k, ...)
         Any finite real numbers. ``weights[i]`` broadcasts against ``zs[i]``: shape (k, 9, 1, 1)
         makes a path of nine steps of each pair in ``zs[i]`` of shape (n, d).
-    prior : Uniform or Gaussian, optional
-        The law of every coordinate of every point. With it, the result follows it too.
+    prior : Uniform, Gaussian or ScipyPrior, or a sequence of d of them, optional
+        The law of every coordinate, or of each. With it, the result follows it too.
+    laws : sequence of k laws, optional
+        Of the k points, where they do not follow `prior` themselves.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def combine(zs, weights, prior=None):
             f"weights must have one entry per point along the first axis: got shape {got} for "
             f"{len(zs)} points"
         )
-    return _weighted_sum(zs, weights, prior)
+    return _weighted_sum(zs, weights, prior, laws)
 
 
 def interpolate(z1, z2, t, prior=None):
@@ -78,7 +82,8 @@ def interpolate(z1, z2, t, prior=None):
     z1, z2 : array (..., d)
     t : float or array
         Broadcasts against z1: shape (9, 1, 1) for a path of nine steps from z2 to z1.
-    prior : Uniform or Gaussian, optional
+    prior : optional
+        See `combine`.
 
     Returns
     -------
@@ -90,7 +95,7 @@ def interpolate(z1, z2, t, prior=None):
     return _weighted_sum([z1, z2], _stack(t, 1 - t), prior)
 
 
-def vicinity(z, eps, noise=None, prior=None, rng=None):
+def vicinity(z, eps, noise=None, prior=None, rng=None, noise_law=None):
     """y = z + eps u (vicinity sampling), raw or matched.
 
     Parameters
@@ -99,13 +104,14 @@ def vicinity(z, eps, noise=None, prior=None, rng=None):
     eps : float or array
         Broadcasts against z.
     noise : array (..., d), optional
-        The u, independent of z and following the prior; broadcasts against z, so that shape
-        (n, d) gives n neighbours of one point (d,). Drawn from `prior` in the shape of z where it
-        is not given.
-    prior : Uniform or Gaussian, optional
-        Needed unless `noise` is given and the result is to stay raw.
+        The u, independent of z; broadcasts against z, so that shape (n, d) gives n neighbours of
+        one point (d,). Drawn from its law in the shape of z where it is not given.
+    prior : optional
+        Of z, see `combine`. Needed unless `noise` is given and the result is to stay raw.
     rng : None, int, numpy.random.Generator or torch.Generator
         For the noise; see `Uniform.sample`.
+    noise_law : law, optional
+        Of the noise, where it is not `prior`.
 
     Returns
     -------
@@ -114,10 +120,11 @@ def vicinity(z, eps, noise=None, prior=None, rng=None):
     """
     (z,) = _points("z", z)
     if noise is None:
-        noise = _draw(prior, z.shape, rng, z)
+        noise = _draw(prior if noise_law is None else noise_law, z.shape, rng, z)
     z, noise = _points("z, noise", z, noise)
     eps = parameter(eps, "eps")
-    return _weighted_sum([z, noise], _stack(0 * eps + 1.0, eps), prior)
+    laws = None if noise_law is None else [prior, noise_law]
+    return _weighted_sum([z, noise], _stack(0 * eps + 1.0, eps), prior, laws)
 
 
 def analogy(z1, z2, z3, prior=None):
@@ -126,7 +133,8 @@ def analogy(z1, z2, z3, prior=None):
     Parameters
     ----------
     z1, z2, z3 : array (..., d)
-    prior : Uniform or Gaussian, optional
+    prior : optional
+        See `combine`.
 
     Returns
     -------
@@ -228,27 +236,31 @@ def _norm(z):
     return xp.where(square > 0, xp.where(square > 0, square, 1.0) ** 0.5, 0.0)
 
 
-def _weighted_sum(zs, weights, prior):
+def _weighted_sum(zs, weights, prior, laws=None):
     """Σ w_i z_i, matched where there is a prior."""
+    prior = as_prior(prior)
     if is_torch_array(zs[0]):  # in one piece, for gradients, torch.compile and vmap
-        y = _matched_sum(zs, weights, _map_back(weights, prior))
+        y = _matched_sum(zs, weights, _map_back(weights, prior, laws))
         return array_namespace(y).astype(y, zs[0].dtype, copy=False)
     shape = np.broadcast_shapes(*(z.shape for z in zs), weights.shape[1:])
     result = np.empty(shape, dtype=zs[0].dtype)
     if weights.ndim == 1:
-        T = _map_back(weights, prior)
+        T = _map_back(weights, prior, laws)
         for block, *points in _blocks(result, zs):
             block[...] = _matched_sum(points, weights, T)
     else:
         for block, *parts in _blocks(result, [*zs, *weights]):
             points, own = parts[: len(zs)], np.stack(parts[len(zs) :])
-            block[...] = _matched_sum(points, own, _map_back(own, prior))
+            block[...] = _matched_sum(points, own, _map_back(own, prior, laws))
     return result
 
 
-def _map_back(weights, prior):
+def _map_back(weights, prior, laws):
     """The map from the law of the weighted sum to the prior, if there is one."""
-    return None if prior is None else monotone_map(prior.combine(weights), prior)
+    if prior is None:
+        return None
+    law = prior.combine(weights) if laws is None else sum_law(laws, weights)
+    return monotone_map(law, prior)
 
 
 def _matched_sum(zs, weights, T):
@@ -296,7 +308,7 @@ def _stack(*weights):
 def _draw(prior, shape, rng, like):
     if prior is None:
         raise ValueError("noise must be given where there is no prior to draw it from")
-    return prior.sample(shape, generator(rng, like), like=like)
+    return as_prior(prior).sample(shape, generator(rng, like), like=like)
 
 
 def _points(names, *points):

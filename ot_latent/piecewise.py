@@ -67,7 +67,11 @@ class Piecewise:
             starts, stops = np.concatenate([starts, middle]), np.concatenate([middle, stops])
             least, stalled = np.tile(least[~keep], 2), np.tile(stalled[~keep], 2)
         done.sort(key=lambda panel: panel[0])
-        return cls(np.array([*(p[0] for p in done), ends[-1]]), np.array([p[2] for p in done]))
+        series = np.array([panel[2] for panel in done])
+        first, last = series @ (-1.0) ** np.arange(series.shape[1]), series.sum(1)
+        if np.any(np.abs(first[1:] - last[:-1]) > 0.01):
+            raise ValueError(JUMP)
+        return cls(np.array([*(panel[0] for panel in done), ends[-1]]), series)
 
     def joined(self, other):
         """This function up to where `other` begins, and `other` from there."""

@@ -1,5 +1,6 @@
 """Priors from scipy.stats: any continuous law, and sums of coordinates of different laws."""
 
+import functools
 import math
 
 import numpy as np
@@ -108,8 +109,9 @@ def sum_law(laws, weights):
     ----------
     laws : sequence of k laws
         `Uniform`, `Gaussian` or `ScipyPrior`, with single numbers as parameters.
-    weights : array (k,)
-        Any finite real weights, not all zero.
+    weights : array (k,) or (k, ...)
+        Any finite real weights, not all zero. With shape (k, ...), one law per distinct weight
+        vector.
 
     Returns
     -------
@@ -128,14 +130,16 @@ def sum_law(laws, weights):
     Gaussian(mean=1.0, std=5.0)
     """
     laws, weights = list(laws), check_weights(weights)
-    if weights.shape != (len(laws),):
+    if len(weights) != len(laws):
         raise ValueError(
             f"weights must have one entry per law: got shape {tuple(weights.shape)} for "
             f"{len(laws)} laws"
         )
-    require_no_gradient(weights, "a law is computed")
     if all(law == laws[0] for law in laws):
         return laws[0].combine(weights)
+    require_no_gradient(weights, "a law is computed")
+    if weights.ndim > 1:
+        return per_distinct_column(functools.partial(sum_law, laws), weights)
     terms = [(law, float(w)) for law, w in zip(laws, weights, strict=True) if w != 0]
     if len(terms) == 1:
         law, weight = terms[0]
@@ -146,12 +150,15 @@ def sum_law(laws, weights):
     if all(isinstance(law, Uniform) for law, _ in terms):
         center = math.fsum(w * law.mean for law, w in terms)
         return uniform_sum(center, [w * law.half_width for law, w in terms])
-    tables = {}
-    for law, _ in terms:
-        if law not in tables:
-            tables[law] = law if isinstance(law, NumericalLaw) else tabulate(law)
-    same = {}  # sum_of wants equal terms to be one object
-    return sum_of([same.setdefault(term, tables[term[0]].scaled(term[1])) for term in terms])
+    return _mixed_sum(tuple(terms))
+
+
+@functools.lru_cache(maxsize=256)
+def _mixed_sum(terms):
+    """The law of Σ w Z over (law, w) in `terms`, by quadrature."""
+    tables = {law: law if isinstance(law, NumericalLaw) else tabulate(law) for law in dict(terms)}
+    scaled = {term: tables[term[0]].scaled(term[1]) for term in terms}
+    return sum_of([scaled[term] for term in terms])  # equal terms are one object
 
 
 def _scaled(law, weights):
@@ -162,14 +169,14 @@ def _scaled(law, weights):
 
 def _standardised(law):
     """`law` without its location and scale, which scipy's laws carry, and these two."""
-    if isinstance(law, stats.rv_continuous | stats.rv_discrete):
-        raise TypeError(f"law must be frozen: give its parameters, as in stats.{law.name}(...)")
     dist = getattr(law, "dist", law)
-    if isinstance(dist, stats.rv_discrete) or isinstance(law, getattr(stats, "rv_sample", ())):
+    if isinstance(dist, stats.rv_discrete):
         raise ValueError(
             "law must be continuous, got a discrete one: a monotone map cannot move an atom onto "
             "several points (Agustsson et al. 2019, Theorem 2)"
         )
+    if isinstance(law, stats.rv_continuous):
+        raise TypeError(f"law must be frozen: give its parameters, as in stats.{law.name}(...)")
     if not isinstance(dist, stats.rv_continuous):
         return law, 0.0, 1.0
     shapes, loc, scale = dist._parse_args(*law.args, **law.kwds)

@@ -24,6 +24,7 @@ LOG2 = math.log(2)
 # Marks for quadrature: the level of the last, and how far they are apart, in η and in level.
 LAST_MARK = 1.3 * FAR_LEVEL
 MARK_STEPS = 1.2, 2.5
+_ROUNDING = 3e-11  # of a level, where it is worth interpolating
 JUMP = (
     "the distribution function jumps, as that of a discrete law does: a monotone map needs a "
     "continuous law (Agustsson et al. 2019, Theorem 2)"
@@ -234,8 +235,13 @@ class NumericalLaw:
         """Independent draws, by the quantile function; see `Uniform.sample`."""
         return cast_like(self.icdf(draw("uniform", shape, rng, like)), like)
 
-    def quadrature(self):
+    def quadrature(self, kinks=()):
         """Points x and probabilities, panel by panel, for expectations of smooth functions.
+
+        Parameters
+        ----------
+        kinks : sequence of float
+            Places x where panels end, because the functions are not smooth there.
 
         Returns
         -------
@@ -243,7 +249,9 @@ class NumericalLaw:
             The last panels on both sides are of equal length in levels, far out.
         """
         beyond = np.arange(1, 40) * 4.0 + LAST_MARK
-        ends = np.concatenate([-beyond[::-1], self.marks, beyond])
+        kinks = self.level(np.asarray(kinks, dtype=float) - self.axis.origin)
+        inner = np.concatenate([self.marks, kinks[np.abs(kinks) < LAST_MARK]])
+        ends = np.concatenate([-beyond[::-1], np.unique(inner), beyond])
         nodes, weights = np.polynomial.legendre.leggauss(10)
         half = np.diff(ends)[:, None] / 2
         levels = ends[:-1, None] + half * (1 + nodes)
@@ -329,57 +337,99 @@ def tabulate(law):
 
 def _left_levels(cdf, icdf, pdf, axis):
     """The level as a function of η left of the median."""
-    log_cdf, farthest = _log_cdf(cdf, icdf, pdf, axis.low, axis.median)
+    farthest = _farthest(icdf, axis)
 
     def level(eta):
-        return LOG2 + log_cdf(axis.distance_at(eta, left=True))
+        return LOG2 + _log_cdf(cdf, axis, axis.distance_at(eta, left=True))
 
-    starts = np.array([axis.eta_at(farthest, left=True), 0.0])
+    start, far = _last_reliable(level, farthest), level
+    if level(np.array([start]))[0] > -LAST_MARK:
+        # where the distribution function loses its digits, as 1 - x does, the density may keep them
+        outer = _levels_by_density(pdf, axis, level, start)
+        if outer is not None:
+            cut, far = start, outer
+            start = _last_reliable(outer, cut - 2 * LAST_MARK, begin=cut)
+
+            def level(eta, inner=level):
+                return np.where(eta > cut, inner(np.maximum(eta, cut)), far(np.minimum(eta, cut)))
+
     # panels that begin at quantiles see a bulk that is small beside the support
     quantiles = axis.coordinate(np.array([float(icdf(p)) for p in _QUANTILES]) - axis.origin)
-    inner = quantiles[(quantiles > starts[0]) & (quantiles < 0)]
-    table = Piecewise.fit(level, np.unique([*starts, *inner]))
+    inner = quantiles[(quantiles > start) & (quantiles < 0)]
+    table = Piecewise.fit(level, np.array([start, *np.unique(inner), 0.0]))
     at_median = abs(float(table(np.zeros(1))[0]))
     if at_median > 1e-6 or table.largest_jump > 0.01:
         raise ValueError(JUMP)
     return table
 
 
-def _log_cdf(cdf, icdf, pdf, low, median):
-    """log F by the distance to the lower end, or to the median if there is none.
+def _farthest(icdf, axis):
+    """η as far out as the quantile function and floating point reach."""
+    anchor = axis.low if axis.left_bounded else axis.median
+    for p in (1e-250, 1e-100, 1e-30, 1e-10):
+        try:
+            distance = abs(float(icdf(p)) - anchor)
+        except OverflowError:
+            continue
+        if 0 < distance < math.inf:
+            break
+    rounding = 1e-11 * abs(axis.low) if axis.left_bounded else 0.0
+    return axis.eta_at(max(distance, rounding), left=True)
 
-    And the distance furthest out at which it is known.
-    """
-    if not math.isfinite(low):
-        quantiles = (float(icdf(p)) for p in (1e-250, 1e-100, 1e-30, 1e-10))
-        farthest = next(median - x for x in quantiles if math.isfinite(x))
-        return lambda distance: log(cdf(median - distance)), farthest
-    if low == 0:
-        return lambda distance: log(cdf(distance)), max(float(icdf(1e-250)), 1e-290)
 
-    nodes, weights = np.polynomial.legendre.leggauss(20)
+def _log_cdf(cdf, axis, distance):
+    """log F by the distance to the lower end, or to the median if there is none."""
+    if not axis.left_bounded:
+        return log(cdf(axis.median - distance))
+    # x is rounded, and with it the distance: log F is nearly straight in its logarithm
+    x, further = axis.low + distance, axis.low + 2 * distance
+    log_tail, actual = log(cdf(x)), x - axis.low
+    slope = (log(cdf(further)) - log_tail) / log((further - axis.low) / actual)
+    return np.where(actual == distance, log_tail, log_tail + slope * log(distance / actual))
+
+
+def _levels_by_density(pdf, axis, level, start):
+    """The level beyond `start` as an integral of the density; None if that does not fit."""
+    nodes, weights = np.polynomial.legendre.leggauss(10)
     nodes, weights = (1 + nodes) / 2, weights / 2
-    near = 1e-3 * (median - low)
+    ends = start - 0.02 * np.arange(10_000)
 
-    def integral(distance):
-        return distance * (pdf(low + np.multiply.outer(distance, nodes)) @ weights)
+    def mass(inner, outer):
+        """Between two coordinates."""
+        eta = inner[:, None] + (outer - inner)[:, None] * nodes
+        place = axis.place(eta)
+        speed = axis.speed(place)
+        with np.errstate(all="ignore"):
+            values = pdf(axis.origin + place) / speed
+        return (values @ weights) * (inner - outer)
 
-    if abs(integral(near) / cdf(low + near) - 1) < 1e-10:
-        # near the end the density keeps its digits where the distribution function loses them
-        return lambda distance: np.where(
-            distance < near, log(integral(distance)), log(cdf(low + distance))
-        ), 1e-250 * near
+    masses = np.nan_to_num(mass(ends[:-1], ends[1:]))
+    beyond = np.append(np.cumsum(masses[::-1])[::-1], 0.0)  # each end
+    known = math.exp(float(level(np.array([start]))[0]) - LOG2)
+    if not abs(beyond[0] / known - 1) < 1e-6:
+        return None
 
-    def rounded(distance):
-        # x is rounded, and with it the distance: log F is nearly straight in its logarithm
-        x, further = low + distance, low + 2 * distance
-        log_tail, actual = log(cdf(x)), x - low
-        slope = (log(cdf(further)) - log_tail) / np.log((further - low) / actual)
-        return log_tail + slope * np.log(distance / actual)
+    def by_density(eta):
+        row = np.clip(np.ceil((start - eta) / 0.02).astype(int), 0, len(ends) - 1)
+        tail = beyond[row] + mass(eta, ends[row])
+        return LOG2 + log(tail * (known / beyond[0]))
 
-    return rounded, max(1e-11 * abs(low), float(icdf(1e-250)) - low)
+    return by_density
+
+
+def _last_reliable(level, start, begin=-1e-3):
+    """How far from the median, at most `start`, a distribution function keeps its digits."""
+    eta = np.linspace(begin, start, 400)
+    step = 1e-7 * np.abs(eta)
+    with np.errstate(all="ignore"):
+        outer, values, inner = level(eta - step), level(eta), level(eta + step)
+        rounding = np.abs(outer - 2 * values + inner)
+        falling = np.diff(values, prepend=0.0) <= 0
+    reliable = np.isfinite(outer) & falling & (rounding < _ROUNDING)
+    known = len(eta) if reliable.all() else int(np.argmin(reliable))
+    return float(eta[max(known - 1, 0)])
 
 
 def log(x):
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):
         return np.log(x)

@@ -7,12 +7,15 @@ computes it.
 
 import itertools
 import math
+import numbers
 from typing import NamedTuple
 
 import numpy as np
 
 from ot_latent._arrays import generator
+from ot_latent._progress import progress
 from ot_latent.monotone import monotone_map
+from ot_latent.numerical import NumericalLaw, tabulate
 from ot_latent.operations import interpolate
 from ot_latent.priors import Gaussian, Uniform
 
@@ -61,10 +64,10 @@ def simulate_perturbation(prior, d, n=100_000, p=2, rng=None, chunk=5_000):
 def exact_perturbation(prior, d, p=2, t=None):
     """E ‖ỹ_t - y_t‖_p / ‖y_t‖_p, exactly or by quadrature to eight digits or more.
 
-    For a Gaussian prior ỹ = y / σ_t with σ_t² = t² + (1 - t)²: the ratio is 1/σ_t - 1 for every
-    point, norm and dimension, and its mean over t is √2 asinh(1) - 1.
+    For a Gaussian prior centred at 0, ỹ = y / σ_t with σ_t² = t² + (1 - t)²: the ratio is
+    1/σ_t - 1 for every point, norm and dimension.
 
-    For a uniform prior, let a = |ỹ - y| and b = |y| be those of one coordinate. From
+    For another prior, let a = |ỹ - y| and b = |y| be those of one coordinate. From
     x^{-s} = ∫ u^{s-1} e^{-ux} du / Γ(s) for the sums over d independent coordinates,
 
         p = 1:   d ∫ E[a e^{-qb}] (E e^{-qb})^{d-1} dq,
@@ -74,13 +77,13 @@ def exact_perturbation(prior, d, p=2, t=None):
 
     Parameters
     ----------
-    prior : Uniform or Gaussian
-        Centred at 0. The value does not depend on its width.
+    prior : Uniform, Gaussian or ScipyPrior
     d : int
         Latent dimension; at least 2 for p = 2.
     p : {1, 2}
-    t : float, optional
-        A fixed t in (0, 1); t = 0 and t = 1 give 0. Without it, the mean over t in [0, 1].
+    t : float or law, optional
+        A fixed t, or the law of a random one, independent of the points: `Uniform`, `ScipyPrior`
+        or any other on an interval. Without it, t is uniform on [0, 1] as in the paper.
 
     Returns
     -------
@@ -90,30 +93,38 @@ def exact_perturbation(prior, d, p=2, t=None):
         raise ValueError(f"p must be 1 or 2, got {p}")
     if d < p:
         raise ValueError(f"d must be at least {p} for p = {p}, got {d}")
-    if prior.mean != 0:
-        raise ValueError(f"prior must be centred at 0, as the quotient of norms is not: {prior!r}")
-    if t is not None and not 0 <= t <= 1:
-        raise ValueError(f"t must be in [0, 1], got {t}")
-    if isinstance(prior, Gaussian):
-        return math.sqrt(2) * math.asinh(1) - 1 if t is None else 1 / math.hypot(t, 1 - t) - 1
-    if not isinstance(prior, Uniform):
-        raise TypeError(f"prior must be Uniform or Gaussian, got {prior!r}")
-    at = _uniform_l1 if p == 1 else _uniform_l2
-    if t is not None:
-        return at(t, d)
-    nodes, weights = _gauss_legendre(0.0, 0.5, 24)  # t and 1 - t are alike
-    return float(2 * sum(w * at(t, d) for t, w in zip(nodes, weights, strict=True)))
+    ratio = {1: _l1_ratio, 2: _l2_ratio}[p]
+    if isinstance(prior, Gaussian) and prior.mean == 0:
+        ratio = _gaussian_ratio
+    if isinstance(t, numbers.Real):
+        return float(ratio(prior, t, d))
+    law = Uniform(0, 1) if t is None else t
+    low, high = (float(end) for end in law.support)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"t must lie in an interval, got a law on {law.support}")
+    # the ratio has kinks where a weight changes its sign, and where both are equal
+    kinks = [low, *(k for k in (0.0, 0.5, 1.0) if low < k < high), high]
+    if t is None:
+        kinks = [0.0, 0.5]  # t and 1 - t are alike
+    parts = [_gauss_legendre(*ends, 24) for ends in itertools.pairwise(law.cdf(np.array(kinks)))]
+    levels, masses = (np.concatenate(part) for part in zip(*parts, strict=True))
+    ts = progress(law.icdf(levels), "quadrature over t")
+    return float(masses @ [ratio(prior, float(t), d) for t in ts] / masses.sum())
 
 
-def _uniform_l1(t, d):
-    a, b, weight = _coordinate(t)
+def _gaussian_ratio(prior, t, d):
+    return 1 / math.hypot(t, 1 - t) - 1
+
+
+def _l1_ratio(prior, t, d):
+    a, b, weight = _coordinate(prior, t)
     q, dq = _half_line(scale=1 / (d * (weight @ b)))
     decay = np.exp(-np.outer(q, b))
-    return float(d * dq @ ((decay @ (weight * a)) * (decay @ weight) ** (d - 1)))
+    return d * dq @ ((decay @ (weight * a)) * (decay @ weight) ** (d - 1))
 
 
-def _uniform_l2(t, d):
-    a, b, weight = _coordinate(t)
+def _l2_ratio(prior, t, d):
+    a, b, weight = _coordinate(prior, t)
     if not a.any():
         return 0.0
     r, dr = _half_line(scale=(d * (weight @ a**2)) ** -0.5)
@@ -122,22 +133,21 @@ def _uniform_l2(t, d):
     decay_b = np.exp(-np.outer(b**2, q**2))
     both = decay_a @ (weight[:, None] * decay_b)
     once = decay_a @ ((weight * a**2)[:, None] * decay_b)
-    return float(4 / math.pi * d * dr @ (once * both ** (d - 1)) @ dq)
+    return 4 / math.pi * d * dr @ (once * both ** (d - 1)) @ dq
 
 
-def _coordinate(t):
-    """a = |T(y) - y|, b = |y| and weights that integrate over y > 0, prior Uniform(-1, 1).
+def _coordinate(prior, t):
+    """a = |T(y) - y|, b = |y| and weights that integrate over y.
 
-    Gauss-Legendre on panels that end at the trapezoid's kink and shrink towards y = 0, where the
-    integrands above concentrate.
+    Panels shrink towards y = 0, where the integrands above concentrate.
     """
-    prior = Uniform(-1, 1)
     law = prior.combine([t, 1 - t])
-    kink = abs(1 - 2 * t)
-    ends = sorted({0.0, *(4.0**-j for j in range(12)), *([kink] if kink else [])})
-    panels = [_gauss_legendre(*pair, 12) for pair in itertools.pairwise(ends)]
-    y, weight = (np.concatenate(parts) for parts in zip(*panels, strict=True))
-    return np.abs(monotone_map(law, prior)(y) - y), y, 2 * weight * law.pdf(y)
+    table = law if isinstance(law, NumericalLaw) else tabulate(law)
+    low, high = table.icdf([0.25, 0.75])
+    near = (abs(low) + abs(high)) * 4.0 ** -np.arange(12)
+    y, weight = (part.ravel() for part in table.quadrature([*-near, 0.0, *near]))
+    T = monotone_map(law, prior)
+    return np.abs(T(y) - y), np.abs(y), weight
 
 
 def _half_line(scale, step=0.05, reach=3.4):

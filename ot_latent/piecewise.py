@@ -40,6 +40,8 @@ class Piecewise:
         while len(starts):
             middle, half = (starts + stops) / 2, (stops - starts) / 2
             values = function((middle[:, None] + half[:, None] * _NODES).ravel())
+            if not np.all(np.isfinite(values)):
+                raise ValueError("the law's distribution function is 0 or NaN within its support")
             values = values.reshape(len(starts), -1)
             series = values @ _TO_SERIES
             last = np.abs(series[:, -3:]).max(1)
@@ -106,8 +108,10 @@ class Piecewise:
 
     def inverse(self):
         """The inverse function, whose panels also end at 0."""
-        low, high = self(self.ends[[0, -1]])
-        return Piecewise.fit(self._solve, np.array([low, 0.0, high]))
+        # beginning with the images of the panels, so that no narrow feature falls between nodes
+        ends = np.unique([*self(self.ends), 0.0])
+        apart = np.append(np.diff(ends) > 1e-9, True)
+        return Piecewise.fit(self._solve, ends[apart])
 
     def _solve(self, y):
         """x where the function is y: Newton's method, kept in the bracket by bisection."""

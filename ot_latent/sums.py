@@ -87,8 +87,9 @@ def _left_half(X, Y, middle):
         place = unit * np.exp(eta) if bounded else middle - unit * np.expm1(-eta)
         return _log_cdf(X, Y, place) + LOG2
 
-    start = np.interp(-FAR_LEVEL, levels, eta)
-    return float(unit), Piecewise.fit(level, np.array([start, 0.0]))
+    # several panels to begin with, so that no narrow feature falls between nodes
+    ends = np.interp([-FAR_LEVEL, -10, -4, -1.5, -0.6, -0.2, -0.05], levels, eta, right=0.0)
+    return float(unit), Piecewise.fit(level, np.unique([*ends, 0.0]))
 
 
 def _log_cdf(X, Y, places):

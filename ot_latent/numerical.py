@@ -399,11 +399,10 @@ def _levels_by_density(pdf, axis, level, start):
         eta = inner[:, None] + (outer - inner)[:, None] * nodes
         place = axis.place(eta)
         speed = axis.speed(place)
-        with np.errstate(all="ignore"):
-            values = pdf(axis.origin + place) / speed
-        return (values @ weights) * (inner - outer)
+        return (pdf(axis.origin + place) / speed @ weights) * (inner - outer)
 
-    masses = np.nan_to_num(mass(ends[:-1], ends[1:]))
+    with np.errstate(all="ignore"):
+        masses = np.nan_to_num(mass(ends[:-1], ends[1:]), posinf=0.0)
     beyond = np.append(np.cumsum(masses[::-1])[::-1], 0.0)  # each end
     known = math.exp(float(level(np.array([start]))[0]) - LOG2)
     if not abs(beyond[0] / known - 1) < 1e-6:
@@ -411,7 +410,8 @@ def _levels_by_density(pdf, axis, level, start):
 
     def by_density(eta):
         row = np.clip(np.ceil((start - eta) / 0.02).astype(int), 0, len(ends) - 1)
-        tail = beyond[row] + mass(eta, ends[row])
+        with np.errstate(all="ignore"):
+            tail = beyond[row] + mass(eta, ends[row])
         return LOG2 + log(tail * (known / beyond[0]))
 
     return by_density

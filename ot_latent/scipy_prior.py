@@ -47,8 +47,8 @@ class ScipyPrior(NumericalLaw):
 
     def __init__(self, law):
         standard, loc, scale = _standardised(law)
-        functions = _Functions(standard)
-        tabulated = tabulate(functions).scaled(scale).shifted(loc)
+        with np.errstate(all="ignore"):  # scipy's own, far out in the tails
+            tabulated = tabulate(_Functions(standard)).scaled(scale).shifted(loc)
         self.__dict__.update(tabulated.__dict__, law=law, _known={})
 
     def __repr__(self):

@@ -4,9 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from scipy.integrate import dblquad
+import scipy.stats
+from scipy.integrate import dblquad, quad
 
-from ot_latent import Gaussian, Uniform, interpolate
+from ot_latent import Gaussian, ScipyPrior, Uniform, interpolate
 from ot_latent.perturbation import exact_perturbation, simulate_perturbation
 
 UNIT = Uniform(-1, 1)
@@ -94,10 +95,52 @@ def test_ends_and_limits():
     [
         ({"p": 3}, "p must be 1 or 2"),
         ({"d": 1, "p": 2}, "d must be at least 2"),
-        ({"prior": Uniform(0, 1)}, "centred at 0"),
-        ({"t": 1.5}, "t must be in"),
+        ({"t": Gaussian(0.5, 1)}, "t must lie in an interval"),
     ],
 )
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         exact_perturbation(**{"prior": UNIT, "d": 10, **arguments})
+
+
+PRIORS = {
+    "uniform off centre": Uniform(-0.3, 2.0),
+    "normal off centre": Gaussian(0.5, 1),
+    "laplace": ScipyPrior(scipy.stats.laplace()),
+    "gamma": ScipyPrior(scipy.stats.gamma(2)),
+}
+
+
+@pytest.mark.parametrize("prior", PRIORS.values(), ids=PRIORS)
+@pytest.mark.parametrize("t", [0.3, 1.4])
+@pytest.mark.parametrize("p", [1, 2])
+def test_any_prior_by_simulation(prior, t, p):
+    # Four standard errors, of at most 1 % of the value.
+    d = 5
+    z1, z2 = prior.sample((2, 100_000, d), rng=1)
+    y = interpolate(z1, z2, t)
+    moved = interpolate(z1, z2, t, prior=prior) - y
+    ratios = np.linalg.norm(moved, p, axis=-1) / np.linalg.norm(y, p, axis=-1)
+    error = ratios.std() / math.sqrt(len(y))
+    assert abs(ratios.mean() - exact_perturbation(prior, d, p, t=t)) < 4 * error
+    assert error < 0.01 * ratios.mean()
+
+
+def test_any_law_of_t():
+    law = ScipyPrior(scipy.stats.beta(2, 5))
+    for prior in (UNIT, Gaussian()):
+        expected = quad(
+            lambda t, prior=prior: law.pdf(t) * exact_perturbation(prior, 10, 1, t=t), 0, 0.5
+        )[0]
+        expected += quad(
+            lambda t, prior=prior: law.pdf(t) * exact_perturbation(prior, 10, 1, t=t), 0.5, 1
+        )[0]
+        assert exact_perturbation(prior, 10, 1, t=law) == pytest.approx(expected, rel=1e-7)
+    for t in (None, Uniform(0, 1)):
+        value = exact_perturbation(Gaussian(), 10, 1, t=t)
+        assert value == pytest.approx(math.sqrt(2) * math.asinh(1) - 1, rel=1e-12)
+    beyond = exact_perturbation(Gaussian(), 10, 2, t=Uniform(-1, 2))
+    exact = quad(lambda t: 1 / math.hypot(t, 1 - t) - 1, -1, 2, points=[0, 1])[0] / 3
+    assert exact != pytest.approx(beyond, rel=1e-3)  # shrinking counts too: |1/σ - 1|
+    exact = quad(lambda t: abs(1 / math.hypot(t, 1 - t) - 1), -1, 2, points=[0, 1])[0] / 3
+    assert beyond == pytest.approx(exact, rel=1e-9)

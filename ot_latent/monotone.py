@@ -206,18 +206,18 @@ class _TrapezoidToUniform(ScaledMap):
         self.kinks = target.low + self.slope, target.high - self.slope
 
     def _beyond(self, v):
-        """e, and |e| / 2B, which goes from 0 to 1 along the slope."""
+        """e, and |e| / 4B, which goes from 0 to 1/2 along the slope."""
         xp = array_namespace(v)
         low, high, slope = conform(v, *self.kinks, self.slope)
         e = v - xp.clip(v, low, high)
         tiny = float(xp.finfo(v.dtype).smallest_normal)  # where b = 0, e is rounding or nothing
-        width = 2 * (max(slope, tiny) if isinstance(slope, float) else xp.clip(slope, tiny))
-        return e, xp.clip(abs(e) / width, 0.0, 1.0)
+        quarter = 0.25 / (max(slope, tiny) if isinstance(slope, float) else xp.clip(slope, tiny))
+        return e, xp.clip(abs(e) * quarter, 0.0, 0.5)
 
     def bend(self, v):
         """v - sign(e) e² / 4B, kept to the support of the target in spite of rounding."""
         e, part = self._beyond(v)
-        return array_namespace(v).clip(v - 0.5 * e * part, *conform(v, *self.target.support))
+        return array_namespace(v).clip(v - e * part, *conform(v, *self.target.support))
 
     @elementwise
     def derivative(self, x):
@@ -226,7 +226,7 @@ class _TrapezoidToUniform(ScaledMap):
         (scale,) = conform(x, self.scale)
         low, high = conform(x, *self.source.support)
         _, part = self._beyond(self.shifted(x * scale))
-        return xp.where((x >= low) & (x <= high), scale * (1 - part), 0.0)
+        return xp.where((x >= low) & (x <= high), scale * (1 - 2 * part), 0.0)
 
 
 class _Tabulated(MonotoneMap):

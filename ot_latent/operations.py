@@ -17,8 +17,9 @@ from ot_latent.monotone import ScaledMap, monotone_map
 from ot_latent.product import as_prior
 from ot_latent.scipy_prior import sum_law
 
-# Elements of a block of numpy arrays: some of them together fit the second-level cache.
-_BLOCK = 2**16
+# Bytes of a block of numpy arrays: several fit the second-level cache, and allocators keep blocks of
+# this size at hand, where larger ones come from the system anew each time.
+_BLOCK = 2**17
 
 
 def combine(zs, weights, prior=None, laws=None):
@@ -280,11 +281,11 @@ def _blocks(result, arrays):
 
     The arrays broadcast to the shape of the result.
     """
-    if result.size <= _BLOCK:
+    if result.nbytes <= _BLOCK:
         yield result, *arrays
         return
     axis, length = next((i, n) for i, n in enumerate(result.shape) if n > 1)
-    rows = max(1, _BLOCK * length // result.size)
+    rows = max(1, _BLOCK * length // result.nbytes)
     for start in range(0, length, rows):
         here = slice(start, start + rows)
         block, *parts = (_part(array, axis - result.ndim, here) for array in (result, *arrays))

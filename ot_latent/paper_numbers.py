@@ -106,6 +106,12 @@ def _agustsson():
                 f"{text}, {name} prior",
                 "the matched operation follows the prior",
             )
+            yield _claim(
+                f"{paper}.appendixB.{how}.{law}",
+                f"{paper}/Appendix B",
+                f"law of {text}, {name} prior",
+                "normal, or piecewise polynomial",
+            )
     yield _claim(
         f"{paper}.theorem1",
         f"{paper}/Theorem 1",

@@ -31,6 +31,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "priors",
         "product",
         "published",
+        "radial",
         "scipy_prior",
         "scores",
         "training",
@@ -44,6 +45,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "operations": ["analogy", "combine", "interpolate", "random_walk", "slerp", "vicinity"],
         "priors": ["Gaussian", "Uniform"],
         "product": ["Product"],
+        "radial": ["Ball", "Radial", "Sphere"],
         "scipy_prior": ["ScipyPrior", "sum_law"],
     },
 )

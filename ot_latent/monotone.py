@@ -23,6 +23,7 @@ from ot_latent.laws import LawPerEntry, apply_per_entry
 from ot_latent.numerical import NumericalLaw
 from ot_latent.priors import Gaussian, Uniform
 from ot_latent.product import Product
+from ot_latent.radial import Radial, RadialMap
 from ot_latent.uniform_sums import Trapezoid
 
 # Tabulated maps are accurate to this part of the target's interquartile range or, further out, of
@@ -55,6 +56,8 @@ def monotone_map(source, target):
     >>> T([-1, -0.5, 0, 0.5, 1])
     array([-1.  , -0.75,  0.  ,  0.75,  1.  ])
     """
+    if isinstance(source, Radial):
+        return RadialMap(source, target, monotone_map)
     if isinstance(source, Product):
         return _PerCoordinate(source, target)
     if isinstance(source, LawPerEntry):

@@ -15,6 +15,7 @@ from array_api_compat import array_namespace, is_torch_array
 from ot_latent._arrays import as_floating, at_least_single, conform, generator, parameter
 from ot_latent.monotone import ScaledMap, monotone_map
 from ot_latent.product import as_prior
+from ot_latent.radial import Radial
 from ot_latent.scipy_prior import sum_law
 
 # Bytes of a block of numpy arrays: several fit the second-level cache, and allocators keep blocks of
@@ -240,7 +241,8 @@ def _norm(z):
 def _weighted_sum(zs, weights, prior, laws=None):
     """Σ w_i z_i, matched where there is a prior."""
     prior = as_prior(prior)
-    if is_torch_array(zs[0]):  # in one piece, for gradients, torch.compile and vmap
+    if is_torch_array(zs[0]) or isinstance(prior, Radial):
+        # in one piece, for gradients, torch.compile and vmap, and for norms
         y = _matched_sum(zs, weights, _map_back(weights, prior, laws))
         return array_namespace(y).astype(y, zs[0].dtype, copy=False)
     shape = np.broadcast_shapes(*(z.shape for z in zs), weights.shape[1:])

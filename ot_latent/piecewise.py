@@ -33,7 +33,7 @@ class Piecewise:
         self._end_slopes = [float(slope) for slope in self._at(ends[[0, -1]], self._slopes)]
 
     @classmethod
-    def fit(cls, function, ends):
+    def fit(cls, function, ends, tolerance=TOLERANCE):
         """Halve the panels between `ends` until the series of all of them have converged."""
         starts, stops, done = np.array(ends[:-1]), np.array(ends[1:]), []
         least, stalled = np.full(len(starts), np.inf), np.zeros(len(starts), dtype=int)
@@ -45,7 +45,7 @@ class Piecewise:
             values = values.reshape(len(starts), -1)
             series = values @ _TO_SERIES
             last = np.abs(series[:, -3:]).max(1)
-            converged = last <= TOLERANCE + 4e-16 * np.abs(values).max(1)
+            converged = last <= tolerance + 4e-16 * np.abs(values).max(1)
             # what halving no longer improves is noise of the function itself
             stalled = np.where(last < least / 2, 0, stalled + 1)
             least = np.minimum(least, last)

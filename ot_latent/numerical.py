@@ -294,7 +294,8 @@ def _level(p):
     xp = array_namespace(p)
     left = p < 0.5
     below, above = xp.where(left, p, 0.5), xp.where(left, 0.5, 1 - p)
-    return xp.where(left, xp.log(2 * below), -xp.log(2 * above))
+    with np.errstate(divide="ignore"):  # at 0 and 1 the level is infinite
+        return xp.where(left, xp.log(2 * below), -xp.log(2 * above))
 
 
 def _filled(points, step):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import os
 import signal
 import subprocess
@@ -218,10 +219,11 @@ def test_progress_in_a_log_is_a_few_plain_lines(toy, capsys):
     write_notebook(toy / "notebooks", "02_slow", "import time\ntime.sleep(2)")
     reproduce(["02_slow"], root=toy)
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split("  ")[:2] for line in lines] == [
-        ["02_slow", "cell 3 of 3"],
-        ["02_slow", "done"],
-    ]
+    *cells, last = [line.split("  ")[:2] for line in lines]
+    assert last == ["02_slow", "done"]
+    # one line every two seconds: which cell it catches depends on the machine
+    assert 1 <= len(cells) <= 3
+    assert all(name == "02_slow" and re.fullmatch("cell [123] of 3", at) for name, at in cells)
 
 
 def test_progress_on_a_terminal_keeps_to_one_line_per_notebook(toy, monkeypatch):

@@ -1,0 +1,21 @@
+"""Benchmarks run, at a tiny size; how fast is nobody's business here."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_operations(tmp_path):
+    out = tmp_path / "operations.md"
+    script = ROOT / "benchmarks" / "operations.py"
+    command = [sys.executable, str(script), "--n", "200", "--d", "4", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    text = out.read_text()
+    for section in ("raw sum", "Memory", "scipy", "different t", "lolatents", "slerps"):
+        assert section in text
+    # the copied slerps are as wrong as the table says, ours is not
+    rows = {line.split(" | ")[0]: line.split(" | ") for line in text.splitlines() if " | " in line}
+    assert float(rows["| `otl.slerp`"][2]) < 1e-5 < float(rows["| ends reversed"][2])
+    assert rows["| through numpy"][3] == "no" and rows["| `otl.slerp`"][3] == "yes"

@@ -80,6 +80,14 @@ def parameter(value, name):
     return float(value) if value.ndim == 0 and not is_torch_array(value) else value
 
 
+def wants_gradient(x):
+    """Whether a gradient, backward or forward, is to flow through the array `x`."""
+    if not is_torch_array(x):
+        return False
+    forward = sys.modules["torch"].autograd.forward_ad
+    return x.requires_grad or forward.unpack_dual(x).tangent is not None
+
+
 def generator(rng=None, like=None):
     """The numpy or torch generator that `rng` stands for.
 

@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from array_api_compat import is_torch_array
+from array_api_compat import array_namespace, is_torch_array
 from scipy import special, stats
 
 from ot_latent._arrays import as_floating, at_least_single
+from ot_latent.product import as_prior
+from ot_latent.radial import Radial
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class PriorCheck:
         The p-values of the two tests.
     radius : float
         Mean of ‖g‖² / d in standard normal coordinates g: near 1 on the prior, below 1 where points
-        crowd the centre, as means do; above 1 where they spread.
+        crowd the centre, as means do; above 1 where they spread. For radial priors g has the
+        direction of z and the quantile of its norm; on a sphere, the mean of ‖z‖² / radius².
     points, dimension : int
         How many points of which dimension were tested.
     """
@@ -61,11 +64,15 @@ class PriorCheck:
 
 
 def check_prior(z, prior, level=0.01, rng=0):
-    """Test whether points follow a prior with independent coordinates.
+    """Test whether points follow a prior.
 
     Two Kolmogorov-Smirnov tests, exact for every prior: of all coordinates together, F(z) being
     uniform on [0, 1]; and of the squared norms ‖g‖², where g = Φ^{-1}(F(z)) is standard normal, so
     that ‖g‖² follows the chi-square law. The second sees dependence between coordinates too.
+
+    Radial priors (`Sphere`, `Ball`, `Radial`), whose coordinates are not independent, are tested in
+    their directions, which become independent normal coordinates when each is given a chi-distributed
+    random length, and in their norms.
 
     Parameters
     ----------
@@ -73,12 +80,12 @@ def check_prior(z, prior, level=0.01, rng=0):
         Points that are independent of each other, one per entry of the first axis; all other axes
         are coordinates. The steps of one path are not independent: test one step of many paths.
     prior : law
-        Of every coordinate.
+        Of every coordinate, or a sequence of one for each; or a radial prior.
     level : float
         How often points of the prior may fail, in (0, 1).
     rng : int or numpy.random.Generator
         Half precisions are grids that a large sample tells from any continuous law; each number is
-        replaced by a random one that rounds to it.
+        replaced by a random one that rounds to it. Also for the lengths of directions.
 
     Returns
     -------
@@ -89,7 +96,8 @@ def check_prior(z, prior, level=0.01, rng=0):
     Raises
     ------
     ValueError
-        If `z` has no two axes, holds NaN or infinite values, or `level` is not in (0, 1).
+        If `z` has no two axes, holds NaN or infinite values, has not as many coordinates as the
+        prior, or `level` is not in (0, 1).
     """
     if not 0 < level < 1:
         raise ValueError(f"level must be in (0, 1), got {level}")
@@ -101,10 +109,31 @@ def check_prior(z, prior, level=0.01, rng=0):
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("z holds NaN or infinite values")
+    rng, prior = np.random.default_rng(rng), as_prior(prior)
+    bits = round(1 - np.log2(float(array_namespace(z).finfo(z.dtype).eps)))
     if z.dtype.itemsize == 2:
-        bits = 8 if "bfloat16" in str(z.dtype) else 11
-        values = _unrounded(values, bits, prior.support, np.random.default_rng(rng))
+        values = _unrounded(values, bits, getattr(prior, "support", (-np.inf, np.inf)), rng)
     values = values.reshape(len(z), -1)
+    dimension = values.shape[1]
+    if getattr(prior, "d", dimension) != dimension:
+        raise ValueError(f"z must have the {prior.d} coordinates of {prior!r}, got {dimension}")
+    if isinstance(prior, Radial):
+        coordinates, norms, radius = _radial_tests(values, prior, bits, rng)
+    else:
+        coordinates, norms, radius = _tests(values, prior)
+    return PriorCheck(
+        p_value=float(min(1.0, 2 * min(coordinates, norms))),
+        level=level,
+        coordinates=float(coordinates),
+        norms=float(norms),
+        radius=float(radius),
+        points=len(values),
+        dimension=dimension,
+    )
+
+
+def _tests(values, prior):
+    """p-values of coordinates and norms, and the radius, where coordinates are independent."""
     below, above = prior.cdf(values), prior.sf(values)
     # from the nearer tail: far out, the other probability rounds to 1
     normal = np.where(below < above, special.ndtri(below), -special.ndtri(above))
@@ -113,15 +142,25 @@ def check_prior(z, prior, level=0.01, rng=0):
     dimension = values.shape[1]
     coordinates = stats.kstest(below.ravel(), "uniform").pvalue
     radial = stats.kstest(norms, stats.chi2(dimension).cdf).pvalue
-    return PriorCheck(
-        p_value=float(min(1.0, 2 * min(coordinates, radial))),
-        level=level,
-        coordinates=float(coordinates),
-        norms=float(radial),
-        radius=float(np.mean(norms) / dimension),
-        points=len(values),
-        dimension=dimension,
-    )
+    return coordinates, radial, np.mean(norms) / dimension
+
+
+def _radial_tests(values, prior, bits, rng):
+    """The same for a radial prior."""
+    lengths = np.linalg.norm(values, axis=1)
+    directions = values / np.where(lengths > 0, lengths, 1.0)[:, None]
+    chi2 = stats.chi2(prior.d)
+    normal = directions * np.sqrt(chi2.rvs(len(values), random_state=rng))[:, None]
+    coordinates = stats.kstest(normal.ravel(), "norm").pvalue
+    if prior.radius is None:
+        below, above = prior.norm.cdf(lengths), prior.norm.sf(lengths)
+        squares = np.where(below < above, chi2.ppf(below), chi2.isf(above))
+        norms = stats.kstest(below, "uniform").pvalue
+        return coordinates, norms, np.mean(np.minimum(squares, 1e6 * prior.d)) / prior.d
+    # all on the sphere, as far as the dtype can tell, or not
+    off = np.abs(lengths / prior.radius - 1)
+    on = np.all(off <= 16 * 2.0**-bits)
+    return coordinates, 1.0 if on else 0.0, np.mean((lengths / prior.radius) ** 2)
 
 
 def _unrounded(values, bits, support, rng):

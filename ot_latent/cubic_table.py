@@ -3,7 +3,7 @@
 import math
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_torch_array
+from array_api_compat import array_namespace, is_torch_array
 
 from ot_latent._arrays import conform
 
@@ -43,6 +43,8 @@ class CubicTable:
             (False, True): [(False, -right, 0), (True, 0, left)],
         }[axis.left_bounded, axis.right_bounded]
         self.first, self.last = blocks[0][1], blocks[1][2]
+        # a place in a panel without a cubic, for NaN
+        self.outermost = 2.0**self.first if axis.left_bounded else 2.0**self.last * 0.75
         panels = zip(*map(self._panels, blocks), strict=True)
         start, width, sides, outermost = (np.concatenate(parts) for parts in panels)
         self.offset = 0 if axis.left_bounded != axis.right_bounded else len(start) // 2
@@ -60,7 +62,10 @@ class CubicTable:
                 value, _ = at(part)
                 accurate &= abs(_cubic(part, *cubic) - value) <= tolerance(value)
         self.accurate = accurate
-        self.columns = [1 / width, start / width, *(np.where(accurate, c, 0.0) for c in cubic)]
+        # a constant NaN marks panels without a cubic, and leaves gradients alone
+        self.cubic = [np.where(accurate, c, 0.0) for c in cubic]
+        self.cubic[0][~accurate] = np.nan
+        self.places = 1 / width, start / width
         self.panels = tuple(
             axis.origin + axis.place_at(u, sides)[0] for u in (start, start + width)
         )
@@ -80,16 +85,18 @@ class CubicTable:
             return self(x[None])[0]
         left, u = self.axis.distance(x - self.axis.origin)
         inside = 1 - float(xp.finfo(x.dtype).eps)
-        u = xp.clip(u, 2.0**self.first, 2.0**self.last * inside)
+        u = u.clip(2.0**self.first, 2.0**self.last * inside)
+        if bool(xp.any(xp.isnan(u))):
+            u = xp.where(xp.isnan(u), self.outermost, u)
         row = self._row(u)
         if self.offset:
             row = xp.where(left, row, row + self.offset)
-        scale, corner, *cubic = (column[row] for column in conform(x, *self.columns))
-        value = _cubic(u * scale - corner, *cubic)  # the difference is exact
-        accurate = xp.asarray(self.accurate, device=device(x))[row]
-        if not bool(xp.all(accurate)):
-            value = xp.where(accurate, value, 0.0)
-            value[~accurate] = self.function(x[~accurate])
+        s = self._part(u, row)
+        value = _cubic(s, *(column.take(row) for column in conform(x, *self.cubic)))
+        beside = xp.isnan(value)
+        if bool(xp.any(beside)):
+            value = xp.where(beside, 0.0, value)
+            value[beside] = self.function(x[beside])
         return value
 
     def _row(self, u):
@@ -102,6 +109,18 @@ class CubicTable:
             integers = u.detach().view(xp.int32 if size == 4 else xp.int64)
             return xp.astype(integers >> shift, xp.int64) - zero
         return (u.view(np.int32 if size == 4 else np.int64) >> shift) - zero
+
+    def _part(self, u, row):
+        """Where u is in its panel, from 0 to 1, exactly."""
+        if is_torch_array(u):  # with a gradient
+            scale, corner = (column.take(row) for column in conform(u, *self.places))
+            return u * scale - corner
+        # what follows the leading bits of the mantissa, as the mantissa of a number in [1, 2)
+        size = u.dtype.itemsize
+        one = u.dtype.type(1)
+        integers = u.view(np.int32 if size == 4 else np.int64)
+        following = (integers << self.bits) & ((1 << _MANTISSA[size]) - 1)
+        return (following | one.view(integers.dtype)).view(u.dtype) - one
 
 
 def _cubic(s, c0, c1, c2, c3):

@@ -7,7 +7,10 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
 from ot_latent._arrays import as_floating, cast_like, draw, generator
+from ot_latent._pieces import side_by_side
 from ot_latent._progress import progress
+
+_PIECE = 2**14  # numbers that a function sees at a time
 
 
 @runtime_checkable
@@ -82,13 +85,7 @@ class LawPerEntry:
     def sample(self, shape, rng=None, like=None):
         """Independent draws; see `Uniform.sample`."""
         rng = generator(rng, like)
-        draws = draw("uniform", shape, rng, like)  # replaced below, entry by entry
-
-        def sampler(law):
-            return lambda x: law.sample(x.shape, rng, like=x)
-
-        samplers = [sampler(law) for law in self.laws]
-        return cast_like(apply_per_entry(samplers, self.index, draws), like)
+        return cast_like(self.icdf(draw("uniform", shape, rng, like)), like)
 
 
 def per_distinct_column(combine, weights):
@@ -102,13 +99,36 @@ def per_distinct_column(combine, weights):
 
 
 def apply_per_entry(functions, index, x):
-    """Apply ``functions[i]`` to the points of `x` where `index`, broadcast against it, is i."""
+    """Apply ``functions[i]`` to the points of `x` where `index`, broadcast against it, is i.
+
+    They are called with flat arrays of points.
+    """
     x = as_floating(x)
     xp = array_namespace(x)
     shape = np.broadcast_shapes(x.shape, index.shape)
-    x, index = xp.broadcast_to(x, shape), np.broadcast_to(index, shape)
-    result = xp.zeros(shape, dtype=x.dtype, device=device(x))
-    for i, function in enumerate(functions):
-        here = xp.asarray(index == i, device=device(x))
-        result[here] = function(x[here])
-    return result
+    x = xp.broadcast_to(x, shape)
+    # what the index does not tell apart stays together: rows of x
+    index = index.reshape((1,) * (len(shape) - index.ndim) + index.shape)
+    apart = 1 + max((i for i, n in enumerate(index.shape) if n > 1), default=-1)
+    index = np.broadcast_to(index[(..., *[0] * (len(shape) - apart))], shape[:apart]).ravel()
+    rows = xp.reshape(x, (len(index), -1))
+    groups = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
+    pairs = [(f, group) for f, group in zip(functions, groups, strict=False) if len(group)]
+
+    def values(function, group):
+        points = rows[xp.asarray(group, device=device(x))]
+        return xp.reshape(function(xp.reshape(points, (-1,))), points.shape)
+
+    if is_torch_array(x):  # in one expression, for gradients
+        back = np.argsort(np.concatenate([group for _, group in pairs]))
+        in_groups = xp.concat([values(*pair) for pair in pairs])
+        return xp.reshape(in_groups[xp.asarray(back, device=device(x))], shape)
+    result = np.empty(rows.shape, dtype=x.dtype)
+
+    def fill(function, group):
+        result[group] = values(function, group)
+
+    few = max(1, _PIECE // rows.shape[1])
+    pieces = ((f, g[i : i + few]) for f, g in pairs for i in range(0, len(g), few))
+    side_by_side(fill, pieces)
+    return result.reshape(shape)

@@ -17,19 +17,23 @@ import scipy.special
 from array_api_compat import array_namespace
 from scipy.integrate import quad
 
-from ot_latent._arrays import conform, elementwise
+from ot_latent._arrays import as_floating, conform, elementwise, wants_gradient
+from ot_latent._progress import progress
 from ot_latent.cubic_table import CubicTable
 from ot_latent.laws import LawPerEntry, apply_per_entry
 from ot_latent.numerical import NumericalLaw
 from ot_latent.priors import Gaussian, Uniform
 from ot_latent.product import Product
 from ot_latent.radial import Radial, RadialMap
+from ot_latent.sums import PairSum
 from ot_latent.uniform_sums import Trapezoid
 
 # Tabulated maps are accurate to this part of the target's interquartile range or, further out, of
 # the distance to its median; and constant beyond tails of exp(-LAST_LEVEL) / 2 = 1e-17.
 ERROR = 1e-9
 LAST_LEVEL = 38.5
+# A table of a map costs as much as the quadrature for so many points.
+_FEW = 2000
 
 
 def monotone_map(source, target):
@@ -171,7 +175,7 @@ class _Affine(ScaledMap):
         """Keep to the support of the target, in spite of rounding."""
         if self.target.support == (-math.inf, math.inf):
             return v
-        return array_namespace(v).clip(v, *conform(v, *self.target.support))
+        return v.clip(*conform(v, *self.target.support))
 
     @elementwise
     def derivative(self, x):
@@ -212,15 +216,15 @@ class _TrapezoidToUniform(ScaledMap):
         """e, and |e| / 4B, which goes from 0 to 1/2 along the slope."""
         xp = array_namespace(v)
         low, high, slope = conform(v, *self.kinks, self.slope)
-        e = v - xp.clip(v, low, high)
+        e = v - v.clip(low, high)
         tiny = float(xp.finfo(v.dtype).smallest_normal)  # where b = 0, e is rounding or nothing
         quarter = 0.25 / (max(slope, tiny) if isinstance(slope, float) else xp.clip(slope, tiny))
-        return e, xp.clip(abs(e) * quarter, 0.0, 0.5)
+        return e, (abs(e) * quarter).clip(0.0, 0.5)
 
     def bend(self, v):
         """v - sign(e) e² / 4B, kept to the support of the target in spite of rounding."""
         e, part = self._beyond(v)
-        return array_namespace(v).clip(v - e * part, *conform(v, *self.target.support))
+        return (v - e * part).clip(*conform(v, *self.target.support))
 
     @elementwise
     def derivative(self, x):
@@ -250,8 +254,7 @@ class _Tabulated(MonotoneMap):
 
     @elementwise
     def __call__(self, x):
-        ends = conform(x, *self.target.support)
-        return array_namespace(x).clip(self.table(x), *ends)
+        return self.table(x).clip(*self.target.support)
 
     def cost(self, p=1):
         """E|T(Y) - Y|^p; see `MonotoneMap.cost`. Infinite where heavy tails make it so."""
@@ -264,7 +267,7 @@ class _Tabulated(MonotoneMap):
         return float(np.sum(np.abs(stop - start)))
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=1024)
 def _tabulated(source, target):
     """The map by the coarser of two tables, if that has nearly all points."""
     coarse = _Tabulated(source, target, bits=6)
@@ -274,12 +277,33 @@ def _tabulated(source, target):
 class _PerEntry(MonotoneMap):
     """One map for each law of a `LawPerEntry`."""
 
-    def __init__(self, source, target):
-        super().__init__(source, target)
-        self.maps = [monotone_map(law, target) for law in source.laws]
+    @functools.cached_property
+    def maps(self):
+        laws = (getattr(law, "tabulated", law) for law in self.source.laws)
+        maps = (monotone_map(law, self.target) for law in laws)
+        return list(progress(maps, "monotone maps", len(self.source.laws)))
 
     def __call__(self, x):
+        x = as_floating(x)
+        points = math.prod(np.broadcast_shapes(x.shape, self.source.index.shape))
+        few = points < _FEW * len(self.source.laws) and "maps" not in self.__dict__
+        if few and isinstance(self.target, NumericalLaw) and not wants_gradient(x):
+            maps = [self._without_table(law) for law in self.source.laws]
+            return apply_per_entry(maps, self.source.index, x)
         return apply_per_entry(self.maps, self.source.index, x)
+
+    def _without_table(self, law):
+        if not isinstance(law, PairSum):
+            return monotone_map(law, self.target)
+        axis = self.target.axis
+
+        def moved(x):
+            level = law.level(np.asarray(x, dtype=float))
+            return conform(x, np.clip(axis.origin + self.target.place(level), axis.low, axis.high))[
+                0
+            ]
+
+        return moved
 
     def derivative(self, x):
         """T'(x) of each entry's own map."""

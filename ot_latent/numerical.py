@@ -89,7 +89,8 @@ class Axis:
         xp = array_namespace(place)
         left, u = self.distance(place)
         inside = u > 0
-        eta = xp.where(inside, xp.log(xp.where(inside, u, 1.0)), -math.inf)
+        outside = xp.where(xp.isnan(u), u, -math.inf)
+        eta = xp.where(inside, xp.log(xp.where(inside, u, 1.0)), outside)
         return xp.where(
             left, eta if self.left_bounded else -eta, -eta if self.right_bounded else eta
         )

@@ -10,17 +10,15 @@ tensors, any leading shape, the latent dimension last.
 """
 
 import numpy as np
-from array_api_compat import array_namespace, is_torch_array
+from array_api_compat import array_namespace
 
 from ot_latent._arrays import as_floating, at_least_single, conform, generator, parameter
+from ot_latent._pieces import in_pieces
 from ot_latent.monotone import ScaledMap, monotone_map
+from ot_latent.priors import Gaussian, Uniform
 from ot_latent.product import as_prior
 from ot_latent.radial import Radial
 from ot_latent.scipy_prior import sum_law
-
-# Bytes of a block of numpy arrays: several fit the second-level cache, and allocators keep blocks of
-# this size at hand, where larger ones come from the system anew each time.
-_BLOCK = 2**17
 
 
 def combine(zs, weights, prior=None, laws=None):
@@ -240,22 +238,26 @@ def _norm(z):
 
 def _weighted_sum(zs, weights, prior, laws=None):
     """Σ w_i z_i, matched where there is a prior."""
-    prior = as_prior(prior)
-    if is_torch_array(zs[0]) or isinstance(prior, Radial):
-        # in one piece, for gradients, torch.compile and vmap, and for norms
-        y = _matched_sum(zs, weights, _map_back(weights, prior, laws))
-        return array_namespace(y).astype(y, zs[0].dtype, copy=False)
-    shape = np.broadcast_shapes(*(z.shape for z in zs), weights.shape[1:])
-    result = np.empty(shape, dtype=zs[0].dtype)
-    if weights.ndim == 1:
+    prior, dtype = as_prior(prior), zs[0].dtype
+    if weights.ndim == 1 and not isinstance(prior, Radial):
         T = _map_back(weights, prior, laws)
-        for block, *points in _blocks(result, zs):
-            block[...] = _matched_sum(points, weights, T)
-    else:
-        for block, *parts in _blocks(result, [*zs, *weights]):
-            points, own = parts[: len(zs)], np.stack(parts[len(zs) :])
-            block[...] = _matched_sum(points, own, _map_back(own, prior, laws))
-    return result
+        return in_pieces(lambda *points: _matched_sum(points, weights, T), zs, dtype)
+    as_expression = laws is None and _is_expression(prior, len(zs))
+
+    def total(*parts):
+        points, own = parts[: len(zs)], _stack(*parts[len(zs) :])
+        return _matched_sum(points, own, _map_back(own, prior, laws) if as_expression else None)
+
+    if as_expression:
+        return in_pieces(total, [*zs, *weights], dtype)
+    # one law for each distinct weight vector, or for norms: mapped as a whole
+    y = in_pieces(total, [*zs, *weights], at_least_single(zs[0][:0]).dtype)
+    return array_namespace(y).astype(_map_back(weights, prior, laws)(y), dtype, copy=False)
+
+
+def _is_expression(prior, k):
+    """Whether the map back from a sum of k points is an expression in arrays of weights."""
+    return prior is None or isinstance(prior, Gaussian) or (isinstance(prior, Uniform) and k <= 2)
 
 
 def _map_back(weights, prior, laws):
@@ -276,29 +278,6 @@ def _matched_sum(zs, weights, T):
     if scaled:
         return T.bend(T.shifted(y))
     return y if T is None else T(y)
-
-
-def _blocks(result, arrays):
-    """Pieces of `result` that fit the processor's cache, each with its parts of the `arrays`.
-
-    The arrays broadcast to the shape of the result.
-    """
-    if result.nbytes <= _BLOCK:
-        yield result, *arrays
-        return
-    axis, length = next((i, n) for i, n in enumerate(result.shape) if n > 1)
-    rows = max(1, _BLOCK * length // result.nbytes)
-    for start in range(0, length, rows):
-        here = slice(start, start + rows)
-        block, *parts = (_part(array, axis - result.ndim, here) for array in (result, *arrays))
-        yield from _blocks(block, parts)
-
-
-def _part(array, axis, here):
-    """`array[here]` along an axis that counts from the last, unless the array is constant there."""
-    if array.ndim < -axis or array.shape[axis] == 1:
-        return array
-    return array[(..., here, *[slice(None)] * (-axis - 1))]
 
 
 def _stack(*weights):

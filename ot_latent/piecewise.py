@@ -96,15 +96,15 @@ class Piecewise:
     def _at(self, x, series):
         """Clenshaw's recurrence, for points within the panels."""
         xp = array_namespace(x)
-        ends, lengths = conform(x, self.ends, np.diff(self.ends))
+        ends, lengths, series = conform(x, self.ends, np.diff(self.ends), series)
         row = xp.clip(xp.searchsorted(ends, x, side="right") - 1, 0, len(self.ends) - 2)
         # clipped, because in single precision a narrow panel may have no width
         s = xp.clip(2 * (x - ends[row]) / lengths[row] - 1, -1.0, 1.0)
-        columns = conform(x, *np.ascontiguousarray(series.T))
-        last, before = columns[-1][row], 0.0
-        for column in columns[-2:0:-1]:
-            last, before = column[row] + 2 * s * last - before, last
-        return columns[0][row] + s * last - before
+        series = series[row]
+        last, before = series[..., -1], 0.0
+        for degree in range(series.shape[-1] - 2, 0, -1):
+            last, before = series[..., degree] + 2 * s * last - before, last
+        return series[..., 0] + s * last - before
 
     def inverse(self):
         """The inverse function, whose panels also end at 0."""

@@ -97,8 +97,8 @@ class Radial:
     def combine(self, weights):
         """The law of w_1 z_1 + ... + w_k z_k, which knows no direction either.
 
-        Its norm is computed when it is needed: never for a `Sphere`, in seconds otherwise, to
-        1e-5 relative to the tail, down to 1e-8 (tested against chi laws).
+        Its norm is computed when it is needed (to match to a `Sphere` it is not), in seconds, to
+        1e-5 relative to the tail, down to 1e-8 (tested against closed forms).
 
         Parameters
         ----------
@@ -136,13 +136,16 @@ class Radial:
         return Radial._of(self.d, self.norm.scaled(size))
 
     def _norm_of_sum(self, sizes):
-        if self.radius is not None:
-            raise NotImplementedError(
-                "the law of the norm of a sum of points on a sphere: matching does not need it"
-            )
-        total = self.norm.scaled(sizes[0])
-        for size in progress(sizes[1:], "laws of norms"):
-            total = _tabulate(_Norm(self.d, total, self.norm.scaled(size)))
+        if self.radius is None:
+            total, others = self.norm.scaled(sizes[0]), sizes[1:]
+        else:
+            pair = _NormOfTwo(self.d, *(self.radius * size for size in sizes[:2]))
+            total, others = ScipyPrior(pair), sizes[2:]
+        for size in progress(others, "laws of norms"):
+            if self.radius is None:
+                total = _tabulate(_Norm(self.d, total, self.norm.scaled(size)))
+            else:
+                total = _tabulate(_NormAndSphere(self.d, total, self.radius * size))
         return total
 
 
@@ -203,8 +206,10 @@ class RadialMap:
         return xp.astype(single * (xp.where(somewhere, goal, 0.0) / divisor), y.dtype, copy=False)
 
     def cost(self, p=2):
-        """E ‖T(Y) - Y‖^p, the length of T(Y) - Y being the change of the norm; not for a `Sphere`."""
-        return self.norms.cost(p)
+        """E ‖T(Y) - Y‖^p, the length of T(Y) - Y being the change of the norm."""
+        if self.target.radius is None:
+            return self.norms.cost(p)
+        return self.source.norm.expectation(lambda r: abs(self.target.radius - r) ** p)
 
 
 class _Norm:
@@ -255,14 +260,82 @@ class _Norm:
         kinks += [rho, *(rho + end for end in self.Y.support if math.isfinite(end))]
         # towards s = ρ, where small norms of Y begin to count, panels shrink
         kinks += [rho * (1 + side * 0.3**k) for side in (-1, 1) for k in range(1, 7)]
-        levels = self.X.level(np.array(kinks) - self.X.axis.origin)
-        marks = np.concatenate([self.X.marks, levels, [-FAR, FAR]])
-        ends = np.unique(np.clip(marks, -FAR, FAR))
-        nodes, weights = _GAUSS
-        half = np.diff(ends)[:, None] / 2
-        w = ends[:-1, None] + half * (1 + nodes)
-        mass = half * weights * 0.5 * np.exp(-np.abs(w))
-        return (self.X.axis.origin + self.X.place(w)).ravel(), mass.ravel()
+        return _quadrature(self.X, kinks)
+
+
+class _NormAndSphere:
+    """‖X + b U‖ for U uniform on the unit sphere: see `_Norm`, with one integral less."""
+
+    def __init__(self, d, X, b):
+        self.d, self.X, self.b = d, X, b
+        self.low = max(0.0, X.support[0] - b, b - X.support[1])
+        self.high = X.support[1] + b
+
+    def cdf(self, rho):
+        return np.array([self._probability(float(r), below=True) for r in np.atleast_1d(rho)])
+
+    def sf(self, rho):
+        return np.array([self._probability(float(r), below=False) for r in np.atleast_1d(rho)])
+
+    def _probability(self, rho, below):
+        # in the plane the cosine's law has square roots at both ends, towards which panels shrink
+        ends = np.array([abs(rho - self.b), rho + self.b])
+        kinks = ends * (1 + np.array([-1, 1])[:, None, None] * 0.3 ** np.arange(25.0)[:, None])
+        s, mass = _quadrature(self.X, [*ends, *kinks.ravel()])
+        if below:
+            half = (rho - s + self.b) * (rho + s - self.b) / (4 * s * self.b)
+        else:
+            half = (s + self.b - rho) * (s + self.b + rho) / (4 * s * self.b)
+        return float(mass @ _cosine_cdf(self.d, half))
+
+
+class _NormOfTwo:
+    """‖a U + b V‖ for two points on the unit sphere: ρ² = (a - b)² + 4ab B, B ~ Beta(h, h)."""
+
+    def __init__(self, d, a, b):
+        self.least, self.product, self.square = abs(a - b), 4 * a * b, a**2 + b**2
+        self.beta = stats.beta((d - 1) / 2, (d - 1) / 2)
+
+    def _beta(self, rho):
+        return np.clip((rho - self.least) * (rho + self.least) / self.product, 0, 1)
+
+    def _rho(self, beta):
+        return np.sqrt(self.least**2 + self.product * beta)
+
+    def support(self):
+        return self.least, float(self._rho(1.0))
+
+    def cdf(self, rho):
+        return self.beta.cdf(self._beta(rho))
+
+    def sf(self, rho):
+        return self.beta.sf(self._beta(rho))
+
+    def pdf(self, rho):
+        return self.beta.pdf(self._beta(rho)) * 2 * rho / self.product
+
+    def ppf(self, p):
+        return self._rho(self.beta.ppf(p))
+
+    def isf(self, q):
+        return self._rho(self.beta.isf(q))
+
+    def mean(self):
+        return self.beta.expect(self._rho)
+
+    def var(self):
+        return self.square - self.mean() ** 2
+
+
+def _quadrature(law, kinks):
+    """Places of a law and their masses, in panels that end at places `kinks` too."""
+    levels = law.level(np.array(kinks) - law.axis.origin)
+    ends = np.unique(np.clip([*law.marks, *levels, -FAR, FAR], -FAR, FAR))
+    nodes, weights = _GAUSS
+    half = np.diff(ends)[:, None] / 2
+    w = ends[:-1, None] + half * (1 + nodes)
+    mass = half * weights * 0.5 * np.exp(-np.abs(w))
+    return (law.axis.origin + law.place(w)).ravel(), mass.ravel()
 
 
 _GAUSS = np.polynomial.legendre.leggauss(8)

@@ -9,10 +9,11 @@ from scipy import stats
 from ot_latent.laws import per_distinct_column
 from ot_latent.numerical import NumericalLaw, tabulate
 from ot_latent.priors import Gaussian, Uniform, check_weights, require_no_gradient, uniform_sum
-from ot_latent.sums import sum_of
+from ot_latent.sums import PairSum, sum_of
 
 # Strictly stable laws about their location: Σ w_i Z_i is a scaled Z, with scale (Σ |w_i|^α)^(1/α).
 _STABILITY = {"norm": 2.0, "cauchy": 1.0, "levy": 0.5}
+_KEPT = 1024  # laws of sums that a prior remembers
 
 
 class ScipyPrior(NumericalLaw):
@@ -70,7 +71,8 @@ class ScipyPrior(NumericalLaw):
         ----------
         weights : array (k,) or (k, ...)
             Any finite real weights, not all zero. With shape (k, ...), one law per distinct weight
-            vector (`LawPerEntry`), each of which takes a fraction of a second.
+            vector (`LawPerEntry`). Sums of two are tabulated only where that pays (`PairSum`), so
+            that each sample may have weights of its own; sums of more always are.
 
         Raises
         ------
@@ -82,21 +84,27 @@ class ScipyPrior(NumericalLaw):
         weights = check_weights(weights)
         require_no_gradient(weights, "a law is tabulated")
         if weights.ndim > 1:
-            return per_distinct_column(self.combine, weights)
-        weights = tuple(sorted(float(w) for w in weights if w != 0))
-        if weights not in self._known:
-            self._known[weights] = self._sum(weights)
-        return self._known[weights]
+            return per_distinct_column(self._sum, weights)
+        return _tabulated(self._sum(weights))
 
     def _sum(self, weights):
+        """The law of a sum, kept; a `PairSum` if there are two weights and no closed form."""
+        weights = tuple(sorted(float(w) for w in weights if w != 0))
+        if weights not in self._known:
+            if len(self._known) == _KEPT:
+                self._known.pop(next(iter(self._known)))
+            self._known[weights] = self._new_sum(weights)
+        return self._known[weights]
+
+    def _new_sum(self, weights):
         if weights == (1.0,):
             return self
-        alpha = _STABILITY.get(getattr(getattr(self.law, "dist", None), "name", None))
-        one_sided = weights[0] > 0 or weights[-1] < 0
         if len(weights) == 1:
             return self.scaled(weights[0])
+        alpha = _STABILITY.get(getattr(getattr(self.law, "dist", None), "name", None))
+        one_sided = weights[0] > 0 or weights[-1] < 0
         if alpha is None or (alpha < 1 and not one_sided):
-            return sum_of(_scaled(self, weights))
+            return _sum_of_terms([(self, w) for w in weights])
         loc = self.law.dist._parse_args(*self.law.args, **self.law.kwds)[1]
         size = sum(abs(w) ** alpha for w in weights) ** (1 / alpha)
         centred = self.shifted(-loc).scaled(math.copysign(size, weights[-1]))
@@ -140,7 +148,12 @@ def sum_law(laws, weights):
         return laws[0].combine(weights)
     require_no_gradient(weights, "a law is computed")
     if weights.ndim > 1:
-        return per_distinct_column(functools.partial(sum_law, laws), weights)
+        return per_distinct_column(functools.partial(_sum_law, laws), weights)
+    return _tabulated(_sum_law(laws, weights))
+
+
+def _sum_law(laws, weights):
+    """`sum_law` for one weight vector, or a `PairSum`."""
     terms = [(law, float(w)) for law, w in zip(laws, weights, strict=True) if w != 0]
     if len(terms) == 1:
         law, weight = terms[0]
@@ -154,18 +167,24 @@ def sum_law(laws, weights):
     return _mixed_sum(tuple(terms))
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=_KEPT)
 def _mixed_sum(terms):
     """The law of Σ w Z over (law, w) in `terms`, by quadrature."""
     tables = {law: law if isinstance(law, NumericalLaw) else tabulate(law) for law in dict(terms)}
-    scaled = {term: tables[term[0]].scaled(term[1]) for term in terms}
+    return _sum_of_terms([(tables[law], w) for law, w in terms])
+
+
+def _sum_of_terms(terms):
+    """The law of Σ w Z over (law, w) in `terms`, all of them tabulated; of two terms a `PairSum`."""
+    if len(terms) == 2:
+        (first, v), (second, w) = terms
+        return PairSum(first, second, v, w)
+    scaled = {term: term[0].scaled(term[1]) for term in terms}
     return sum_of([scaled[term] for term in terms])  # equal terms are one object
 
 
-def _scaled(law, weights):
-    """The laws of w_i Z, one object for each distinct weight."""
-    laws = {w: law.scaled(w) for w in set(weights)}
-    return [laws[w] for w in weights]
+def _tabulated(law):
+    return law.tabulated if isinstance(law, PairSum) else law
 
 
 def _standardised(law):

@@ -370,11 +370,12 @@ def _farthest(icdf, axis):
     anchor = axis.low if axis.left_bounded else axis.median
     for p in (1e-250, 1e-100, 1e-30, 1e-10):
         try:
-            distance = abs(float(icdf(p)) - anchor)
+            farthest = float(icdf(p))
         except OverflowError:
             continue
-        if 0 < distance < math.inf:
+        if axis.low < farthest < axis.median and math.isfinite(farthest):
             break
+    distance = abs(farthest - anchor)
     rounding = 1e-11 * abs(axis.low) if axis.left_bounded else 0.0
     return axis.eta_at(max(distance, rounding), left=True)
 

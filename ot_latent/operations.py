@@ -20,6 +20,9 @@ from ot_latent.product import as_prior
 from ot_latent.radial import Radial
 from ot_latent.scipy_prior import sum_law
 
+# Whose inverse single precision can still multiply by.
+_LARGEST_WEIGHT = 1e30
+
 
 def combine(zs, weights, prior=None, laws=None):
     """y = w_1 z_1 + ... + w_k z_k, raw or matched to `prior`.
@@ -29,8 +32,9 @@ def combine(zs, weights, prior=None, laws=None):
     zs : array (k, ..., d), or a sequence of k arrays
         Independent points of the prior.
     weights : array (k,) or (k, ...)
-        Any finite real numbers. ``weights[i]`` broadcasts against ``zs[i]``: shape (k, 9, 1, 1)
-        makes a path of nine steps of each pair in ``zs[i]`` of shape (n, d).
+        Any finite real numbers; the largest not beyond 1e30 or, for a matched result, below 1e-30.
+        ``weights[i]`` broadcasts against ``zs[i]``: shape (k, 9, 1, 1) makes a path of nine steps of
+        each pair in ``zs[i]`` of shape (n, d).
     prior : Uniform, Gaussian or ScipyPrior, or a sequence of d of them, optional
         The law of every coordinate, or of each. With it, the result follows it too.
     laws : sequence of k laws, optional
@@ -264,8 +268,21 @@ def _map_back(weights, prior, laws):
     """The map from the law of the weighted sum to the prior, if there is one."""
     if prior is None:
         return None
+    _require_size(weights)
     law = prior.combine(weights) if laws is None else sum_law(laws, weights)
     return monotone_map(law, prior)
+
+
+def _require_size(weights):
+    """Raise ValueError unless each weight vector fits into single precision, its scale inverted too."""
+    xp = array_namespace(weights)
+    largest = xp.max(abs(weights), axis=0)
+    too_small = (largest > 0) & (largest < 1 / _LARGEST_WEIGHT)
+    if bool(xp.any(too_small | (largest > _LARGEST_WEIGHT))):
+        raise ValueError(
+            f"the largest weight of a matched sum must be between {1 / _LARGEST_WEIGHT:g} and "
+            f"{_LARGEST_WEIGHT:g}, got {weights}: multiply all by one number, the result is the same"
+        )
 
 
 def _matched_sum(zs, weights, T):

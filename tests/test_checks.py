@@ -7,7 +7,14 @@ from scipy import stats
 
 import ot_latent as otl
 
-PRIORS = [otl.Gaussian(0, 1), otl.Gaussian(3, 0.2), otl.Uniform(-1, 1), otl.Uniform(0, 5)]
+PRIORS = [
+    otl.Gaussian(0, 1),
+    otl.Gaussian(3, 0.2),
+    otl.Uniform(-1, 1),
+    otl.Uniform(0, 5),
+    otl.ScipyPrior(stats.t(1.5)),
+]
+RADIAL = [otl.Sphere(10), otl.Ball(10, 2.0), otl.Radial(10, stats.halfnorm())]
 
 
 @pytest.mark.parametrize("prior", PRIORS, ids=repr)
@@ -22,7 +29,38 @@ def test_points_of_the_prior_fail_as_often_as_the_level_says(prior, shape):
     assert stats.binomtest(failed, 600, 0.01, alternative="greater").pvalue > 1e-3
 
 
-@pytest.mark.parametrize("prior", PRIORS, ids=repr)
+@pytest.mark.parametrize("prior", RADIAL, ids=repr)
+def test_radial_priors_fail_as_often_as_the_level_says(prior):
+    """As above. On a sphere all norms are right or one is wrong: that test's p-value is 1 or 0."""
+    rng = np.random.default_rng(0)
+    found = [otl.check_prior(prior.sample((20, 10), rng), prior, rng=i) for i in range(600)]
+    for name in ("coordinates", "norms")[: 1 if prior.radius else 2]:
+        assert stats.kstest([getattr(f, name) for f in found], "uniform").pvalue > 1e-3
+    z = prior.sample((100, 10), rng)
+    longer = z.copy()
+    longer[0] *= 1.5
+    assert bool(otl.check_prior(longer, prior)) == (prior.radius is None)
+    assert not otl.check_prior(abs(z), prior)  # norms are right, directions are not
+
+
+@pytest.mark.parametrize("prior", RADIAL, ids=repr)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_radial_precision_is_not_mistaken_for_a_departure(dtype, prior):
+    z = prior.sample((2, 1000, 10), 0, like=torch.zeros((), dtype=dtype))
+    assert otl.check_prior(otl.interpolate(*z, 0.3, prior=prior), prior)
+    assert not otl.check_prior(otl.interpolate(*z, 0.3), prior)
+
+
+def test_a_law_for_each_coordinate_is_tested_with_it():
+    laws = [otl.Gaussian(0, 1), otl.Uniform(-1, 1), otl.ScipyPrior(stats.gamma(2))]
+    z = np.stack([law.sample(500, rng=i) for i, law in enumerate(laws)], axis=1)
+    assert otl.check_prior(z, laws)
+    assert not otl.check_prior(z[:, ::-1], laws)
+    with pytest.raises(ValueError, match="3 coordinates"):
+        otl.check_prior(z[:, :2], laws)
+
+
+@pytest.mark.parametrize("prior", [*PRIORS[:4], *RADIAL[:2]], ids=repr)
 def test_midpoints_are_told_from_matched_ones(prior):
     """A hundred midpoints in ten dimensions are enough, every time."""
     rng = np.random.default_rng(0)

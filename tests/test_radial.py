@@ -31,6 +31,33 @@ def test_gaussian_points_are_radial_and_so_are_their_sums(d):
         assert ours(x) == pytest.approx(theirs(x), rel=1e-5)
 
 
+def three_in_space(rho):
+    """P(‖u + v + w‖ <= rho), rho <= 1, of three points on the sphere in space: ∫ s²/2 ds."""
+    return rho**3 / 6
+
+
+@pytest.mark.parametrize(
+    ("prior", "weights", "rho", "exact"),
+    [
+        (otl.Sphere(3), [1, 1, 1], 0.3, three_in_space(0.3)),
+        (otl.Sphere(3, 2.0), [-1, 1, 1], 1.1, three_in_space(0.55)),
+        # Pearson's walks in the plane: P(‖Σ w u‖ <= ρ) = ρ ∫ J1(ρt) Π J0(w t) dt, by mpmath
+        (otl.Sphere(2), [1, 1, 1], 0.3, 0.016796641860712926),
+        (otl.Sphere(2), [0.2, 0.3, 0.6], 0.9, 0.8093761786254425),
+        # two points: an angle of at most 60 degrees off the opposite direction
+        (otl.Sphere(2), [1, 1], 1.0, 1 / 3),
+        (otl.Sphere(3), [1, -1], 1.0, 1 / 4),
+    ],
+)
+def test_norms_of_sums_of_points_on_a_sphere(prior, weights, rho, exact):
+    norm = prior.combine(weights).norm
+    assert norm.cdf(rho) == pytest.approx(exact, rel=1e-6)
+    square = prior.radius**2 * np.sum(np.square(weights))
+    assert norm.expectation(lambda r: r**2) == pytest.approx(square, rel=1e-6)
+    T = otl.monotone_map(prior.combine(weights), prior)
+    assert T.cost(2) == pytest.approx(square - 2 * norm.mean * prior.radius + prior.radius**2)
+
+
 def directions_and_norms_follow(y, prior):
     """Both p-values above 1e-4: with 20,000 points an error of 0.02 in a law is always found."""
     length = np.linalg.norm(y, axis=-1)
@@ -53,10 +80,12 @@ def test_matched_points_follow_the_prior(prior):
         assert not directions_and_norms_follow(operation(None), prior)
 
 
-def test_three_points():
+def test_three_points_and_a_walk():
     for prior in (otl.Sphere(5), otl.Ball(5)):
         z = prior.sample((3, 20_000, 5), rng=2)
         assert directions_and_norms_follow(otl.analogy(*z, prior=prior), prior)
+        walk = otl.random_walk(z[0], 3, 0.4, prior=prior, rng=3)
+        assert all(directions_and_norms_follow(step, prior) for step in walk)
 
 
 @EACH

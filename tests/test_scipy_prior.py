@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import scipy.stats as st
 import torch
+from scipy.stats._distr_params import distcont
 
 import ot_latent as otl
 from ot_latent.laws import Law, Prior
 from ot_latent.monotone import ERROR, MonotoneMap
 from ot_latent.numerical import tabulate
-from ot_latent.sums import sum_of
+from ot_latent.sums import PairSum, sum_of
 
 TAILS = np.array([1e-12, 1e-9, 1e-6, 1e-3, 0.1, 0.3, 0.5])
 
@@ -216,6 +217,54 @@ def test_matched_points_follow_the_prior(operation, prior):
 
 
 @EACH
+def test_every_sample_may_have_weights_of_its_own(prior):
+    """The same as calls with one t each, to the error of their tables."""
+    if "Gap" in repr(prior):
+        pytest.skip("beside the gap the map is as steep as errors are small")
+    z1, z2 = prior.sample((2, 60, 10), rng=11)
+    t = np.random.default_rng(12).uniform(-0.3, 1.3, (60, 1))
+    t[:3] = [[0], [1], [0.5]]
+    y = otl.interpolate(z1, z2, t, prior=prior)
+    assert np.array_equal(y[:2], [z2[0], z1[1]])
+    torch_y = otl.interpolate(*map(torch.tensor, (z1, z2, t)), prior=prior)
+    assert np.array_equal(torch_y.numpy(), y)
+    spread = prior.icdf(0.75) - prior.icdf(0.25)
+    for i in (2, 3, 59):
+        one = otl.interpolate(z1[i], z2[i], float(t[i, 0]), prior=prior)
+        assert np.all(np.abs(y[i] - one) <= 2 * ERROR * (spread + np.abs(one - prior.icdf(0.5))))
+
+
+@pytest.mark.parametrize("name", ["laplace", "truncated normal"])
+def test_points_of_many_weights_follow_the_prior(name):
+    """19,800 coordinates of 300 different t, level 1e-4: an error of 0.03 is found 99 % of the time."""
+    prior = PRIORS[name]
+    z1, z2 = prior.sample((2, 300, 66), rng=11)
+    t = np.random.default_rng(12).uniform(-0.3, 1.3, (300, 1))
+    y = otl.interpolate(z1, z2, t, prior=prior)
+    assert st.kstest(prior.law.cdf(y.ravel()), "uniform").pvalue > 1e-4
+
+
+@pytest.mark.parametrize("name", ["laplace", "arcsine", "t(1.5)", "mixture"])
+@pytest.mark.parametrize("weights", [(0.3, 0.7), (-2.0, 1.0), (1.0, 1e-6)], ids=str)
+def test_single_places_of_a_sum_agree_with_its_table(name, weights):
+    prior = PRIORS[name]
+    pair, table = PairSum(prior, prior, *weights), prior.combine(weights)
+    x = table.icdf(np.concatenate([TAILS, 1 - TAILS[2:], np.linspace(0.01, 0.99, 99)]))
+    # the rounding of x near the upper end, relative to a tail of 1e-6, is larger than both errors
+    assert np.abs(pair.level(x) - table.level(x - table.axis.origin)).max() < 1e-8
+    assert (pair.mean, pair.var) == pytest.approx((table.mean, table.var), nan_ok=True)
+    assert pair.support == table.support
+
+
+@EACH
+def test_nan_stays_nan_and_disturbs_nothing_else(prior):
+    T = otl.monotone_map(prior.combine([0.3, 0.7]), prior)
+    x = np.append(prior.sample(5, rng=0), np.nan)
+    for y in (T(x), T(torch.tensor(x)).numpy(), prior.cdf(x), prior.icdf(prior.cdf(x))):
+        assert np.isnan(y[-1]) and not np.isnan(y[:-1]).any()
+
+
+@EACH
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 def test_one_hot_weights_are_the_identity_bit_for_bit(prior, dtype):
     z1, z2 = prior.sample((2, 40, 5), rng=0, like=torch.zeros(1, dtype=getattr(torch, dtype)))
@@ -396,3 +445,23 @@ def test_errors_of_weights():
         otl.sum_law([gamma, otl.Uniform()], [1, 2, 3])
     assert repr(gamma) == "ScipyPrior(gamma(2))"
     assert repr(PRIORS["shifted gamma"]) == "ScipyPrior(gamma(2, loc=5, scale=3))"
+
+
+# Left out: not a law on the line (vonmises), too slow in scipy itself, or inaccurate there (their cdf
+# and ppf disagree by more than 1e-4, or the cdf is noise).
+LEFT_OUT = {"vonmises", "levy_stable", "studentized_range", "ksone", "gausshyper", "norminvgauss"}
+LEFT_OUT |= {"genhyperbolic", "geninvgauss", "kstwo", "pearson3"}
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes"), [c for c in distcont if c[0] not in LEFT_OUT], ids=lambda v: str(v)[:20]
+)
+def test_every_law_of_scipy(name, shapes):
+    """20,000 midpoints, level 1e-5: an error of 0.02 in the law is found 99 % of the time."""
+    law = getattr(st, name)(*shapes)
+    prior = otl.ScipyPrior(law)
+    x = law.ppf([1e-3, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999])
+    assert prior.cdf(x) == pytest.approx(law.cdf(x), rel=1e-8)
+    z1, z2 = prior.sample((2, 20_000, 1), rng=0)
+    y = otl.interpolate(z1, z2, 0.4, prior=prior)
+    assert st.kstest(law.cdf(y.ravel()), "uniform").pvalue > 1e-5

@@ -51,12 +51,11 @@ def regression_loss(
     weight : float
         lambda: 0 for the eight Gaussians, 0.1 for images.
     up_to_constant : bool
-        The least value of (18) over all constants that could be added to phi, which (14) leaves free.
+        Compare D and phi up to the constant that (14) leaves free: the variance of their difference,
+        estimated without bias from at least two points, in place of the first term.
     """
     error = potential(points) - phi
-    if up_to_constant:
-        error = error - error.mean()
-    error = error.square().mean()
+    error = error.var() if up_to_constant else error.square().mean()
     if weight == 0:
         return error
     slope = gradient(potential, points, create_graph=True).norm(dim=1)
@@ -126,9 +125,9 @@ class LatentTransport:
     ----------
     method : "minibatch"
         Algorithm 1: an exact transport problem between a batch of noise and a batch of codes in each
-        iteration. Its potentials are those of small samples, so the map is biased.
+        iteration, solved in a thread while the network takes the step before. Its potentials are those of small samples, so the map is biased.
     batch : int
-        m, points on each side.
+        m, points on each side; at least 2.
     iterations : int
         K; 200,000 in the paper.
     learning_rate : float
@@ -136,8 +135,9 @@ class LatentTransport:
     gradient_weight : float
         lambda of eq. (18); 0.1 in the paper for images.
     up_to_constant : bool
-        Fit D to the potentials of each batch up to a constant. Eq. (18) as printed, ``False``, compares
-        values though the constant of each batch is arbitrary.
+        Fit D to the potentials of each batch up to a constant, which is arbitrary. Eq. (18) as printed,
+        ``False``, compares values: with mean(phi) = 0 in each batch it draws D towards (1 - 1/m) times
+        the potential.
     layers, width, slope
         Of `networks.Potential`; the defaults are the paper's for images.
     random_state : int
@@ -167,6 +167,8 @@ class LatentTransport:
     ) -> None:
         if method != "minibatch":
             raise ValueError(f"method must be 'minibatch', got {method!r}")
+        if batch < 2:
+            raise ValueError(f"batch must be at least 2, got {batch}")
         self.method, self.batch, self.iterations = method, batch, iterations
         self.learning_rate, self.gradient_weight = learning_rate, gradient_weight
         self.up_to_constant = up_to_constant

@@ -289,6 +289,17 @@ def test_points_in_another_order_are_matched_alike(n):
     assert moved.cost == pytest.approx(plain.cost, rel=1e-12)
 
 
+def test_a_solution_outlives_the_next_problem():
+    """Small work arrays are kept from problem to problem: nothing of a solution may lie in them."""
+    first = otl.solve_kantorovich(*clouds(30, 20, 2, seed=1))
+    kept = first.phi.copy(), first.psi.copy(), first.matching.copy()
+    otl.solve_kantorovich(*clouds(30, 20, 2, seed=2))
+    for now, before in zip((first.phi, first.psi, first.matching), kept, strict=True):
+        np.testing.assert_array_equal(now, before)
+    again = otl.solve_kantorovich(*clouds(30, 20, 2, seed=1))
+    np.testing.assert_array_equal(again.phi, first.phi)
+
+
 def test_coordinates_out_of_range_are_refused():
     x, y = clouds(5, 5, 2)
     for scale in (1e-160, 1e160):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ot_latent._ahead import ahead
 from ot_latent._progress import progress
 from ot_latent.checkpoints import load_state, save_state
 from ot_latent.kantorovich import solve_kantorovich
@@ -33,6 +35,7 @@ def regression_loss(
     phi: torch.Tensor,
     matched: torch.Tensor,
     weight: float,
+    up_to_constant: bool = False,
 ) -> torch.Tensor:
     """Eq. (18) as printed; eq. (15) at weight 0.
 
@@ -47,8 +50,12 @@ def regression_loss(
         Codes z_{y, sigma(i)} of eq. (17).
     weight : float
         lambda: 0 for the eight Gaussians, 0.1 for images.
+    up_to_constant : bool
+        Compare D and phi up to the constant that (14) leaves free: the variance of their difference,
+        estimated without bias from at least two points, in place of the first term.
     """
-    error = (potential(points) - phi).square().mean()
+    error = potential(points) - phi
+    error = error.var() if up_to_constant else error.square().mean()
     if weight == 0:
         return error
     slope = gradient(potential, points, create_graph=True).norm(dim=1)
@@ -97,6 +104,17 @@ def fit_potential(
     return losses
 
 
+def _problem(codes: np.ndarray, batch: int, seed: int, step: int) -> tuple[torch.Tensor, ...]:
+    """Noise, its exact potential to a batch of codes, and the codes that it is matched with."""
+    # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
+    rng = np.random.default_rng((seed, step))
+    noise = rng.standard_normal((batch, codes.shape[1]), dtype=np.float32)
+    target = codes[rng.integers(len(codes), size=batch)]
+    dual = solve_kantorovich(noise, target)
+    arrays = noise, dual.phi.astype(np.float32), target[dual.matching]
+    return tuple(torch.from_numpy(array) for array in arrays)
+
+
 class LatentTransport:
     """A map from Gaussian noise to the codes of an auto-encoder, by Algorithms 1 and 2 of Liu 2018.
 
@@ -107,15 +125,19 @@ class LatentTransport:
     ----------
     method : "minibatch"
         Algorithm 1: an exact transport problem between a batch of noise and a batch of codes in each
-        iteration. Its potentials are those of small samples, so the map is biased.
+        iteration, solved in a thread while the network takes the step before. Its potentials are those of small samples, so the map is biased.
     batch : int
-        m, points on each side.
+        m, points on each side; at least 2.
     iterations : int
         K; 200,000 in the paper.
     learning_rate : float
         alpha of Adam(alpha, 0.5, 0.999); 1e-4 in the paper for images.
     gradient_weight : float
         lambda of eq. (18); 0.1 in the paper for images.
+    up_to_constant : bool
+        Fit D to the potentials of each batch up to a constant, which is arbitrary. Eq. (18) as printed,
+        ``False``, compares values: with mean(phi) = 0 in each batch it draws D towards (1 - 1/m) times
+        the potential.
     layers, width, slope
         Of `networks.Potential`; the defaults are the paper's for images.
     random_state : int
@@ -136,6 +158,7 @@ class LatentTransport:
         iterations: int = 200_000,
         learning_rate: float = 1e-4,
         gradient_weight: float = 0.1,
+        up_to_constant: bool = True,
         layers: int = 6,
         width: int = 512,
         slope: float = 0.2,
@@ -144,8 +167,11 @@ class LatentTransport:
     ) -> None:
         if method != "minibatch":
             raise ValueError(f"method must be 'minibatch', got {method!r}")
+        if batch < 2:
+            raise ValueError(f"batch must be at least 2, got {batch}")
         self.method, self.batch, self.iterations = method, batch, iterations
         self.learning_rate, self.gradient_weight = learning_rate, gradient_weight
+        self.up_to_constant = up_to_constant
         self.layers, self.width, self.slope = layers, width, slope
         self.random_state, self.device = random_state, torch.device(device)
 
@@ -184,25 +210,19 @@ class LatentTransport:
             raise ValueError(
                 f"{resume} is the state of a fit to other codes; remove it to start anew"
             )
+        problem = partial(_problem, centered.numpy(), self.batch, self.random_state)
         steps = range(done, self.iterations)
-        for step in progress(steps, "AE-OT", self.iterations, done):
-            # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
-            rng = np.random.default_rng((self.random_state, step))
-            noise = rng.standard_normal((self.batch, codes.shape[1]), dtype=np.float32)
-            target = centered[rng.integers(len(codes), size=self.batch)]
-            dual = solve_kantorovich(noise, target.numpy())
-            loss = regression_loss(
-                potential,
-                torch.from_numpy(noise).to(self.device),
-                torch.from_numpy(dual.phi).float().to(self.device),
-                target[dual.matching].to(self.device),
-                self.gradient_weight,
-            )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            if resume and (step + 1) % _SAVE_EVERY == 0:
-                save_state(resume, potential, optimizer, step + 1)
+        with ahead(problem, steps) as problems:
+            for step in progress(steps, "AE-OT", self.iterations, done):
+                points, phi, matched = (part.to(self.device) for part in next(problems))
+                loss = regression_loss(
+                    potential, points, phi, matched, self.gradient_weight, self.up_to_constant
+                )
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                if resume and (step + 1) % _SAVE_EVERY == 0:
+                    save_state(resume, potential, optimizer, step + 1)
         self.potential_ = potential.eval()
         return self
 

@@ -19,3 +19,15 @@ def test_operations(tmp_path):
     rows = {line.split(" | ")[0]: line.split(" | ") for line in text.splitlines() if " | " in line}
     assert float(rows["| `otl.slerp`"][2]) < 1e-5 < float(rows["| ends reversed"][2])
     assert rows["| through numpy"][3] == "no" and rows["| `otl.slerp`"][3] == "yes"
+
+
+def test_minibatch(tmp_path):
+    out = tmp_path / "minibatch.md"
+    script = ROOT / "benchmarks" / "minibatch.py"
+    command = [sys.executable, str(script), "--quick", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    text = out.read_text()
+    for section in ("network's step", "Two threads", "A long run", "constant of each batch"):
+        assert section in text
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| Gaussian")]
+    assert len(rows) == 4 and all(0 < float(row[2]) < 10 for row in rows)

@@ -1,11 +1,20 @@
 """D and the map z + grad D(z): formulas against finite differences, fits against closed forms."""
 
+import itertools
+import threading
+import time
+import traceback
+from contextlib import contextmanager
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
 import ot_latent as otl
 from ot_latent import brenier
+from ot_latent._ahead import ahead
+from ot_latent.kantorovich import ConvergenceError
 from ot_latent.networks import Potential
 
 
@@ -50,6 +59,37 @@ def test_losses_are_those_of_the_equations(potential):
     torch.testing.assert_close(loss, fit + 0.1 * penalty / 7)
     loss.backward()
     assert all(p.grad.abs().sum() > 0 for p in list(potential.parameters())[:-1])
+
+
+def test_the_loss_up_to_a_constant_ignores_the_constant_and_nothing_else(potential):
+    points, matched, phi = torch.randn(7, 3), torch.randn(7, 3), torch.randn(7)
+    loss = partial(brenier.regression_loss, potential, points, matched=matched, up_to_constant=True)
+    torch.testing.assert_close(loss(phi=phi, weight=0.1), loss(phi=phi + 3, weight=0.1))
+    # least over all constants of (18), in place of 1/m with 1/(m - 1)
+    error = potential(points) - phi
+    least = brenier.regression_loss(potential, points, phi + error.mean(), matched, 0)
+    torch.testing.assert_close(loss(phi=phi, weight=0), least * 7 / 6)
+    penalty = [loss(phi=phi, weight=w) - loss(phi=phi, weight=0) for w in (0.1, 1.0)]
+    torch.testing.assert_close(10 * penalty[0], penalty[1])
+
+
+def test_only_fits_up_to_a_constant_do_not_shrink_the_potential():
+    """Eq. (18) as printed, with mean(phi) = 0 in batches of m, draws D to 1 - 1/m of the potential 3x."""
+    batches = torch.randn(20_000, 2, 1, generator=torch.Generator().manual_seed(0))
+    phis = 3 * (batches - batches.mean(1, keepdim=True)).squeeze(2)
+
+    def slope_of_loss(slope, up_to_constant):
+        slope = torch.tensor(slope, requires_grad=True)
+        losses = torch.vmap(
+            lambda points, phi: brenier.regression_loss(
+                lambda rows: slope * rows.squeeze(1), points, phi, points, 0, up_to_constant
+            )
+        )(batches, phis)
+        return float(torch.autograd.grad(losses.mean(), slope)[0])
+
+    assert slope_of_loss(3.0, True) == pytest.approx(0, abs=1e-5)
+    assert slope_of_loss(1.5, False) == pytest.approx(0, abs=0.1)
+    assert slope_of_loss(3.0, False) > 1
 
 
 def test_the_map_is_applied_in_chunks_and_in_the_codes_coordinates(potential, monkeypatch):
@@ -107,9 +147,94 @@ def test_a_killed_run_ends_as_the_unbroken_one(tmp_path, monkeypatch):
         quick(iterations=17).fit(codes + 1, resume=state)
 
 
+def threads():
+    return {thread for thread in threading.enumerate() if thread.name.startswith("ahead")}
+
+
+def test_what_is_computed_ahead_is_that_of_the_plain_loop(monkeypatch):
+    """The weights after several steps are bit-equal, in whatever order threads finish."""
+    codes = np.random.default_rng(0).standard_normal((200, 2))
+    fitted = quick(iterations=20).fit(codes).potential_.state_dict()
+
+    @contextmanager
+    def in_line(function, steps):
+        yield map(function, steps)
+
+    for other in (in_line, partial(ahead, workers=3)):
+        monkeypatch.setattr(brenier, "ahead", other)
+        again = quick(iterations=20).fit(codes).potential_.state_dict()
+        assert all(torch.equal(fitted[name], again[name]) for name in fitted)
+    assert not threads()
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_results_come_in_order_from_a_bounded_queue(workers):
+    asked, started = 0, []
+
+    def slower_when_even(step):
+        started.append(step)
+        assert step <= asked + workers + 1
+        time.sleep(0.002 * (step % 2 == 0))
+        return step**2
+
+    with ahead(slower_when_even, range(30), workers) as results:
+        for step, result in enumerate(results):
+            assert result == step**2
+            asked = step + 1
+    assert sorted(started) == list(range(30))
+    assert not threads()
+
+
+def test_steps_without_end_are_not_run_to_their_end():
+    with ahead(lambda step: step, itertools.count()) as results:
+        assert list(itertools.islice(results, 5)) == [0, 1, 2, 3, 4]
+    assert not threads()
+    with ahead(lambda step: step, []) as results:
+        assert list(results) == []
+
+
+def test_an_exception_comes_at_its_step_with_its_traceback():
+    def fails_at_three(step):
+        if step == 3:
+            raise ArithmeticError("three")
+        return step
+
+    seen = []
+    with (
+        pytest.raises(ArithmeticError, match="three") as caught,
+        ahead(fails_at_three, range(9)) as results,
+    ):
+        seen.extend(results)
+    assert [frame.name for frame in traceback.extract_tb(caught.tb)][-1] == "fails_at_three"
+    assert not threads()
+
+
+def test_a_solver_that_fails_or_an_interrupt_ends_the_fit_and_its_threads(monkeypatch):
+    codes = np.random.default_rng(0).standard_normal((200, 2))
+
+    def fail(*arrays):
+        raise ConvergenceError("not solved")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(brenier, "solve_kantorovich", fail)
+        with pytest.raises(ConvergenceError, match="not solved"):
+            quick().fit(codes)
+    assert not threads()
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(brenier, "regression_loss", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        quick().fit(codes)
+    assert not threads()
+
+
 def test_bad_use_is_named():
     with pytest.raises(ValueError, match="method"):
         otl.LatentTransport("semi-discrete")
+    with pytest.raises(ValueError, match="batch must be at least 2"):
+        quick(batch=1)
     with pytest.raises(ValueError, match="codes must be finite"):
         quick().fit(np.full((3, 2), np.nan))
     with pytest.raises(ValueError, match="shape"):

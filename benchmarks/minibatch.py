@@ -230,7 +230,7 @@ def errors(name, m, up_to_constant, seed, steps):
 def constants(settings):
     """D fitted to the potentials of each batch up to a constant, against eq. (18) as printed.
 
-    The same seeds, batches and number of iterations. Eight Gaussians: W2 of images to fresh codes.
+    The same seeds, batches and number of iterations. As printed, D is drawn to 1 - 1/m of the potential. Eight Gaussians: W2 of images to fresh codes.
     Gaussian to Gaussian in ten dimensions: error of the map, relative. With exact potentials in place of
     those of batches nothing but the constant differs between batches. The difference is the mean over
     seeds, with its standard error; below 0 the fit up to a constant is better.

@@ -8,6 +8,7 @@ on. ``DATASETS`` describes all of them, and ``ot-latent data`` prints it.
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from pathlib import Path
@@ -98,12 +99,13 @@ def get(name: str, data_dir: str | Path | None = None, **settings) -> dict[str, 
         If a file's hash differs from the official one, or it is broken. Such a file is never used.
     """
     data_set, folders = _data_set(name), _folders(name, data_dir)
+    understood = inspect.signature(_DECODED[name]).parameters if name in _DECODED else {}
+    if unknown := sorted(settings.keys() - understood.keys()):
+        raise ValueError(f"data set {name} takes no {', '.join(unknown)}")
     if name in _DECODED:
         made = Path(_DECODED[name](data_dir=data_dir, **settings).filename)
         found = locate(name, data_dir) | {made.name: made}
         return {name: path for name, path in found.items() if path}
-    if settings:
-        raise ValueError(f"{name} takes no {', '.join(settings)}: its images are used as they are")
     if name == "cifar10" and not _files.find(folders, data_set.files[0].name):
         batches = sum(CIFAR10_BATCHES.values(), ())
         found = _cifar.find_batches(batches, folders)

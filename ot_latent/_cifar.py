@@ -50,15 +50,16 @@ def load(
         found = find_batches([CIFAR10_FIRST_TEST], folders)
     here = ", ".join(file.name for file in found) or "none"
     say = (
-        f"cifar10 {split}: {sum(map(images_in, found)):,} of {len(batches) * 10_000:,} images are here "
+        f"cifar10 {split}: {sum(map(images_in, found)):,} of {sum(map(images_in, batches)):,} images are here "
         f"unpacked; batches: {here}"
     )
     if find(folders, archive.name) is None and (whole or partial):
         if not found:
             raise MissingDataError(f"{say}. {instructions(data_set, folders)}")
+        images, labels = read_batches(found)
         if not whole:
             warnings.warn(say, PartialDataWarning, stacklevel=3)
-        return read_batches(found)
+        return images, labels
     try:
         path = fetch(data_set, archive, folders)
     except MissingDataError as error:

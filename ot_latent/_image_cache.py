@@ -98,7 +98,7 @@ def _report(journal: Journal, source: Source, on_error: str) -> None:
 def _open(path: Path, shape: tuple[int, ...]) -> np.memmap:
     try:
         images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
+    except (ValueError, EOFError) as error:
         raise CorruptDataError(f"{path} is damaged ({error}). Remedy: remove it.") from error
     if images.shape != shape or images.dtype != np.uint8:
         raise CorruptDataError(

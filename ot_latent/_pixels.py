@@ -60,7 +60,7 @@ def decode(payload: bytes | np.ndarray, wanted: Wanted) -> np.ndarray:
 
 
 def _open(payload: bytes):
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     if len(payload) > MAX_ENCODED:
         raise UnusableImage(f"its file is larger than {MAX_ENCODED:,} bytes")
@@ -74,6 +74,8 @@ def _open(payload: bytes):
         ImageOps.exif_transpose(image, in_place=True)
     except Image.DecompressionBombError as error:
         raise UnusableImage(str(error)) from error
+    except UnidentifiedImageError as error:
+        raise UnusableImage(f"it is not of a known format: {', '.join(_FORMATS)}") from error
     except UnusableImage:
         raise
     # decoders of damaged files raise many kinds of errors, SyntaxError and struct.error among them

@@ -217,6 +217,7 @@ def data_get(name, data_dir, size, partial, skip_broken):
         _one_line(CorruptDataError, MissingDataError, OSError, ValueError),
         warnings.catch_warnings(record=True) as said,
     ):
+        warnings.simplefilter("always")
         paths = get(name, data_dir, **settings)
     for warning in said:
         click.echo(f"Note: {warning.message}", err=True)

@@ -15,6 +15,7 @@ import json
 import math
 import os
 import shutil
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -33,9 +34,11 @@ from ot_latent._sources import Item, Source
 #: Part of every file's name. Raise it when the same source and `Wanted` shall give other pixels.
 VERSION = 1
 
-#: Bytes of decoded images between two entries of the journal.
+#: Bytes of the decoded images of a chunk.
 _CHUNK_BYTES = 2**24
 _MOST_IMAGES = 1024
+#: Seconds of work that a killed run loses; the disk is waited for as often.
+_SECONDS = 2
 #: Names of skipped images that the journal keeps; all of them are counted.
 _NAMES = 100
 
@@ -125,6 +128,7 @@ def _build(path: Path, source: Source, wanted: Wanted, on_error: str) -> None:
     ):
         file.truncate(start)  # what a killed run wrote after its last entry of the journal
         file.seek(start)
+        due = time.monotonic() + _SECONDS
         for images, unusable in _decoded_chunks(source, wanted, journal.read):
             if unusable and on_error == "raise":
                 raise CorruptDataError(
@@ -136,8 +140,9 @@ def _build(path: Path, source: Source, wanted: Wanted, on_error: str) -> None:
             journal.written += len(images)
             journal.skipped += len(unusable)
             journal.names = (journal.names + unusable)[:_NAMES]
-            _flush(file)
-            _write_journal(path, journal)
+            if time.monotonic() >= due:
+                _enter(path, file, journal)
+                due = time.monotonic() + _SECONDS
             bar.update(len(images) + len(unusable))
         if journal.written == 0:
             raise CorruptDataError(
@@ -145,13 +150,17 @@ def _build(path: Path, source: Source, wanted: Wanted, on_error: str) -> None:
             )
         file.seek(0)
         file.write(_header(journal.written, wanted))
-        _flush(file)
+        _enter(path, file, journal)
     os.replace(unfinished, path)
 
 
-def _flush(file) -> None:
+def _enter(path: Path, file, journal: Journal) -> None:
+    """Write the journal, once the images that it counts are on the disk."""
     file.flush()
     os.fsync(file.fileno())
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(asdict(journal), ensure_ascii=False), encoding="utf-8")
+    os.replace(temporary, _journal_path(path))
 
 
 def _header(count: int, wanted: Wanted) -> bytes:
@@ -188,12 +197,6 @@ def _read_journal(path: Path) -> Journal:
         raise CorruptDataError(f"{path} has lost its journal. Remedy: remove it.") from None
     except (ValueError, TypeError) as error:
         raise CorruptDataError(f"{_journal_path(path)} is damaged. Remedy: remove it.") from error
-
-
-def _write_journal(path: Path, journal: Journal) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(asdict(journal), ensure_ascii=False), encoding="utf-8")
-    os.replace(temporary, _journal_path(path))
 
 
 def _decoded_chunks(

@@ -114,7 +114,7 @@ def _flat(image, mode: str):
     return image if image.mode == mode else image.convert(mode)
 
 
-def to_square(images: np.ndarray, size: int = 64):
+def to_square(images: np.ndarray, size: int = 64, device=None):
     """Uint8 images as network input.
 
     Parameters
@@ -122,6 +122,8 @@ def to_square(images: np.ndarray, size: int = 64):
     images : (n, h, w) or (n, h, w, 3) uint8
     size : int
         Side of the result in pixels; Liu 2018 resizes MNIST to 64.
+    device : torch device, optional
+        Where the result shall be. The bytes are moved there first: a quarter of the traffic.
 
     Returns
     -------
@@ -129,6 +131,9 @@ def to_square(images: np.ndarray, size: int = 64):
     """
     import torch
 
-    pixels = torch.tensor(images)
+    pixels = torch.tensor(images, device=device)
     planes = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    return torch.nn.functional.interpolate(planes.float() / 255, size=(size, size), mode="bilinear")
+    values = planes.float().div_(255)
+    if values.shape[2:] == (size, size):
+        return values
+    return torch.nn.functional.interpolate(values, size=(size, size), mode="bilinear")

@@ -215,7 +215,7 @@ class LmdbSource:
                         f"{self.path / 'data.mdb'} is truncated: it has {size:,} bytes, its header "
                         f"says {needed:,}. Copy or download it again."
                     )
-                with database.begin() as transaction:
+                with database.begin(buffers=True) as transaction:  # values passed over stay unread
                     yield transaction
         except lmdb.Error as error:
             raise CorruptDataError(f"{self.path} cannot be read: {error}") from error
@@ -227,15 +227,18 @@ class LmdbSource:
         return _stamp(self.path / "data.mdb")
 
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
-        def items():
+        key, passed = None, start
+        while True:
+            # opened anew for each chunk: pages that were read would stay in memory as long as it is open
             with self._transaction() as transaction, transaction.cursor() as cursor:
-                cursor.first()
-                for _ in islice(cursor.iternext(keys=True, values=False), start):
-                    pass
-                for key, value in cursor.iternext():
-                    yield key.decode("ascii", "replace"), value
-
-        return _chunked(items(), most)
+                _ = cursor.first() if key is None else cursor.set_range(key)
+                entries = islice(cursor.iternext(), passed, None)
+                items = ((bytes(key), bytes(value[: MAX_ENCODED + 1])) for key, value in entries)
+                chunk = next(_chunked(items, most), [])
+            if not chunk:
+                return
+            yield [(key.decode("ascii", "replace"), value) for key, value in chunk]
+            key, passed = chunk[-1][0], 1
 
 
 class Hdf5Source:

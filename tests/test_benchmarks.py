@@ -19,3 +19,19 @@ def test_operations(tmp_path):
     rows = {line.split(" | ")[0]: line.split(" | ") for line in text.splitlines() if " | " in line}
     assert float(rows["| `otl.slerp`"][2]) < 1e-5 < float(rows["| ends reversed"][2])
     assert rows["| through numpy"][3] == "no" and rows["| `otl.slerp`"][3] == "yes"
+
+
+def test_datasets(tmp_path):
+    out = tmp_path / "datasets.md"
+    script = ROOT / "benchmarks" / "datasets.py"
+    command = [sys.executable, str(script), "--n", "20", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    rows = [line.split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
+    # every source is decoded, once more for memory; images are read at three sizes
+    assert [row[0] for row in rows].count("| CelebA, zip, 128") == 2
+    assert [row[0] for row in rows].count("| LLD, HDF5, 32") == 2
+    assert {row[0] for row in rows} >= {"| 64x64 grey", "| 64x64", "| 128x128"}
+    rates = [
+        float(cell.replace(",", "")) for row in rows if "128x128" in row[0] for cell in row[2:5]
+    ]
+    assert min(rates) > 0

@@ -175,6 +175,17 @@ def test_to_square_keeps_flat_images_and_their_range():
     assert (datasets.to_square(ramp)[0, 0].diff(dim=1) >= 0).all()
 
 
+@pytest.mark.parametrize("size", [9, 17])
+def test_to_square_takes_colours_plane_by_plane(size):
+    images = np.random.default_rng(0).integers(0, 256, (3, 9, 9, 3), np.uint8)
+    square = datasets.to_square(images, size)
+    assert square.shape == (3, 3, size, size)
+    for channel in range(3):
+        grey = datasets.to_square(images[..., channel], size)
+        np.testing.assert_allclose(square[:, channel], grey[:, 0], atol=1e-6)
+    np.testing.assert_allclose(square.mean((2, 3)) * 255, images.mean((1, 2)), rtol=0.2)
+
+
 def test_eight_gaussians_are_those_of_the_paper():
     np.testing.assert_allclose(np.linalg.norm(EIGHT_CENTERS, axis=1), 10)
     points = datasets.eight_gaussians(80_000, rng=0).reshape(8, -1, 2)

@@ -63,7 +63,8 @@ def test_pixels_arrive_in_order_and_are_read_once(tmp_path):
 KILLED = """
 import sys; sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_image_cache import Noise, WANTED, decoded
+from test_image_cache import Noise, WANTED, _image_cache, decoded
+_image_cache._SECONDS = 0
 decoded(Noise(95, broken={broken}, kill_at=60), WANTED, Path({folder!r}), "noise", "skip")
 """
 

@@ -383,6 +383,28 @@ def test_settings_are_checked(root, tmp_path):
         datasets.get("lld_icons", size=64)
 
 
+@pytest.mark.parametrize("kind", ["folder", "zip", "lmdb", "hdf5"])
+def test_every_source_goes_on_from_any_position(tmp_path, kind):
+    files = {f"{i % 3}/{i:02}.jpg": b"%d" % i for i in range(20)}
+    make = {
+        "folder": lambda path: put_files(path, files),
+        "zip": lambda path: put_zip(path.with_suffix(".zip"), files),
+        "lmdb": lambda path: put_lmdb(path, files.values()),
+        "hdf5": lambda path: put_hdf5(path.with_suffix(".hdf5"), icons(20)),
+    }
+    source = _sources.open_source(make[kind](tmp_path / "source"))
+    everything = [item for chunk in source.chunks(0, 100) for item in chunk]
+    assert len({name for name, _ in everything}) == len(source) == 20
+    for start in (0, 1, 7, 19, 20):
+        for most in (1, 4, 100):
+            chunks = list(source.chunks(start, most))
+            assert [len(chunk) for chunk in chunks[:-1]] == [most] * (len(chunks) - 1)
+            found = [item for chunk in chunks for item in chunk]
+            assert [name for name, _ in found] == [name for name, _ in everything[start:]]
+            for (_, value), (_, expected) in zip(found, everything[start:], strict=True):
+                assert np.array_equal(value, expected)
+
+
 @pytest.mark.parametrize("module", ["lmdb", "h5py"])
 def test_an_extra_that_is_not_installed_is_named(root, monkeypatch, module):
     monkeypatch.setitem(sys.modules, module, None)

@@ -11,6 +11,7 @@ Sources that need the extra `data` (LMDB, HDF5) are left out without it.
 """
 
 import argparse
+import functools
 import hashlib
 import io
 import math
@@ -49,11 +50,12 @@ def fastest(run, repeats=3):
     return best
 
 
-def pictures(width, height, kind, **options):
+@functools.cache
+def pictures(count, width, height, kind, **options):
     """Encoded pictures."""
     rng = np.random.default_rng(0)
     encoded = []
-    for _ in range(DIFFERENT):
+    for _ in range(count):
         small = Image.fromarray(rng.integers(0, 256, (12, 10, 3), np.uint8))
         smooth = np.asarray(small.resize((width, height), Image.Resampling.BICUBIC), float)
         noisy = (smooth + 8 * rng.standard_normal(smooth.shape)).clip(0, 255)
@@ -64,31 +66,31 @@ def pictures(width, height, kind, **options):
 
 
 def make_celeba_zip(root, n):
-    faces = pictures(178, 218, "JPEG", quality=60)
+    faces = pictures(min(n, DIFFERENT), 178, 218, "JPEG", quality=60)
     path = root / "celeba" / "img_align_celeba.zip"
     path.parent.mkdir(parents=True)
     with zipfile.ZipFile(path, "w") as archive:
         for i in range(n):
-            archive.writestr(f"img_align_celeba/{i + 1:06}.jpg", faces[i % DIFFERENT])
+            archive.writestr(f"img_align_celeba/{i + 1:06}.jpg", faces[i % len(faces)])
 
 
 def make_celeba_folder(root, n):
-    faces = pictures(178, 218, "JPEG", quality=60)
+    faces = pictures(min(n, DIFFERENT), 178, 218, "JPEG", quality=60)
     folder = root / "celeba" / "img_align_celeba"
     folder.mkdir(parents=True)
     for i in range(n):
-        (folder / f"{i + 1:06}.jpg").write_bytes(faces[i % DIFFERENT])
+        (folder / f"{i + 1:06}.jpg").write_bytes(faces[i % len(faces)])
 
 
 def make_lsun(root, n):
     import lmdb
 
-    rooms = pictures(341, 256, "WEBP", quality=60)
+    rooms = pictures(min(n, DIFFERENT), 341, 256, "WEBP", quality=60)
     folder = root / "lsun_bedrooms" / "bedroom_train_lmdb"
     folder.parent.mkdir(parents=True)
     with lmdb.open(str(folder), map_size=2**34) as database, database.begin(write=True) as store:
         for i in range(n):
-            store.put(hashlib.sha1(str(i).encode()).hexdigest().encode(), rooms[i % DIFFERENT])
+            store.put(hashlib.sha1(str(i).encode()).hexdigest().encode(), rooms[i % len(rooms)])
 
 
 def make_lld(root, n):

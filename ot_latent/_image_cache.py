@@ -19,6 +19,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -125,11 +126,12 @@ def _build(path: Path, source: Source, wanted: Wanted, on_error: str) -> None:
     with (
         unfinished.open("r+b" if unfinished.exists() else "w+b") as file,
         progress_bar(f"decoding {source.path.name}", len(source), journal.read, "images") as bar,
+        closing(_decoded_chunks(source, wanted, journal.read)) as chunks,
     ):
         file.truncate(start)  # what a killed run wrote after its last entry of the journal
         file.seek(start)
         due = time.monotonic() + _SECONDS
-        for images, unusable in _decoded_chunks(source, wanted, journal.read):
+        for images, unusable in chunks:
             if unusable and on_error == "raise":
                 raise CorruptDataError(
                     f"{source.path}: {unusable[0]}. Pass on_error='skip' to leave such images out."

@@ -14,6 +14,8 @@ MAX_PIXELS = 2**26
 
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+
 
 class UnusableImage(ValueError):
     """The message says why an image cannot be taken."""
@@ -106,8 +108,8 @@ def _flat(image, mode: str):
     """Without transparency, in the given mode."""
     from PIL import Image
 
-    if image.mode.startswith(("I", "F")):
-        raise UnusableImage(f"pixels of more than 8 bits (mode {image.mode}) are not supported")
+    if image.mode not in _MODES:  # of more than 8 bits, and rare ones
+        raise UnusableImage(f"pixels of mode {image.mode} are not supported: {', '.join(_MODES)}")
     if image.has_transparency_data:
         layers = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)

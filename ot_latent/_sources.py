@@ -11,6 +11,7 @@ import math
 import os
 import re
 import stat
+import threading
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -189,6 +190,10 @@ def _extra(module: str, path: Path) -> ModuleNotFoundError:
     )
 
 
+#: lmdb refuses to open a database that another thread of the process has open.
+_ONE_DATABASE = threading.Lock()
+
+
 class LmdbSource:
     """Values of an LMDB database, as LSUN's are, sorted by key."""
 
@@ -204,9 +209,10 @@ class LmdbSource:
         except ModuleNotFoundError as error:
             raise _extra("lmdb", self.path) from error
         try:
-            with lmdb.open(
-                str(self.path), readonly=True, create=False, lock=False, readahead=True
-            ) as database:
+            with (
+                _ONE_DATABASE,
+                lmdb.open(str(self.path), readonly=True, create=False, lock=False) as database,
+            ):
                 # lmdb maps the file and trusts it: beyond the end of a truncated one the process dies
                 needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
                 size = (self.path / "data.mdb").stat().st_size

@@ -24,6 +24,11 @@ def eight_gaussians(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     Returns
     -------
     (n, 2) float64, mode after mode in the order of `EIGHT_CENTERS`.
+
+    Examples
+    --------
+    >>> eight_gaussians(256).shape
+    (256, 2)
     """
     if n < 8 or n % 8:
         raise ValueError(f"n must be a positive multiple of 8 (equal shares of the modes), got {n}")

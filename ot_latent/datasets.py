@@ -27,7 +27,7 @@ from ot_latent._idx import read_idx as _read_idx
 from ot_latent._image_cache import decoded
 from ot_latent._pixels import Wanted
 from ot_latent._pixels import to_square as to_square
-from ot_latent._sources import open_source
+from ot_latent._sources import Source, open_source
 from ot_latent._toys import EIGHT_CENTERS as EIGHT_CENTERS
 from ot_latent._toys import eight_gaussians as eight_gaussians
 
@@ -187,6 +187,9 @@ def celeba(
 ) -> np.memmap:
     """CelebA's aligned faces, in the order of their numbers: the central 140x140 of 178x218, resized.
 
+    Zips of the same images differ in their hashes: what is checked is that all images are there, have
+    the official size and decode.
+
     Parameters
     ----------
     size : int
@@ -212,7 +215,8 @@ def celeba(
         If an archive is damaged or forged, or an image cannot be taken.
     """
     wanted = Wanted(_checked_size(size), crop=140, official=(178, 218))
-    return _image_set("celeba", DATASETS["celeba"].sources, wanted, data_dir, partial, on_error)
+    source = _source("celeba", DATASETS["celeba"].sources, data_dir, partial)
+    return _decoded(source, wanted, "celeba", on_error)
 
 
 def lsun_bedrooms(
@@ -234,7 +238,8 @@ def lsun_bedrooms(
     """
     _check_choice("split", split, ("train", "val"))
     wanted, sources = Wanted(_checked_size(size)), (f"bedroom_{split}_lmdb", f"bedroom_{split}")
-    return _image_set("lsun_bedrooms", sources, wanted, data_dir, partial, on_error)
+    source = _source("lsun_bedrooms", sources, data_dir, partial)
+    return _decoded(source, wanted, "lsun_bedrooms", on_error)
 
 
 def lld_icons(
@@ -257,8 +262,8 @@ def lld_icons(
     (n, 32, 32, 3) uint8, read-only and memory-mapped
     """
     full, subset, folder = DATASETS["lld_icons"].sources
-    sources, wanted = (subset,) if sharp else (full, folder), Wanted(32, official=(32, 32))
-    return _image_set("lld_icons", sources, wanted, data_dir, False, on_error)
+    source = _source("lld_icons", (subset,) if sharp else (full, folder), data_dir)
+    return _decoded(source, Wanted(32, official=(32, 32)), "lld_icons", on_error)
 
 
 def lld_labels(
@@ -266,8 +271,7 @@ def lld_labels(
 ) -> np.ndarray:
     """Cluster of each icon of `lld_icons`, (n,) integers, from the group ``labels`` of the HDF5 file."""
     file = DATASETS["lld_icons"].sources[bool(sharp)]
-    folders = _folders("lld_icons", data_dir)
-    source = _image_sets.open_first(DATASETS["lld_icons"], (file,), folders)
+    source = _source("lld_icons", (file,), data_dir)
     with source.open() as opened:
         return source.dataset(opened, f"labels/{name}")[:]
 
@@ -326,7 +330,7 @@ def image_folder(
         raise MissingDataError(f"{path} does not exist")
     label = re.sub(r"[^\w.]+", "_", path.resolve().stem) or "images"
     wanted = Wanted(_checked_size(size), crop and _checked_size(crop, "crop"), grey=grey)
-    return decoded(open_source(path), wanted, cache_dir() / "decoded", f"folder-{label}", on_error)
+    return _decoded(open_source(path), wanted, f"folder-{label}", on_error)
 
 
 def _checked_size(size: int, what: str = "size") -> int:
@@ -335,10 +339,14 @@ def _checked_size(size: int, what: str = "size") -> int:
     return size
 
 
-def _image_set(name, sources, wanted, data_dir, partial, on_error) -> np.memmap:
+def _source(name: str, sources, data_dir: str | Path | None, partial: bool = False) -> Source:
     source = _image_sets.open_first(DATASETS[name], sources, _folders(name, data_dir))
     _image_sets.check_count(name, source, partial)
-    return decoded(source, wanted, cache_dir() / "decoded", name, on_error)
+    return source
+
+
+def _decoded(source: Source, wanted: Wanted, label: str, on_error: str) -> np.memmap:
+    return decoded(source, wanted, cache_dir() / "decoded", label, on_error)
 
 
 #: Loaders of sets that are decoded.

@@ -17,6 +17,7 @@ from ot_latent import _cifar, datasets
 from ot_latent._catalogue import CIFAR10_BATCHES, CIFAR10_FIRST_TEST, CIFAR10_FOLDER, DATASETS
 from ot_latent.datasets import CorruptDataError, MissingDataError, PartialDataWarning
 
+retrieve = pooch.retrieve
 FEW = 4  # images a batch in these tests
 
 
@@ -148,6 +149,25 @@ def test_a_gzip_bomb_is_not_unpacked(small):
     path.write_bytes(gzip.compress(bytes(10**8)))
     with pytest.raises(CorruptDataError, match="first 12,293 unzipped bytes"):
         datasets.cifar10("train", folder.parent, partial=True)
+
+
+def test_the_archive_is_downloaded_verified_and_kept(small, tmp_path, monkeypatch):
+    folder, members, arrays = small
+    content = put_archive(monkeypatch, folder, members).read_bytes()
+    (folder / DATASETS["cifar10"].files[0].name).unlink()
+    asked = []
+
+    def download(url, output_file, *_, **__):
+        asked.append(url)
+        Path(output_file).write_bytes(content)
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    monkeypatch.setattr("pooch.core.choose_downloader", lambda *_, **__: download)
+    put_batches(folder, members[:2])  # a part is no reason to stay with it
+    for _ in range(2):
+        assert_equal(datasets.cifar10("train", folder.parent), arrays["train"])
+    assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
+    assert (tmp_path / "cache" / "cifar10" / "cifar-10-binary.tar.gz").is_file()
 
 
 def test_an_archive_with_another_hash_is_refused(small, monkeypatch):

@@ -7,6 +7,7 @@ import re
 import stat
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -146,6 +147,15 @@ def test_lsun_database_and_folder_give_central_squares(root):
     np.testing.assert_array_equal(datasets.lsun_bedrooms(256, "val", partial=True), images)
 
 
+def test_threads_may_load_the_same_database(root):
+    contents = [encoded(photo(i, 40, 40)) for i in range(300)]
+    put_lmdb(root / "lsun_bedrooms" / "bedroom_train_lmdb", contents)
+    sizes = [8, 9, 10, 11] * 5
+    with ThreadPoolExecutor(4) as pool:
+        loaded = pool.map(lambda size: datasets.lsun_bedrooms(size, partial=True).shape, sizes)
+        assert list(loaded) == [(300, size, size, 3) for size in sizes]
+
+
 def test_lld_file_folder_and_labels(root):
     pixels, clusters = icons(), np.arange(7) % 3
     put_hdf5(root / "lld_icons" / "LLD-icon.hdf5", pixels, rc_64=clusters)
@@ -264,7 +274,10 @@ BROKEN = {
     "empty": (b"", "not of a known format"),
     "wrong size": (encoded(photo(1, 218, 178)), "218 x 178 pixels, expected 178 x 218"),
     "bomb": (bomb(), "10000 x 10000 pixels are more than"),
-    "deep": (encoded(photo(1, mode="L").convert("I;16"), "PNG"), "more than 8 bits"),
+    "deep": (
+        encoded(photo(1, mode="L").convert("I;16"), "PNG"),
+        "pixels of mode I;16 are not supported",
+    ),
     "postscript": (
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 178 218\n",
         "not of a known format",

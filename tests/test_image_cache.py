@@ -78,8 +78,12 @@ def test_who_is_killed_goes_on_where_it_was(tmp_path, broken):
     assert not list(tmp_path.glob("*.npy"))
     [unfinished] = tmp_path.glob("*.partial")
     with unfinished.open("ab") as stream:  # written, but not entered into the journal
-        stream.write(b"garbage")
+        stream.write(bytes(10**5))
     source = Noise(95, broken)
+    if broken:  # left out by the killed run: no reason to read on when nothing may be left out
+        with pytest.raises(CorruptDataError, match="2 of 95 images"):
+            decoded(source, WANTED, tmp_path, "noise", "raise")
+        assert source.starts == []
     images = decoded(source, WANTED, tmp_path, "noise", "skip")
     # one chunk is decoded while the next one is read: when 60 was asked for, 50 was not yet written
     assert source.starts == [50]
@@ -164,6 +168,13 @@ def test_memory_does_not_depend_on_the_number_of_images(tmp_path, monkeypatch):
         tracemalloc.stop()
     # four times the images are 288 kB more pixels; the peak may grow by a tenth of that
     assert peaks[1] - peaks[0] < 28_800
+
+
+def test_many_skipped_images_are_counted_and_a_few_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(_image_cache, "_NAMES", 2)
+    named = r"25 of 50 images of noise are unusable: 1 \(.*\), 3 \([^)]*\), \.\.\.$"
+    with pytest.warns(UserWarning, match=named):
+        decoded(Noise(50, broken=range(1, 50, 2)), WANTED, tmp_path, "noise", "skip")
 
 
 def test_a_full_disk_is_noticed_before_any_work(tmp_path, monkeypatch):

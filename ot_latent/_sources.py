@@ -192,6 +192,8 @@ def _extra(module: str, path: Path) -> ModuleNotFoundError:
 
 #: lmdb refuses to open a database that another thread of the process has open.
 _ONE_DATABASE = threading.Lock()
+#: Values of a database in one chunk. They lie scattered, and the system maps about 300 kB for each.
+_MOST_MAPPED = 128
 
 
 class LmdbSource:
@@ -234,8 +236,9 @@ class LmdbSource:
 
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
         key, passed = None, start
+        most = min(most, _MOST_MAPPED)
         while True:
-            # opened anew for each chunk: pages that were read would stay in memory as long as it is open
+            # opened anew for each chunk: what was mapped counts as memory as long as it is open
             with self._transaction() as transaction, transaction.cursor() as cursor:
                 _ = cursor.first() if key is None else cursor.set_range(key)
                 entries = islice(cursor.iternext(), passed, None)

@@ -143,7 +143,7 @@ def each_epoch_anew(root, size):
 
 
 def decoding(n):
-    """Images a second the first time, with one thread a core; and seconds of the call when all is
+    """Images a second the first time, with one thread a core; of a plain loop in one thread; and seconds of the call when all is
     decoded, in which a folder's files are looked over for changes."""
     rows = []
     for title, (make, share, call) in SOURCES.items():
@@ -289,7 +289,8 @@ def main():
         "Memory while decoding": memory,
     }
     text = f"# Data sets: {arguments.n:,} images, {os.cpu_count()} cores\n\n"
-    text += "Made by `python benchmarks/datasets.py`, from images that it makes itself.\n"
+    text += "Made by `python benchmarks/datasets.py`, from images that it makes itself. "
+    text += f"{os.getloadavg()[0]:.1f} other processes wanted to run at the start.\n"
     for title, section in sections.items():
         text += f"\n## {title}\n\n{' '.join(section.__doc__.split())}\n\n{section(arguments.n)}"
         print(title, flush=True)

@@ -143,8 +143,8 @@ def each_epoch_anew(root, size):
 
 
 def decoding(n):
-    """Images a second the first time, with one thread a core; of a plain loop in one thread; and seconds of the call when all is
-    decoded, in which a folder's files are looked over for changes."""
+    """Images a second the first time, with one thread a core; of a plain loop in one thread; and
+    seconds of the call when all is decoded, in which a folder's files are looked over for changes."""
     rows = []
     for title, (make, share, call) in SOURCES.items():
         if not installed(title):

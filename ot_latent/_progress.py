@@ -13,5 +13,13 @@ def progress(iterable: Iterable, what: str, total: int | None = None, done: int 
 
     ``TQDM_DISABLE=1`` turns it off; in notebooks tqdm itself does not look at that variable.
     """
-    off = os.environ.get("TQDM_DISABLE", "0") != "0"
-    return tqdm(iterable, what, total, initial=done, leave=False, delay=2, disable=off)
+    return tqdm(iterable, what, total, initial=done, **_settings())
+
+
+def progress_bar(what: str, total: int, done: int, unit: str) -> tqdm:
+    """The same bar for work that comes in uneven portions: ``with`` it, and call its ``update(n)``."""
+    return tqdm(None, what, total, initial=done, unit=f" {unit}", **_settings())
+
+
+def _settings() -> dict:
+    return {"leave": False, "delay": 2, "disable": os.environ.get("TQDM_DISABLE", "0") != "0"}

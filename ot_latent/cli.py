@@ -18,8 +18,9 @@ def _one_line(*expected: type[Exception]):
     try:
         yield
     except ModuleNotFoundError as error:
+        extra = "data" if error.name in ("h5py", "lmdb") else "notebooks"
         raise click.ClickException(
-            f"{error.name} is not installed. Remedy: pip install 'ot-latent[notebooks]'"
+            f"{error.name} is not installed. Remedy: pip install 'ot-latent[{extra}]'"
         ) from error
     except expected as error:
         raise click.ClickException(str(error)) from error
@@ -151,53 +152,77 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out):
     click.echo(path)
 
 
-@main.group()
-def data():
-    """Show the data sets, or download one.
+@main.group(invoke_without_command=True)
+@click.pass_context
+def data(context):
+    """Show the data sets, or fetch and prepare one. Alone it does what `data list` does.
 
     \b
     Example:
-      ot-latent data list
+      ot-latent data
     """
+    if context.invoked_subcommand is None:
+        context.invoke(data_list)
 
 
 @data.command("list")
 @_data_dir
 def data_list(data_dir):
-    """List the data sets, their terms, and which of their files are here.
+    """List the data sets: terms, which of their files are here, and how to get the others.
 
     \b
     Example:
       ot-latent data list
     """
-    from ot_latent.datasets import DATASETS, locate
+    from ot_latent import datasets
 
     with _one_line():
-        for name, data_set in sorted(DATASETS.items()):
+        for name, data_set in sorted(datasets.DATASETS.items()):
             click.echo(f"{name}: {data_set.summary} ({data_set.terms})")
-            for file, path in locate(name, data_dir).items():
+            found = datasets.locate(name, data_dir)
+            for file, path in found.items():
                 click.echo(f"  {file}  {path or 'missing'}")
+            for path in datasets.prepared(name):
+                click.echo(f"  decoded  {path}")
+            if not any(found.values()):
+                loadable = any(file.urls for file in data_set.files)
+                fetch = f"`ot-latent data get {name}` downloads it. " if loadable else ""
+                click.echo(f"  {fetch}{datasets.instructions(name, data_dir)}".rstrip())
 
 
 @data.command("get")
 @click.argument("name")
 @_data_dir
-def data_get(name, data_dir):
-    """Download what is missing of data set NAME, verify all of it, and print the paths.
+@click.option("--size", type=click.IntRange(1, 2048), help="Decode images to this side in pixels.")
+@click.option("--partial", is_flag=True, help="Go on with fewer images than the official set has.")
+@click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
+def data_get(name, data_dir, size, partial, skip_broken):
+    """Fetch what is missing of data set NAME, verify and decode it, and print the paths.
 
     \b
     Example:
       ot-latent data get mnist
     """
+    import warnings
+
     from ot_latent.datasets import DATASETS, CorruptDataError, MissingDataError, get
 
     if name not in DATASETS:
         raise click.UsageError(
             f"there is no data set {name!r}; there are: {', '.join(sorted(DATASETS))}"
         )
-    with _one_line(CorruptDataError, MissingDataError):
-        for path in get(name, data_dir).values():
-            click.echo(path)
+    chosen = {"size": size, "partial": partial, "on_error": "skip" if skip_broken else None}
+    settings = {key: value for key, value in chosen.items() if value}
+    with (
+        _one_line(CorruptDataError, MissingDataError, OSError, ValueError),
+        warnings.catch_warnings(record=True) as said,
+    ):
+        warnings.simplefilter("always")
+        paths = get(name, data_dir, **settings)
+    for warning in said:
+        click.echo(f"Note: {warning.message}", err=True)
+    for path in paths.values():
+        click.echo(path)
 
 
 @main.command()

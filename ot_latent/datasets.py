@@ -1,74 +1,39 @@
 """Data sets of the papers: where their files are, whether they are intact, and how to read them.
 
 A file is looked for in ``data_dir/<name>/``, else in ``$OT_LATENT_DATA/<name>/``, then in the user's
-cache; only then is it downloaded. Nothing is read before its hash agrees.
+cache; only then is it downloaded, where its terms allow that. Nothing is read before its hash agrees.
+Sets of many encoded images are decoded once, into a file of the cache that is memory-mapped from then
+on. ``DATASETS`` describes all of them, and ``ot-latent data`` prints it.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
+import inspect
 import os
-from dataclasses import dataclass
+import re
 from pathlib import Path
 
 import numpy as np
 
-
-class MissingDataError(FileNotFoundError):
-    """A data file is neither here nor to be downloaded; the message says how to mend it."""
-
-
-class CorruptDataError(ValueError):
-    """A data file is not the official one; the message gives both hashes."""
-
-
-@dataclass(frozen=True)
-class DataFile:
-    """One official file: its name, the md5 of its bytes and the addresses that serve it."""
-
-    name: str
-    md5: str
-    urls: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """A data set as its authors publish it."""
-
-    name: str
-    summary: str
-    terms: str
-    files: tuple[DataFile, ...]
-
-
-_MNIST_MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-)
-
-
-def _mnist_file(name: str, md5: str) -> DataFile:
-    return DataFile(name, md5, tuple(mirror + name for mirror in _MNIST_MIRRORS))
-
-
-DATASETS = {
-    "mnist": DataSet(
-        "mnist",
-        "70,000 handwritten digits, 28x28 grey (60,000 train, 10,000 test)",
-        "CC BY-SA 3.0; LeCun, Cortes and Burges",
-        (
-            _mnist_file("train-images-idx3-ubyte.gz", "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-            _mnist_file("train-labels-idx1-ubyte.gz", "d53e105ee54ea40749a09fcbcd1e9432"),
-            _mnist_file("t10k-images-idx3-ubyte.gz", "9fb629c4189551a2d022fa330f9573f3"),
-            _mnist_file("t10k-labels-idx1-ubyte.gz", "ec29112dd5afa0611ce80d1b7f02629c"),
-        ),
-    ),
-}
+from ot_latent import _cifar, _files, _image_sets
+from ot_latent._catalogue import CIFAR10_BATCHES, DATASETS
+from ot_latent._catalogue import CorruptDataError as CorruptDataError
+from ot_latent._catalogue import DataFile as DataFile
+from ot_latent._catalogue import DataSet as DataSet
+from ot_latent._catalogue import MissingDataError as MissingDataError
+from ot_latent._catalogue import PartialDataWarning as PartialDataWarning
+from ot_latent._catalogue import SkippedImagesWarning as SkippedImagesWarning
+from ot_latent._idx import read_idx as _read_idx
+from ot_latent._image_cache import decoded
+from ot_latent._pixels import Wanted
+from ot_latent._pixels import to_square as to_square
+from ot_latent._sources import Source, open_source
+from ot_latent._toys import EIGHT_CENTERS as EIGHT_CENTERS
+from ot_latent._toys import eight_gaussians as eight_gaussians
 
 
 def cache_dir() -> Path:
-    """The user's cache, where downloads go."""
+    """The user's cache, where downloads and decoded images go."""
     import pooch
 
     return Path(pooch.os_cache("ot_latent"))
@@ -87,90 +52,67 @@ def _data_set(name: str) -> DataSet:
 
 
 def locate(name: str, data_dir: str | Path | None = None) -> dict[str, Path | None]:
-    """Where each file of a data set lies, or None. Hashes are not checked and nothing is fetched.
+    """Where each file or folder of a data set lies, or None. Nothing is checked or fetched.
 
     Raises
     ------
     ValueError
         If there is no data set of that name.
     """
-    folders = _folders(name, data_dir)
-    return {
-        file.name: next((f / file.name for f in folders if (f / file.name).is_file()), None)
-        for file in _data_set(name).files
-    }
+    data_set, folders = _data_set(name), _folders(name, data_dir)
+    names = [*(file.name for file in data_set.files), *data_set.sources]
+    return {name: _files.find(folders, name) for name in names}
 
 
-def get(name: str, data_dir: str | Path | None = None) -> dict[str, Path]:
-    """Paths of all files of a data set by file name, each verified; what is missing is downloaded.
+def instructions(name: str, data_dir: str | Path | None = None) -> str:
+    """How to get by hand what is not downloaded; empty where all of it is."""
+    return _files.instructions(_data_set(name), _folders(name, data_dir))
+
+
+def prepared(name: str) -> list[Path]:
+    """Complete files of decoded images that the loader of a data set has made."""
+    return sorted((cache_dir() / "decoded").glob(f"{_data_set(name).name}-*.npy"))
+
+
+def get(name: str, data_dir: str | Path | None = None, **settings) -> dict[str, Path]:
+    """Fetch what is missing of a data set, verify all of it, and decode it if it is one to decode.
+
+    Parameters
+    ----------
+    name : str
+        A key of `DATASETS`.
+    data_dir : path, optional
+        A folder that holds ``<name>/``; by default ``$OT_LATENT_DATA``.
+    settings
+        For the loader of a set that is decoded, such as ``size=64``.
+
+    Returns
+    -------
+    dict of str to Path
+        What was found, downloaded and decoded, by name.
 
     Raises
     ------
     MissingDataError
         If a file is not here and no address delivers it.
     CorruptDataError
-        If a file's hash differs from the official one. Such a file is never used.
+        If a file's hash differs from the official one, or it is broken. Such a file is never used.
     """
-    found = locate(name, data_dir)
-    return {
-        file.name: _fetch(name, file, found[file.name], data_dir) for file in _data_set(name).files
-    }
-
-
-def _fetch(name: str, file: DataFile, path: Path | None, data_dir: str | Path | None) -> Path:
-    if path is not None:
-        _verify(file, path)
-        return path
-    import pooch
-    import requests
-
-    failures = []
-    for url in file.urls:
-        try:
-            # pooch moves the file into the cache only after its hash agreed
-            return Path(
-                pooch.retrieve(
-                    url,
-                    known_hash=f"md5:{file.md5}",
-                    fname=file.name,
-                    path=cache_dir() / name,
-                    progressbar=True,
-                )
-            )
-        except requests.RequestException as error:
-            failures.append(f"  {url}: {type(error).__name__}")
-        except ValueError as error:
-            raise CorruptDataError(f"the download of {url} was refused: {error}") from error
-    looked = "\n".join(f"  {folder / file.name}" for folder in _folders(name, data_dir))
-    raise MissingDataError(
-        f"{name}: {file.name} is missing. Looked at\n{looked}\nand tried to download\n"
-        + "\n".join(failures)
-        + f"\nRemedy: on a machine with a network run `ot-latent data get {name}`, or put the official "
-        f"file at {cache_dir() / name / file.name}, or set OT_LATENT_DATA to a folder that holds "
-        f"{name}/{file.name}."
-    )
-
-
-def _verify(file: DataFile, path: Path) -> None:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "md5").hexdigest()
-    if found != file.md5:
-        raise CorruptDataError(
-            f"{path} is not the official file: its md5 is {found}, expected {file.md5}. "
-            "Remove it and run the command again."
-        )
-
-
-def _read_idx(path: Path) -> np.ndarray:
-    """Read a gzipped IDX file of unsigned bytes (LeCun's format) into an array of its shape."""
-    data = gzip.decompress(path.read_bytes())
-    if data[:3] != b"\x00\x00\x08":
-        raise CorruptDataError(f"{path} is not an IDX file of unsigned bytes")
-    shape = tuple(np.frombuffer(data, ">u4", count=data[3], offset=4).astype(int))
-    values = np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape))
-    if values.size != np.prod(shape):
-        raise CorruptDataError(f"{path} holds {values.size} values, its header says {shape}")
-    return values.reshape(shape)
+    data_set, folders = _data_set(name), _folders(name, data_dir)
+    understood = inspect.signature(_DECODED[name]).parameters if name in _DECODED else {}
+    if unknown := sorted(settings.keys() - understood.keys()):
+        raise ValueError(f"data set {name} takes no {', '.join(unknown)}")
+    if name in _DECODED:
+        made = Path(_DECODED[name](data_dir=data_dir, **settings).filename)
+        found = locate(name, data_dir) | {made.name: made}
+        return {name: path for name, path in found.items() if path}
+    if name == "cifar10" and not _files.find(folders, data_set.files[0].name):
+        batches = sum(CIFAR10_BATCHES.values(), ())
+        found = _cifar.find_batches(batches, folders)
+        if len(found) == len(batches):
+            _cifar.read_batches(found)
+            return {file.name: path for file, path in found.items()}
+    return {file.name: _files.fetch(data_set, file, folders) for file in data_set.files}
 
 
 def mnist(
@@ -191,8 +133,7 @@ def mnist(
     labels : (n,) uint8
     """
     prefixes = {"train": "train", "test": "t10k"}
-    if split not in prefixes:
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    _check_choice("split", split, prefixes)
     files = get("mnist", data_dir)
     prefix = prefixes[split]
     return (
@@ -201,47 +142,212 @@ def mnist(
     )
 
 
-def to_square(images: np.ndarray, size: int = 64):
-    """Grey uint8 images as network input.
+def _check_choice(what: str, value: str, choices) -> None:
+    if value not in choices:
+        names = " or ".join(map(repr, choices))
+        raise ValueError(f"{what} must be {names}, got {value!r}")
+
+
+def cifar10(
+    split: str = "train", data_dir: str | Path | None = None, partial: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """CIFAR-10, from the archive of its binary version or from the archive's unpacked batches.
 
     Parameters
     ----------
-    images : (n, h, w) uint8
+    split : "train" or "test"
+        50,000 or 10,000 images.
+    data_dir : path, optional
+        A folder that holds ``cifar10/``; by default ``$OT_LATENT_DATA``.
+    partial : bool
+        Go on with those batches that are here, and download nothing. A `PartialDataWarning` names
+        them. For the test split the first 1,000 images, ``test_batch_first_1000.bin``, will do.
+
+    Returns
+    -------
+    images : (n, 32, 32, 3) uint8
+    labels : (n,) uint8
+
+    Raises
+    ------
+    MissingDataError
+        If batches are missing and the archive cannot be downloaded; the message says which are here.
+    CorruptDataError
+        If the md5 of the archive or of a batch differs from the official one.
+    """
+    _check_choice("split", split, CIFAR10_BATCHES)
+    return _cifar.load(split, DATASETS["cifar10"], _folders("cifar10", data_dir), partial)
+
+
+def celeba(
+    size: int = 128,
+    data_dir: str | Path | None = None,
+    partial: bool = False,
+    on_error: str = "raise",
+) -> np.memmap:
+    """CelebA's aligned faces, in the order of their numbers: the central 140x140 of 178x218, resized.
+
+    Zips of the same images differ in their hashes: what is checked is that all images are there, have
+    the official size and decode.
+
+    Parameters
+    ----------
     size : int
-        Side of the result in pixels; Liu 2018 resizes MNIST to 64.
+        Side of the result in pixels.
+    data_dir : path, optional
+        A folder that holds ``celeba/`` with ``img_align_celeba.zip``, or that zip's folder unpacked;
+        by default ``$OT_LATENT_DATA``.
+    partial : bool
+        Go on with another number of images than the official one; a `PartialDataWarning` says so.
+    on_error : "raise" or "skip"
+        What to do about an image that does not decode, has another size than the official one or is
+        suspiciously large. Skipped ones are named and counted by a `SkippedImagesWarning`.
 
     Returns
     -------
-    (n, 1, size, size) float32 torch tensor with values in [0, 1], bilinear.
+    (n, size, size, 3) uint8, read-only and memory-mapped
+
+    Raises
+    ------
+    MissingDataError
+        If the files are not here, or not all images; the message says what to do.
+    CorruptDataError
+        If an archive is damaged or forged, or an image cannot be taken.
     """
-    import torch
-
-    pixels = torch.tensor(images).unsqueeze(1).float() / 255
-    return torch.nn.functional.interpolate(pixels, size=(size, size), mode="bilinear")
-
-
-_DIAGONAL = 10 / np.sqrt(2)
-#: Centres of the eight Gaussians, (8, 2), in the order in which Liu 2018 (section 4.1) prints them.
-EIGHT_CENTERS = np.array(
-    [(10, 0), (-10, 0), (0, 10), (0, -10)]
-    + [(a * _DIAGONAL, b * _DIAGONAL) for a in (1, -1) for b in (1, -1)],
-)
+    wanted = Wanted(_checked_size(size), crop=140, official=(178, 218))
+    source = _source("celeba", DATASETS["celeba"].sources, data_dir, partial)
+    return _decoded(source, wanted, "celeba", on_error)
 
 
-def eight_gaussians(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
-    """Liu 2018's toy data: equal numbers of points from eight unit Gaussians on a circle of radius 10.
+def lsun_bedrooms(
+    size: int = 64,
+    split: str = "train",
+    data_dir: str | Path | None = None,
+    partial: bool = False,
+    on_error: str = "raise",
+) -> np.memmap:
+    """LSUN's bedrooms: the largest central square, resized; in the order of the database's keys.
 
     Parameters
     ----------
-    n : int
-        Number of points, a multiple of 8; the paper takes 256.
-    rng : int or Generator
+    split : "train" or "val"
+        3,033,042 or 300 images, from ``lsun_bedrooms/bedroom_train_lmdb/`` or the like, or from a
+        folder of images, ``bedroom_train/``. The database needs the extra ``data``.
+    size, data_dir, partial, on_error
+        As of `celeba`, which also lists what is returned and raised.
+    """
+    _check_choice("split", split, ("train", "val"))
+    wanted, sources = Wanted(_checked_size(size)), (f"bedroom_{split}_lmdb", f"bedroom_{split}")
+    source = _source("lsun_bedrooms", sources, data_dir, partial)
+    return _decoded(source, wanted, "lsun_bedrooms", on_error)
+
+
+def lld_icons(
+    sharp: bool = False, data_dir: str | Path | None = None, on_error: str = "raise"
+) -> np.memmap:
+    """LLD's icons, from ``LLD-icon.hdf5`` or the unpacked folder of PNG files.
+
+    Parameters
+    ----------
+    sharp : bool
+        Those of ``LLD-icon-sharp.hdf5`` instead: the subset without blurred ones.
+    data_dir : path, optional
+        A folder that holds ``lld_icons/``; by default ``$OT_LATENT_DATA``. HDF5 files need the extra
+        ``data``.
+    on_error : "raise" or "skip"
+        As of `celeba`, which also lists what is raised.
 
     Returns
     -------
-    (n, 2) float64, mode after mode in the order of `EIGHT_CENTERS`.
+    (n, 32, 32, 3) uint8, read-only and memory-mapped
     """
-    if n < 8 or n % 8:
-        raise ValueError(f"n must be a positive multiple of 8 (equal shares of the modes), got {n}")
-    centers = np.repeat(EIGHT_CENTERS, n // 8, axis=0)
-    return centers + np.random.default_rng(rng).standard_normal(centers.shape)
+    full, subset, folder = DATASETS["lld_icons"].sources
+    source = _source("lld_icons", (subset,) if sharp else (full, folder), data_dir)
+    return _decoded(source, Wanted(32, official=(32, 32)), "lld_icons", on_error)
+
+
+def lld_labels(
+    name: str = "resnet/rc_64", sharp: bool = False, data_dir: str | Path | None = None
+) -> np.ndarray:
+    """Cluster of each icon of `lld_icons`, (n,) integers, from the group ``labels`` of the HDF5 file."""
+    file = DATASETS["lld_icons"].sources[bool(sharp)]
+    source = _source("lld_icons", (file,), data_dir)
+    with source.open() as opened:
+        return source.dataset(opened, f"labels/{name}")[:]
+
+
+def olivetti(data_dir: str | Path | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The Olivetti faces: images (400, 64, 64) uint8 and persons (400,) uint8, ten images of each."""
+    with np.load(get("olivetti", data_dir)["olivetti.npz"], allow_pickle=False) as arrays:
+        return arrays["images"], arrays["person"]
+
+
+def icons(name: str = "crypto32", data_dir: str | Path | None = None) -> np.ndarray:
+    """Icons on white, (n, side, side, 3) uint8.
+
+    Parameters
+    ----------
+    name : "crypto32" or "fugue16"
+        482 logos of currencies, 32x32, or 3,522 interface icons, 16x16.
+    data_dir : path, optional
+        A folder that holds ``icons/``; by default ``$OT_LATENT_DATA``.
+    """
+    data_set = DATASETS["icons"]
+    files = {file.name.removesuffix(".npz"): file for file in data_set.files}
+    _check_choice("name", name, files)
+    path = _files.fetch(data_set, files[name], _folders("icons", data_dir))
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["images"]
+
+
+def image_folder(
+    path: str | Path,
+    size: int,
+    crop: int | None = None,
+    grey: bool = False,
+    on_error: str = "raise",
+) -> np.memmap:
+    """Your own images: those in a folder and its subfolders, or in a zip, in the order of their names.
+
+    Parameters
+    ----------
+    path : path
+    size : int
+        Side of the result in pixels.
+    crop : int, optional
+        Side of the central square that is resized; by default the largest one.
+    grey : bool
+        Convert to grey.
+    on_error : "raise" or "skip"
+        As of `celeba`, which also lists what is raised.
+
+    Returns
+    -------
+    (n, size, size, 3), or (n, size, size) where ``grey``, uint8, read-only and memory-mapped
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MissingDataError(f"{path} does not exist")
+    label = re.sub(r"[^\w.]+", "_", path.resolve().stem) or "images"
+    wanted = Wanted(_checked_size(size), crop and _checked_size(crop, "crop"), grey=grey)
+    return _decoded(open_source(path), wanted, f"folder-{label}", on_error)
+
+
+def _checked_size(size: int, what: str = "size") -> int:
+    if not isinstance(size, int) or not 1 <= size <= 2048:
+        raise ValueError(f"{what} must be a whole number of pixels from 1 to 2048, got {size!r}")
+    return size
+
+
+def _source(name: str, sources, data_dir: str | Path | None, partial: bool = False) -> Source:
+    source = _image_sets.open_first(DATASETS[name], sources, _folders(name, data_dir))
+    _image_sets.check_count(name, source, partial)
+    return source
+
+
+def _decoded(source: Source, wanted: Wanted, label: str, on_error: str) -> np.memmap:
+    return decoded(source, wanted, cache_dir() / "decoded", label, on_error)
+
+
+#: Loaders of sets that are decoded.
+_DECODED = {"celeba": celeba, "lsun_bedrooms": lsun_bedrooms, "lld_icons": lld_icons}

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import fcntl
 import json
 import platform
 import sys
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from ot_latent import __version__
+from ot_latent._locking import locked
 from ot_latent.paper_numbers import ITEMS, PUBLISHED, Item, Published
 
 __all__ = ["ITEMS", "PUBLISHED", "Comparison", "Item", "Published", "compare", "measured"]
@@ -179,7 +177,7 @@ def compare(run, *rows: Measured) -> Comparison:
         "rows": {row.published.key: _record(row) for row in rows},
     }
     path = run.figures_dir / "results.json"
-    with _locked(path):
+    with locked(path):
         results = run.read_results() | {run.name: section}
         temporary = path.with_name(f".{path.name}")
         temporary.write_text(
@@ -215,15 +213,6 @@ def _versions() -> dict[str, str]:
         if name in sys.modules:
             versions[name] = sys.modules[name].__version__.split("+")[0]
     return versions
-
-
-@contextmanager
-def _locked(path: Path):
-    """One writer at a time. The system drops the lock of a process that dies."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def render_results(results: dict) -> str:

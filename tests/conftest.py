@@ -14,3 +14,14 @@ settings.load_profile("ot-latent")
 def root() -> Path:
     """The checkout."""
     return Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def empty_data(tmp_path, monkeypatch):
+    """An empty data folder of its own, as $OT_LATENT_DATA, and an empty cache."""
+    from ot_latent import datasets
+
+    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv("OT_LATENT_DATA", str(tmp_path / "data"))
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"

@@ -31,3 +31,19 @@ def test_minibatch(tmp_path):
         assert section in text
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| Gaussian")]
     assert len(rows) == 4 and all(0 < float(row[2]) < 10 for row in rows)
+
+
+def test_datasets(tmp_path):
+    out = tmp_path / "datasets.md"
+    script = ROOT / "benchmarks" / "datasets.py"
+    command = [sys.executable, str(script), "--n", "20", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    rows = [line.split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
+    # every source is decoded, once more for memory; images are read at three sizes
+    assert [row[0] for row in rows].count("| CelebA, zip, 128") == 2
+    assert [row[0] for row in rows].count("| LLD, HDF5, 32") == 2
+    assert {row[0] for row in rows} >= {"| 64x64 grey", "| 64x64", "| 128x128"}
+    rates = [
+        float(cell.replace(",", "")) for row in rows if "128x128" in row[0] for cell in row[2:5]
+    ]
+    assert min(rates) > 0

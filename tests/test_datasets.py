@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pooch
@@ -165,6 +167,68 @@ def test_every_file_has_a_hash_and_an_encrypted_address():
             assert all(url.startswith("https://") for url in file.urls)
 
 
+def real(name):
+    """The folder of a data set in $OT_LATENT_DATA."""
+    folder = Path(os.environ.get("OT_LATENT_DATA", "nowhere")) / name
+    if not folder.is_dir():
+        pytest.skip(f"{name} is not in $OT_LATENT_DATA")
+    return folder
+
+
+def test_olivetti_are_ten_faces_each_of_forty_persons():
+    real("olivetti")
+    faces, persons = datasets.olivetti()
+    assert faces.shape == (400, 64, 64) and faces.dtype == np.uint8
+    assert (np.bincount(persons) == 10).all() and len(set(persons)) == 40
+    # a person resembles themselves more than the others
+    flat = faces.reshape(400, -1).astype(float)
+    apart = np.linalg.norm(flat[:, None, ::16] - flat[None, :, ::16], axis=-1)
+    same = persons[:, None] == persons
+    np.fill_diagonal(apart, np.nan)
+    assert np.nanmean(apart[same]) < 0.7 * np.nanmean(apart[~same])
+
+
+@pytest.mark.parametrize(("name", "count", "side"), [("crypto32", 482, 32), ("fugue16", 3522, 16)])
+def test_icons_are_on_white(name, count, side):
+    real("icons")
+    images = datasets.icons(name)
+    assert images.shape == (count, side, side, 3) and images.dtype == np.uint8
+    assert (np.median(images[:, 0, 0], axis=0) == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "load"),
+    [
+        ("olivetti", "olivetti", datasets.olivetti),
+        ("icons", "fugue16", lambda: datasets.icons("fugue16")),
+    ],
+)
+@pytest.mark.parametrize("spoil", [lambda content: content[:-1], lambda content: b"", None])
+def test_a_spoilt_or_missing_repacked_file_is_named(tmp_path, monkeypatch, name, file, load, spoil):
+    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    path = tmp_path / name / f"{file}.npz"
+    if spoil:
+        path.parent.mkdir()
+        path.write_bytes(spoil(b"PK..."))
+    monkeypatch.setenv("OT_LATENT_DATA", str(tmp_path))
+    official = {file.name: file.md5 for file in DATASETS[name].files}[f"{file}.npz"]
+    error, message = (CorruptDataError, official) if spoil else (MissingDataError, "OT_LATENT_DATA")
+    with pytest.raises(error, match=message):
+        load()
+
+
+def test_unknown_icons_are_refused():
+    with pytest.raises(ValueError, match="'crypto32' or 'fugue16', got 'emoji'"):
+        datasets.icons("emoji")
+
+
+def test_the_real_digits():
+    real("mnist")
+    images, labels = datasets.mnist("test")
+    assert images.shape == (10_000, 28, 28)
+    assert labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+
+
 def test_to_square_keeps_flat_images_and_their_range():
     images = np.stack([np.zeros((28, 28)), np.full((28, 28), 255)]).astype(np.uint8)
     square = datasets.to_square(images, 64)
@@ -173,6 +237,17 @@ def test_to_square_keeps_flat_images_and_their_range():
     assert (square[1] == 1).all()
     ramp = np.tile(np.arange(28, dtype=np.uint8) * 9, (1, 28, 1))
     assert (datasets.to_square(ramp)[0, 0].diff(dim=1) >= 0).all()
+
+
+@pytest.mark.parametrize("size", [9, 17])
+def test_to_square_takes_colours_plane_by_plane(size):
+    images = np.random.default_rng(0).integers(0, 256, (3, 9, 9, 3), np.uint8)
+    square = datasets.to_square(images, size)
+    assert square.shape == (3, 3, size, size)
+    for channel in range(3):
+        grey = datasets.to_square(images[..., channel], size)
+        np.testing.assert_allclose(square[:, channel], grey[:, 0], atol=1e-6)
+    np.testing.assert_allclose(square.mean((2, 3)) * 255, images.mean((1, 2)), rtol=0.2)
 
 
 def test_eight_gaussians_are_those_of_the_paper():

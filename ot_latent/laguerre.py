@@ -1,0 +1,102 @@
+"""The cells of N planes: which is highest at a point, and how much mass each cell holds."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from scipy.stats import norm
+
+_GROUP = 32  # codes whose maximum is taken at once; the position within comes later
+_TILE = {
+    "cpu": (4096, 256),
+    "cuda": (65_536, 2_048),
+}  # codes x noise: fits the cache, fills the GPU
+
+
+class Estimate(NamedTuple):
+    """A Monte-Carlo estimate and the ends of its interval, 95 % unless stated otherwise."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def normal(cls, value: float, variance: float, level: float = 0.05) -> Estimate:
+        half = float(norm.isf(level / 2)) * math.sqrt(variance)
+        return cls(value, value - half, value + half)
+
+
+class Cells:
+    """Which plane is highest, by tiles: memory O(codes x d + tile), never noise x codes.
+
+    A maximum over groups of codes is vectorised, an argmax over all of them is not: find the best
+    group first, then the code within that group.
+    """
+
+    def __init__(self, codes: torch.Tensor) -> None:
+        self.n, d = codes.shape
+        self.codes_in_tile, self.rows = _TILE[codes.device.type]
+        planes = codes.new_zeros(math.ceil(self.n / _GROUP) * _GROUP, d + 1)
+        planes[: self.n, :d] = codes
+        planes[self.n :, d] = -1e30  # planes that only fill the last group are never the highest
+        self.planes, self.groups = planes, planes.view(-1, _GROUP, d + 1)
+        self.tile = codes.new_empty(min(self.codes_in_tile, len(planes)) * self.rows)
+
+    @property
+    def codes(self) -> torch.Tensor:
+        return self.planes[: self.n, :-1]
+
+    @property
+    def heights(self) -> torch.Tensor:
+        return self.planes[: self.n, -1]
+
+    def lift(self, heights: torch.Tensor) -> None:
+        self.planes[: self.n, -1] = heights
+
+    def highest(self, noise: torch.Tensor) -> torch.Tensor:
+        """(m, d) -> (m,)"""
+        return torch.cat([self._highest(rows) for rows in noise.split(self.rows)])
+
+    def _highest(self, noise: torch.Tensor) -> torch.Tensor:
+        points = torch.cat([noise, noise.new_ones(len(noise), 1)], 1).T.contiguous()
+        tops = []
+        for planes in self.planes.split(self.codes_in_tile):
+            size = len(planes), len(noise)
+            scores = torch.mm(planes, points, out=self.tile[: math.prod(size)].view(size))
+            tops.append(scores.view(-1, _GROUP, len(noise)).amax(1))
+        group = torch.cat(tops).max(0).indices
+        within = torch.bmm(self.groups[group], points.T[:, :, None]).squeeze(2).argmax(1)
+        return group * _GROUP + within
+
+
+def estimate_mass_error(
+    counts: torch.Tensor, masses: torch.Tensor, level: float = 0.05
+) -> Estimate:
+    """The chi^2 distance of the cells' masses p from b, sum_j (p_j - b_j)^2 / b_j, without bias.
+
+    sum_j (q_j - b_j) (r_j - b_j) / b_j is unbiased when q and r are the frequencies of two
+    independent sets of noise. Its mean over all ways to halve n points is the U-statistic
+
+        sum_j n_j (n_j - 1) / b_j / (n (n - 1)) - 1,
+
+    which has half the variance. More points make it sharper, never smaller.
+
+    Parameters
+    ----------
+    counts : (N,)
+        n_j, noise points in each cell.
+    masses : (N,)
+        b_j.
+    level : float
+        The interval misses the error with this probability.
+    """
+    k, b = counts.double(), masses.double()
+    n = float(k.sum())
+    pairs = k * (k - 1)
+    value = float((pairs / b).sum()) / (n * (n - 1)) - 1
+    # Hoeffding: 4 Var(p(z) / b(z)) / n + 2 sum p^2 / b^2 / n^2, powers of p by falling factorials
+    slope = float((pairs * (k - 2) / b**2).sum()) / n**3 - (1 + value) ** 2
+    curvature = float((pairs / b**2).sum()) / n**2
+    return Estimate.normal(value, 4 * max(slope, 0.0) / n + 2 * curvature / n**2, level)

@@ -59,16 +59,34 @@ class Cells:
         """(m, d) -> (m,)"""
         return torch.cat([self._highest(rows) for rows in noise.split(self.rows)])
 
+    def slack(self, noise: torch.Tensor) -> torch.Tensor:
+        """How far each plane lies below the envelope at the noise point where it is nearest: (N,)"""
+        least = torch.full_like(self.planes[:, 0], math.inf)
+        for rows in noise.split(self.rows):
+            points = _lifted(rows)
+            top = (self.planes[self._highest(rows)] * points.T).sum(1)
+            for scores, part in zip(
+                self._tiles(points), least.split(self.codes_in_tile), strict=True
+            ):
+                torch.minimum(part, (top - scores).amin(1).clamp(min=0), out=part)
+        return least[: self.n]
+
     def _highest(self, noise: torch.Tensor) -> torch.Tensor:
-        points = torch.cat([noise, noise.new_ones(len(noise), 1)], 1).T.contiguous()
-        tops = []
-        for planes in self.planes.split(self.codes_in_tile):
-            size = len(planes), len(noise)
-            scores = torch.mm(planes, points, out=self.tile[: math.prod(size)].view(size))
-            tops.append(scores.view(-1, _GROUP, len(noise)).amax(1))
+        points = _lifted(noise)
+        tops = [scores.view(-1, _GROUP, len(noise)).amax(1) for scores in self._tiles(points)]
         group = torch.cat(tops).max(0).indices
         within = torch.bmm(self.groups[group], points.T[:, :, None]).squeeze(2).argmax(1)
         return group * _GROUP + within
+
+    def _tiles(self, points: torch.Tensor):
+        for planes in self.planes.split(self.codes_in_tile):
+            size = len(planes), points.shape[1]
+            yield torch.mm(planes, points, out=self.tile[: math.prod(size)].view(size))
+
+
+def _lifted(noise: torch.Tensor) -> torch.Tensor:
+    """(z, 1) as columns, so that planes @ points are heights of planes."""
+    return torch.cat([noise, noise.new_ones(len(noise), 1)], 1).T.contiguous()
 
 
 def estimate_mass_error(

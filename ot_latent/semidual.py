@@ -20,7 +20,8 @@ from ot_latent.checkpoints import write_atomically
 from ot_latent.laguerre import Cells, Estimate, estimate_mass_error
 
 TABLE = 2**24  # scores that are held at a time where a whole row of them is needed
-_FIRST = 16  # steps of the first round
+_FIRST = 32  # steps of the first round
+_TOUCH = 8  # noise points for each code, one of which its plane has to reach at the start
 _LARGEST = 16  # of the height steps that one noise point may cause
 _SAVE_SECONDS = 30  # between two states on disk
 
@@ -31,7 +32,6 @@ class Run:
 
     heights: torch.Tensor
     mean: torch.Tensor  # of the heights after all steps, step t with weight t
-    counts: torch.Tensor  # noise of this round in each cell
     size: float = math.nan  # of a step
     length: int = 0  # steps of this round
     done: int = 0  # steps of this round that were made
@@ -107,13 +107,16 @@ class SemiDual:
         return (points * codes).sum(1) + heights - points.square().sum(1) / 2
 
     def margin(self) -> float:
-        """Mean height of the highest plane above the second: the scale on which masses change."""
+        """Height of the highest plane above the second: the scale on which masses change.
+
+        Borders lie where it is small, so its lowest tenth tells the mean of an exponential law.
+        """
         margins = []
         for noise in self.noise(1024, self.seeded("margin")):
             for rows in noise.split(max(1, TABLE // self.cells.n)):
                 best = (rows @ self.cells.codes.T + self.cells.heights).topk(2, dim=1).values
                 margins.append(best[:, 0] - best[:, 1])
-        return float(torch.cat(margins).mean())
+        return float(torch.cat(margins).quantile(0.1)) / -math.log(0.9)
 
     def value(self, n: int, rng: torch.Generator) -> tuple[torch.Tensor, Estimate]:
         """The counts of n noise points, and E F(h) + (E |y|^2 + E |z|^2) / 2, the dual value."""
@@ -137,9 +140,8 @@ class Ascent:
     """From a start to heights with certified masses.
 
     A round of steps has one step size. After it the averaged heights are certified on fresh noise.
-    Each round has sqrt(2) times the steps of the one before and a step size smaller by as much,
-    unless the noise of the round shows that the heights were still on their way. Averages with
-    weights that grow with the step have an error near (N - 1) / draws, the least that averages of
+    Each round has sqrt(2) times the steps of the one before, and steps smaller by as much. Averages
+    with weights that grow with the step have an error near (N - 1) / draws, the least that averages of
     stochastic gradients can have (Polyak and Juditsky 1992; Lacoste-Julien et al. 2012).
     """
 
@@ -158,7 +160,7 @@ class Ascent:
         if resume and resume.is_file():
             run = Run.load(resume, fit, start.device)
         else:
-            run = Run(start.clone(), start.clone(), torch.zeros_like(start))
+            run = Run(start.clone(), start.clone())
         saved = time.monotonic()
         while run.done < run.length or not self._ends(run):
             self._step(run)
@@ -176,7 +178,6 @@ class Ascent:
         # the Hessian's diagonal is about b / margin: divided by b, one step size suits all cells
         gradient = dual.masses - counts / dual.batch
         run.heights += run.size * gradient / dual.masses.clamp(min=1 / (_LARGEST * dual.batch))
-        run.counts += counts
         run.done += 1
         run.steps += 1
         run.mean += (run.heights - run.mean) * 2 / (run.steps + 1)
@@ -191,15 +192,24 @@ class Ascent:
             # as if the steps that lead to heights as good as these had been made
             error = max(self.error.value, self.tolerance)
             run.length = math.ceil(max(_FIRST, len(run.heights) / (self.dual.batch * error)))
+            self._touch(run)
             run.size = self.dual.margin() / 4 * _FIRST / run.length
         else:
-            if estimate_mass_error(run.counts, self.dual.masses).value < 0:
-                run.size /= math.sqrt(2)
+            run.size /= math.sqrt(2)
             run.length = math.ceil(math.sqrt(2) * run.length)
         run.length = min(run.length, self.max_steps - run.steps)
-        run.counts = torch.zeros_like(run.counts)
         run.done = 0
         return False
+
+    def _touch(self, run: Run) -> None:
+        """Lift planes without noise to the envelope: psi becomes the c-transform of phi."""
+        dual = self.dual
+        slack = torch.full_like(run.heights, math.inf)
+        dual.cells.lift(run.heights)
+        for noise in dual.noise(_TOUCH * len(slack), dual.seeded("touch")):
+            slack = torch.minimum(slack, dual.cells.slack(noise).double())
+        run.heights += slack
+        dual.lift(run.heights)
 
     def _look(self, run: Run) -> bool:
         """Certify the averaged heights; False where a first glance shows that it would fail."""

@@ -38,12 +38,12 @@ def mnist_codes():
 
 def ours(path, tolerance):
     """One fit in a process of its own, so that its peak of memory is its own."""
-    import ot_latent as otl
+    from ot_latent import SemiDiscreteOT
 
     codes = np.load(path)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    ot = otl.SemiDiscreteOT(tolerance=tolerance).fit(codes)
+    ot = SemiDiscreteOT(tolerance=tolerance).fit(codes)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     np.savez(

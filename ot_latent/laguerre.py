@@ -114,7 +114,13 @@ def estimate_mass_error(
     n = float(k.sum())
     pairs = k * (k - 1)
     value = float((pairs / b).sum()) / (n * (n - 1)) - 1
-    # Hoeffding: 4 Var(p(z) / b(z)) / n + 2 sum p^2 / b^2 / n^2, powers of p by falling factorials
-    slope = float((pairs * (k - 2) / b**2).sum()) / n**3 - (1 + value) ** 2
-    curvature = float((pairs / b**2).sum()) / n**2
-    return Estimate.normal(value, 4 * max(slope, 0.0) / n + 2 * curvature / n**2, level)
+    # Hoeffding: Var = 4 Var(p(z) / b(z)) / n + 2 sum p^2 / b^2 / n^2, powers of p by factorials.
+    # The first variance is the error itself plus a skewness. An interval that solves for the error,
+    # as Wilson's for a proportion, also covers when estimate and variance are both too low.
+    slope = float((pairs * (k - 2) / b**2).sum()) / (n * (n - 1) * (n - 2)) - (1 + value) ** 2
+    skewness = max(slope - max(value, 0.0), 0.0)
+    variance = 4 * skewness / n + 2 * float((pairs / b**2).sum()) / n**4
+    z = float(norm.isf(level / 2))
+    center, spread = value + 2 * z**2 / n, max(4 * value / n + variance + 4 * z**2 / n**2, 0.0)
+    half = z * math.sqrt(spread)
+    return Estimate(value, center - half, center + half)

@@ -158,7 +158,7 @@ class SemiDiscreteOT:
         return heights.cpu().numpy() if self._numpy else heights
 
     def mass_error(self, n: int, rng=None) -> Estimate:
-        """The chi^2 mass error of the cells from n >= 2 fresh noise points, without bias.
+        """The chi^2 mass error of the cells from n >= 3 fresh noise points, without bias.
 
         Parameters
         ----------
@@ -171,8 +171,8 @@ class SemiDiscreteOT:
             See `laguerre.estimate_mass_error`.
         """
         self._require_fit()
-        if n < 2:
-            raise ValueError(f"n must be at least 2, got {n!r}")
+        if n < 3:
+            raise ValueError(f"n must be at least 3, got {n!r}")
         dual = self._dual
         return estimate_mass_error(dual.counts(n, generator(rng, dual.codes)), dual.masses)
 

@@ -13,7 +13,7 @@ from ot_latent.semidiscrete import ConvergenceWarning
 
 
 def clouds(n, d, seed=0):
-    return np.random.default_rng(seed).standard_normal((n, d)) ** 3
+    return np.random.default_rng(seed).standard_normal((n, d)) + 0.5
 
 
 def chi2(p, b):
@@ -44,7 +44,7 @@ def test_in_one_dimension_the_cells_are_quantiles(weights):
     ends = norm.ppf(b.cumsum()[:-1])
     exact = np.r_[0, -np.cumsum(ends * np.diff(codes))]
     exact -= b @ exact
-    assert ot.heights == pytest.approx(exact[order], abs=0.06)
+    assert ot.heights == pytest.approx(exact[order], abs=0.15)
     assert b[order] @ ot.heights == pytest.approx(0, abs=1e-9)
     sorted_heights = ot.heights[order.argsort()]
     crossings = -np.diff(sorted_heights) / np.diff(codes)
@@ -86,21 +86,24 @@ def test_masses_and_value_are_those_of_quadrature(weighted):
         assert b @ moved - quadrature(codes, moved)[1] < b @ ot.heights - envelope
 
 
-def test_the_mass_error_is_unbiased_and_its_interval_covers():
-    """5,000 draws with known p: the mean within 4 standard errors, 92.5 to 97.5 % covered.
+@pytest.mark.parametrize("spread", [0.0, 0.06, 0.3])
+def test_the_mass_error_is_unbiased_and_its_interval_covers(spread):
+    """5,000 draws with known p: the mean within 4 standard errors, at least 94 % covered.
 
-    Adding up squares of p^ - b instead has the bias (N - chi^2 ...) / n = 0.1, hundreds of standard
-    errors; an interval half as wide would cover 67 %.
+    A bias of 0.1 standard deviations would be seen with probability 0.999; that of the sum of
+    squares (p^ - b)^2 / b, about N / n = 0.1, is several. Intervals half as wide would cover 67 %.
     """
     rng = np.random.default_rng(0)
     b = rng.random(50) + 0.5
-    p = b * (1 + 0.3 * rng.standard_normal(50)).clip(0.1)
+    p = b * (1 + spread * rng.standard_normal(50)).clip(0.1)
     b, p = b / b.sum(), p / p.sum()
     draws = torch.from_numpy(rng.multinomial(500, p, size=5_000))
     found = np.array([estimate_mass_error(k, torch.from_numpy(b)) for k in draws])
     value, low, high = found.T
     assert abs(value.mean() - chi2(p, b)) < 4 * value.std() / np.sqrt(len(value))
-    assert 0.925 < ((low <= chi2(p, b)) & (chi2(p, b) <= high)).mean() < 0.975
+    assert 0.94 < ((low <= chi2(p, b)) & (chi2(p, b) <= high)).mean() < 0.98
+    # the side that certifies
+    assert (high < chi2(p, b)).mean() < 0.025
     counts = draws[0].numpy()
     q, r = rng.multinomial(counts.sum() // 2, p, size=(2, 5_000)) / (counts.sum() // 2)
     halves = ((q - b) * (r - b) / b).sum(1)
@@ -220,7 +223,7 @@ def test_a_budget_ends_the_fit_and_says_so():
 
 
 def test_memory_does_not_hold_noise_times_codes():
-    codes = torch.randn(40_000, 4, generator=torch.Generator().manual_seed(0))
+    codes = torch.randn(20_000, 4, generator=torch.Generator().manual_seed(0))
     process = psutil.Process()
     peak, before = [], process.memory_info().rss
     prior = otl.Gaussian()
@@ -231,9 +234,9 @@ def test_memory_does_not_hold_noise_times_codes():
             return prior.sample(shape, rng, like)
 
     with pytest.warns(ConvergenceWarning):
-        otl.SemiDiscreteOT(tolerance=0.5, max_steps=2).fit(codes, Watched())
-    # a batch of 10,000 points by 40,000 codes alone would take 1,600 MB
-    assert max(peak) - before < 400e6
+        otl.SemiDiscreteOT(tolerance=0.05, max_steps=2).fit(codes, Watched())
+    # a batch of 5,000 points by 20,000 codes alone would take 400 MB
+    assert max(peak) - before < 100e6
 
 
 def test_the_extension_is_exact_at_cell_means_and_does_not_bridge_gaps():
@@ -295,7 +298,7 @@ def test_bad_use_is_named():
         ot.cell(np.zeros((1, 2), dtype=int))
     with pytest.raises(ValueError, match="z holds NaN"):
         ot.potential(np.full((1, 2), np.nan))
-    with pytest.raises(ValueError, match="n must be at least 2"):
+    with pytest.raises(ValueError, match="n must be at least 3"):
         ot.mass_error(1)
     with pytest.raises(ValueError, match="angle must be between"):
         ot.extend(np.zeros((1, 2)), angle=-1)

@@ -75,7 +75,7 @@ def peer(path, tolerance):
     )
     size = 0.05 * 2 * len(codes)  # a quarter of the mean margin, for the cost without 1/2
     solver = semidiscrete.SemidiscreteSolver(
-        num_iterations=3_000,
+        num_iterations=2_000,
         batch_size=2048,
         optimizer=optax.sgd(lambda step: size / (1 + step / 100)),
         error_eval_every=100,
@@ -153,6 +153,36 @@ def in_process(python, name, path, tolerance):
     return np.load(f"{path}.{name}.npz")
 
 
+def report(arguments, d, fits, speed, versus):
+    import torch
+
+    load = " ".join(f"{x:.1f}" for x in os.getloadavg())
+    text = (
+        "# Semi-discrete transport\n\nMade by `benchmarks/semidiscrete.py` on "
+        f"{os.cpu_count()} cores with {torch.get_num_threads()} threads for torch, load averages "
+        f"{load}; {'normal' if arguments.normal else 'MNIST'} codes, d = {d}. Errors on {JUDGE:,} fresh noise points.\n\n## Fits\n\n"
+        + table(
+            [
+                "N",
+                "tolerance",
+                "certified",
+                "seconds",
+                "steps",
+                "mass error",
+                "MB before",
+                "MB peak",
+            ],
+            fits,
+        )
+        + "\n## One step, microseconds a noise point\n\n"
+        + table(["N", "product alone", "assignment", "addmm and argmax", "ratio"], speed)
+        + "\n## Against OTT-JAX\n\n"
+    )
+    header = ["N", "solver", "seconds", "time / ours", "steps", "mass error", "dual value"]
+    text += table(header, versus) if versus else "*Left out: `--ott-python` adds it.*\n"
+    return text
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=["10000:0.005", "60000:0.02"])
@@ -202,32 +232,9 @@ def main():
                         ]
                         + [f"{value.value:.4f}"]
                     )
-    load = " ".join(f"{x:.1f}" for x in os.getloadavg())
-    text = (
-        "# Semi-discrete transport\n\nMade by `benchmarks/semidiscrete.py` on "
-        f"{os.cpu_count()} cores, load averages {load}; {'normal' if arguments.normal else 'MNIST'} "
-        f"codes, d = {codes.shape[1]}. Errors on {JUDGE:,} fresh noise points.\n\n## Fits\n\n"
-        + table(
-            [
-                "N",
-                "tolerance",
-                "certified",
-                "seconds",
-                "steps",
-                "mass error",
-                "MB before",
-                "MB peak",
-            ],
-            fits,
-        )
-        + "\n## One step, microseconds a noise point\n\n"
-        + table(["N", "product alone", "assignment", "addmm and argmax", "ratio"], speed)
-        + "\n## Against OTT-JAX\n\n"
-    )
-    header = ["N", "solver", "seconds", "time / ours", "steps", "mass error", "dual value"]
-    text += table(header, versus) if versus else "*Left out: `--ott-python` adds it.*\n"
+            text = report(arguments, codes.shape[1], fits, speed, versus)
+            arguments.out.write_text(text)
     print(text)
-    arguments.out.write_text(text)
 
 
 if __name__ == "__main__":

@@ -71,6 +71,7 @@ class SemiDiscreteOT:
 
     Examples
     --------
+    >>> import numpy as np
     >>> ot = SemiDiscreteOT(tolerance=0.01).fit(np.array([[-1.0], [3.0], [10.0]]))
     >>> ot.transport(np.array([[-5.0], [0.1], [5.0]])).ravel()
     array([-1.,  3., 10.])

@@ -19,3 +19,13 @@ def test_operations(tmp_path):
     rows = {line.split(" | ")[0]: line.split(" | ") for line in text.splitlines() if " | " in line}
     assert float(rows["| `otl.slerp`"][2]) < 1e-5 < float(rows["| ends reversed"][2])
     assert rows["| through numpy"][3] == "no" and rows["| `otl.slerp`"][3] == "yes"
+
+
+def test_semidiscrete(tmp_path):
+    out = tmp_path / "semidiscrete.md"
+    script = ROOT / "benchmarks" / "semidiscrete.py"
+    command = [sys.executable, str(script), "--normal", "--sizes", "200:0.1", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    fit = next(line for line in out.read_text().splitlines() if line.startswith("| 200 |"))
+    _, tolerance, certified, _, _, error, *_ = fit.split(" | ")
+    assert certified == "yes" and float(error.split()[0]) < float(tolerance)

@@ -160,7 +160,8 @@ def report(arguments, d, fits, speed, versus):
     text = (
         "# Semi-discrete transport\n\nMade by `benchmarks/semidiscrete.py` on "
         f"{os.cpu_count()} cores with {torch.get_num_threads()} threads for torch, load averages "
-        f"{load}; {'normal' if arguments.normal else 'MNIST'} codes, d = {d}. Errors on {JUDGE:,} fresh noise points.\n\n## Fits\n\n"
+        f"{load}; {'normal' if arguments.normal else 'MNIST'} codes, d = {d}. "
+        f"Errors on {JUDGE:,} fresh noise points.\n\n## Fits\n\n"
         + table(
             [
                 "N",

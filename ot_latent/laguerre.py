@@ -60,7 +60,7 @@ class Cells:
         return torch.cat([self._highest(rows) for rows in noise.split(self.rows)])
 
     def slack(self, noise: torch.Tensor) -> torch.Tensor:
-        """How far each plane lies below the envelope at the noise point where it is nearest: (N,)"""
+        """How far each plane is below the envelope at the noise point where it is nearest: (N,)"""
         least = torch.full_like(self.planes[:, 0], math.inf)
         for rows in noise.split(self.rows):
             points = _lifted(rows)

@@ -48,10 +48,10 @@ class SemiDiscreteOT:
     Parameters
     ----------
     tolerance : float
-        Bound of the chi^2 mass error, see `laguerre.estimate_mass_error`. The fit has converged when
-        the upper end of an interval on fresh noise is below it. Interval k errs on this side with
-        probability 0.025 / 2^(k-1), all of them together with at most 0.05. Equal errors take
-        about N / tolerance noise points, more where d is below 5.
+        Bound of the chi^2 mass error, see `laguerre.estimate_mass_error`. The fit has converged
+        when the upper end of an interval on fresh noise is below it. Interval k errs on this side
+        with probability 0.025 / 2^(k-1), all of them together with at most 0.05. It takes about
+        1.5 N / tolerance noise points in ten dimensions, many more in one or two.
     max_steps : int
         Steps, each with a batch of max(256, N / 4) noise points, after which the fit gives up with
         a `ConvergenceWarning`.

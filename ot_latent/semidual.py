@@ -140,8 +140,8 @@ class Ascent:
     """From a start to heights with certified masses.
 
     A round of steps has one step size. After it the averaged heights are certified on fresh noise.
-    Each round has sqrt(2) times the steps of the one before, and steps smaller by as much. Averages
-    with weights that grow with the step have an error near (N - 1) / draws, the least that averages of
+    Each round has sqrt(2) times the steps of the one before, and steps smaller by as much. Means
+    with weights that grow with the step have an error near (N - 1) / draws, the least that means of
     stochastic gradients can have (Polyak and Juditsky 1992; Lacoste-Julien et al. 2012).
     """
 

@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "datasets",
         "figures",
         "kantorovich",
+        "laguerre",
         "monotone",
         "networks",
         "notebook",
@@ -34,6 +35,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "radial",
         "scipy_prior",
         "scores",
+        "semidiscrete",
+        "semidual",
         "training",
     ],
     submod_attrs={
@@ -47,5 +50,6 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "product": ["Product"],
         "radial": ["Ball", "Radial", "Sphere"],
         "scipy_prior": ["ScipyPrior", "sum_law"],
+        "semidiscrete": ["SemiDiscreteOT"],
     },
 )

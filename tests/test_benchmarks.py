@@ -47,3 +47,13 @@ def test_datasets(tmp_path):
         float(cell.replace(",", "")) for row in rows if "128x128" in row[0] for cell in row[2:5]
     ]
     assert min(rates) > 0
+
+
+def test_semidiscrete(tmp_path):
+    out = tmp_path / "semidiscrete.md"
+    script = ROOT / "benchmarks" / "semidiscrete.py"
+    command = [sys.executable, str(script), "--normal", "--sizes", "200:0.1", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    fit = next(line for line in out.read_text().splitlines() if line.startswith("| 200 |"))
+    _, tolerance, certified, _, _, error, *_ = fit.split(" | ")
+    assert certified == "yes" and float(error.split()[0]) < float(tolerance)

@@ -1,0 +1,242 @@
+"""Semi-discrete transport to the codes of MNIST: time, memory, and OTT-JAX on the same problem.
+
+Prints the tables and writes them to benchmarks/semidiscrete.md.
+
+    python benchmarks/semidiscrete.py --ott-python VENV/bin/python   # with jax and ott-jax in VENV
+    python benchmarks/semidiscrete.py --normal --sizes 500:0.05      # a look, without MNIST
+
+The peer gets the centred and scaled codes, the schedule of steps that ours has (in its units) and a
+batch of 2048, and stops by its own estimate of the same error. Both results are judged by the same
+unbiased estimate on the same fresh noise.
+"""
+
+import argparse
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+OUT = pathlib.Path(__file__).with_suffix(".md")
+JUDGE = 200_000  # noise points of the final judgement
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
+
+
+def mnist_codes():
+    from ot_latent import checkpoints, datasets, scores
+
+    return scores.encode(checkpoints.load("mnist-ae"), datasets.mnist("train")[0])
+
+
+def ours(path, tolerance):
+    """One fit in a process of its own, so that its peak of memory is its own."""
+    from ot_latent import SemiDiscreteOT
+
+    codes = np.load(path)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    ot = SemiDiscreteOT(tolerance=tolerance).fit(codes)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    np.savez(
+        f"{path}.ours.npz",
+        heights=ot.heights,
+        seconds=seconds,
+        peak=peak / 1e3,
+        before=before / 1e3,
+        steps=ot.steps,
+        converged=ot.converged,
+        high=ot.error.high,
+    )
+
+
+def peer(path, tolerance):
+    """OTT-JAX in a process of its own; compiled before the clock starts."""
+    import jax
+    import optax
+    from ott.geometry import costs
+    from ott.geometry import semidiscrete_pointcloud as pointcloud
+    from ott.problems.linear import semidiscrete_linear_problem as problem
+    from ott.solvers.linear import semidiscrete
+
+    codes = np.load(path)
+    centered = codes - codes.mean(0)
+    scale = np.sqrt((centered**2).mean())
+    geometry = pointcloud.SemidiscretePointCloud(
+        jax.random.normal, centered / scale, epsilon=0.0, cost_fn=costs.SqEuclidean()
+    )
+    size = 0.05 * 2 * len(codes)  # a quarter of the mean margin, for the cost without 1/2
+    solver = semidiscrete.SemidiscreteSolver(
+        num_iterations=2_000,
+        batch_size=2048,
+        optimizer=optax.sgd(lambda step: size / (1 + step / 100)),
+        error_eval_every=100,
+        error_num_repeats=32,
+        threshold=tolerance,
+        potential_ema=0.99,
+    )
+    solve = jax.jit(solver).lower(jax.random.key(0), problem.SemidiscreteLinearProblem(geometry))
+    solve = solve.compile()
+    start = time.perf_counter()
+    result = solve(jax.random.key(0), problem.SemidiscreteLinearProblem(geometry))
+    g = np.asarray(jax.block_until_ready(result.g), dtype=float)
+    seconds = time.perf_counter() - start
+    heights = scale * (g / 2 - ((centered / scale) ** 2).sum(1) / 2)
+    np.savez(
+        f"{path}.peer.npz",
+        heights=heights,
+        seconds=seconds,
+        steps=int(result.it),
+        converged=bool(result.converged),
+    )
+
+
+def judged(codes, heights, rng=1):
+    """Mass error and dual value on the same fresh noise for all."""
+    import torch
+
+    import ot_latent as otl
+    from ot_latent.laguerre import estimate_mass_error
+    from ot_latent.semidual import SemiDual
+
+    masses = torch.full((len(codes),), 1 / len(codes), dtype=torch.float64)
+    dual = SemiDual(torch.from_numpy(codes), masses, otl.Gaussian(), rng)
+    dual.lift(torch.from_numpy(heights) / dual.scale)
+    counts, value = dual.value(JUDGE, dual.seeded("judge"))
+    return estimate_mass_error(counts, masses), value
+
+
+def iteration(codes, repeats=5):
+    """Microseconds a noise point: one step's assignment, and the matrix product alone."""
+    import torch
+
+    from ot_latent.laguerre import Cells
+
+    cells = Cells(torch.from_numpy(codes))
+    noise = torch.randn(2048, codes.shape[1])
+    points = torch.cat([noise, torch.ones(len(noise), 1)], 1)
+
+    def product():
+        for rows in points.split(cells.rows):
+            for _ in cells._tiles(rows.T.contiguous()):
+                pass
+
+    def one_matrix():
+        (noise @ cells.codes.T + cells.heights).argmax(1)
+
+    best = {}
+    for name, run in {
+        "product": product,
+        "assignment": lambda: cells.highest(noise),
+        "addmm and argmax": one_matrix,
+    }.items():
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+        best[name] = min(times) / len(noise) * 1e6
+    return best
+
+
+def in_process(python, name, path, tolerance):
+    command = [python, __file__, "--worker", name, str(path), str(tolerance)]
+    subprocess.run(command, check=True)
+    return np.load(f"{path}.{name}.npz")
+
+
+def report(arguments, d, fits, speed, versus):
+    import torch
+
+    load = " ".join(f"{x:.1f}" for x in os.getloadavg())
+    text = (
+        "# Semi-discrete transport\n\nMade by `benchmarks/semidiscrete.py` on "
+        f"{os.cpu_count()} cores with {torch.get_num_threads()} threads for torch, load averages "
+        f"{load}; {'normal' if arguments.normal else 'MNIST'} codes, d = {d}. "
+        f"Errors on {JUDGE:,} fresh noise points.\n\n## Fits\n\n"
+        + table(
+            [
+                "N",
+                "tolerance",
+                "certified",
+                "seconds",
+                "steps",
+                "mass error",
+                "MB before",
+                "MB peak",
+            ],
+            fits,
+        )
+        + "\n## One step, microseconds a noise point\n\n"
+        + table(["N", "product alone", "assignment", "addmm and argmax", "ratio"], speed)
+        + "\n## Against OTT-JAX\n\n"
+    )
+    header = ["N", "solver", "seconds", "time / ours", "steps", "mass error", "dual value"]
+    text += table(header, versus) if versus else "*Left out: `--ott-python` adds it.*\n"
+    return text
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", nargs="+", default=["10000:0.005", "60000:0.02"])
+    parser.add_argument("--normal", action="store_true", help="normal numbers instead of MNIST")
+    parser.add_argument("--ott-python", help="a Python with jax and ott-jax")
+    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        name, path, tolerance = arguments.worker
+        return {"ours": ours, "peer": peer}[name](path, float(tolerance))
+
+    sizes = [(int(n), float(t)) for n, t in (size.split(":") for size in arguments.sizes)]
+    if arguments.normal:
+        codes = np.random.default_rng(0).standard_normal((max(n for n, _ in sizes), 10))
+        codes = codes.astype(np.float32)
+    else:
+        codes = mnist_codes()
+    order = np.random.default_rng(0).permutation(len(codes))
+    fits, versus, speed = [], [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for n, tolerance in sizes:
+            part = codes[order[:n]]
+            path = pathlib.Path(folder) / f"{n}.npy"
+            np.save(path, part)
+            mine = in_process(sys.executable, "ours", path, tolerance)
+            error, value = judged(part, mine["heights"])
+            shown = f"{error.value:.4f} ({error.low:.4f} to {error.high:.4f})"
+            verdict = "yes" if mine["converged"] else "no"
+            fits.append(
+                [f"{n:,}", tolerance, verdict, f"{mine['seconds']:.0f}", int(mine["steps"]), shown]
+                + [f"{mine['before']:.0f}", f"{mine['peak']:.0f}"]
+            )
+            best = iteration(part)
+            speed.append([f"{n:,}", *(f"{best[k]:.1f}" for k in best)])
+            speed[-1].append(f"{best['assignment'] / best['product']:.2f}")
+            if arguments.ott_python and not versus:
+                theirs = in_process(arguments.ott_python, "peer", path, tolerance)
+                for who, result in (("ours", mine), ("OTT-JAX", theirs)):
+                    error, value = judged(part, result["heights"])
+                    ratio = result["seconds"] / mine["seconds"]
+                    versus.append(
+                        [f"{n:,}", who, f"{result['seconds']:.0f}", f"{ratio:.1f}"]
+                        + [
+                            int(result["steps"]),
+                            f"{error.value:.4f} ± {error.high - error.value:.4f}",
+                        ]
+                        + [f"{value.value:.4f}"]
+                    )
+            text = report(arguments, codes.shape[1], fits, speed, versus)
+            arguments.out.write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import torch
 
 from ot_latent._ahead import ahead
 from ot_latent._progress import progress
+from ot_latent.all_codes import AllCodes
 from ot_latent.checkpoints import load_state, save_state
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.networks import Potential
@@ -104,40 +107,99 @@ def fit_potential(
     return losses
 
 
-def _problem(codes: np.ndarray, batch: int, seed: int, step: int) -> tuple[torch.Tensor, ...]:
-    """Noise, its exact potential to a batch of codes, and the codes that it is matched with."""
-    # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
-    rng = np.random.default_rng((seed, step))
-    noise = rng.standard_normal((batch, codes.shape[1]), dtype=np.float32)
-    target = codes[rng.integers(len(codes), size=batch)]
-    dual = solve_kantorovich(noise, target)
-    arrays = noise, dual.phi.astype(np.float32), target[dual.matching]
-    return tuple(torch.from_numpy(array) for array in arrays)
+def exact_loss(
+    potential: Potential,
+    points: torch.Tensor,
+    phi: torch.Tensor,
+    moved: torch.Tensor,
+    weight: float,
+) -> torch.Tensor:
+    """D against an exact potential, up to the constant that is free, and z + grad D(z) against its map.
+
+    Parameters
+    ----------
+    potential : D
+    points : (m, d)
+        Noise z.
+    phi : (m,)
+    moved : (m, d)
+        T(z).
+    weight : float
+        Of the squared distances between the maps.
+    """
+    error = (potential(points) - phi).var()
+    distance = points + gradient(potential, points, create_graph=True) - moved
+    return error + weight * distance.square().sum(1).mean()
+
+
+class _Minibatches:
+    """Algorithm 1: the transport problem between a batch of noise and a batch of codes, step by step."""
+
+    def __init__(self, codes: torch.Tensor, batch: int, seed: int) -> None:
+        self.codes, self.batch, self.seed = codes.numpy(), batch, seed
+
+    def __call__(self, step: int) -> tuple[torch.Tensor, ...]:
+        """Noise, its exact potential to a batch of codes, and the codes that it is matched with."""
+        # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
+        rng = np.random.default_rng((self.seed, step))
+        noise = rng.standard_normal((self.batch, self.codes.shape[1]), dtype=np.float32)
+        target = self.codes[rng.integers(len(self.codes), size=self.batch)]
+        dual = solve_kantorovich(noise, target)
+        arrays = noise, dual.phi.astype(np.float32), target[dual.matching]
+        return tuple(torch.from_numpy(array) for array in arrays)
+
+
+# What the two methods need differs by orders of magnitude.
+_DEFAULTS = {
+    "minibatch": {
+        "batch": 64,
+        "iterations": 200_000,
+        "learning_rate": 1e-4,
+        "gradient_weight": 0.1,
+    },
+    "semidiscrete": {
+        "batch": 512,
+        "iterations": 10_000,
+        "learning_rate": 1e-3,
+        "gradient_weight": 1.0,
+    },
+}
 
 
 class LatentTransport:
-    """A map from Gaussian noise to the codes of an auto-encoder, by Algorithms 1 and 2 of Liu 2018.
+    """A map z + grad D(z) from Gaussian noise to the codes of an auto-encoder.
 
     The codes are shifted to mean zero and divided by one number, their root mean square coordinate,
     before the fit; the optimal map for the quadratic cost follows such a change exactly.
 
     Parameters
     ----------
-    method : "minibatch"
-        Algorithm 1: an exact transport problem between a batch of noise and a batch of codes in each
-        iteration, solved in a thread while the network takes the step before. Its potentials are those of small samples, so the map is biased.
+    method : "minibatch" or "semidiscrete"
+        "minibatch" is Algorithm 1 of Liu 2018: in each iteration the exact problem between a batch of
+        noise and a batch of codes, solved in a thread while the network takes the step before; D fits
+        its potential and the lengths of its moves by eq. (18). Its potentials are those of small
+        samples, so the map is biased, however long it is fitted.
+        "semidiscrete" solves the problem between the noise and all codes once (`SemiDiscreteOT`) and
+        regresses D on that potential and its map at fresh noise (`exact_loss`). What N codes leave of
+        bias is measured on N points of the Gaussian with their mean and covariance, whose map is
+        known, and taken off.
     batch : int
-        m, points on each side; at least 2.
+        Points of noise in an iteration, and for "minibatch" of codes; at least 2. By default 64, as in
+        the paper, and 512.
     iterations : int
-        K; 200,000 in the paper.
+        By default 200,000, as in the paper, and 10,000.
     learning_rate : float
-        alpha of Adam(alpha, 0.5, 0.999); 1e-4 in the paper for images.
+        alpha of Adam(alpha, 0.5, 0.999): by default 1e-4, as in the paper for images, and 1e-3, which
+        "semidiscrete" lowers to zero along half a cosine.
     gradient_weight : float
-        lambda of eq. (18); 0.1 in the paper for images.
+        lambda of eq. (18), 0.1 by default as in the paper for images, and the weight of `exact_loss`,
+        1 by default.
     up_to_constant : bool
-        Fit D to the potentials of each batch up to a constant, which is arbitrary. Eq. (18) as printed,
-        ``False``, compares values: with mean(phi) = 0 in each batch it draws D towards (1 - 1/m) times
-        the potential.
+        Of "minibatch": fit D to the potentials of each batch up to a constant, which is arbitrary.
+        Eq. (18) as printed, ``False``, compares values: with mean(phi) = 0 in each batch it draws D
+        towards (1 - 1/m) times the potential.
+    tolerance : float
+        Of "semidiscrete": bound of the certified mass error.
     layers, width, slope
         Of `networks.Potential`; the defaults are the paper's for images.
     random_state : int
@@ -154,24 +216,31 @@ class LatentTransport:
         self,
         method: str = "minibatch",
         *,
-        batch: int = 64,
-        iterations: int = 200_000,
-        learning_rate: float = 1e-4,
-        gradient_weight: float = 0.1,
+        batch: int | None = None,
+        iterations: int | None = None,
+        learning_rate: float | None = None,
+        gradient_weight: float | None = None,
         up_to_constant: bool = True,
+        tolerance: float = 0.02,
         layers: int = 6,
         width: int = 512,
         slope: float = 0.2,
         random_state: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        if method != "minibatch":
-            raise ValueError(f"method must be 'minibatch', got {method!r}")
-        if batch < 2:
+        if method not in _DEFAULTS:
+            raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
+        given = {
+            "batch": batch,
+            "iterations": iterations,
+            "learning_rate": learning_rate,
+            "gradient_weight": gradient_weight,
+        }
+        for name, default in _DEFAULTS[method].items():
+            setattr(self, name, default if given[name] is None else given[name])
+        if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {batch}")
-        self.method, self.batch, self.iterations = method, batch, iterations
-        self.learning_rate, self.gradient_weight = learning_rate, gradient_weight
-        self.up_to_constant = up_to_constant
+        self.method, self.up_to_constant, self.tolerance = method, up_to_constant, tolerance
         self.layers, self.width, self.slope = layers, width, slope
         self.random_state, self.device = random_state, torch.device(device)
 
@@ -179,18 +248,24 @@ class LatentTransport:
         return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
 
     def fit(self, codes, resume: Path | None = None) -> LatentTransport:
-        """Algorithm 1.
+        """Fit D to the codes.
 
         Parameters
         ----------
         codes : (n, d) array-like
         resume : path, optional
-            A file that keeps the state of the run. When it exists, the run goes on from there.
+            A file that keeps the state of the run, beside it for "semidiscrete" two more that keep the
+            heights. When it exists, the run goes on from there.
 
         Raises
         ------
         ValueError
             If codes are not finite with shape (n, d), or ``resume`` belongs to a fit to other codes.
+
+        Warns
+        -----
+        ConvergenceWarning
+            For "semidiscrete", if the mass error was not certified to be below `tolerance`.
         """
         codes = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
         if codes.ndim != 2 or not torch.isfinite(codes).all():
@@ -210,14 +285,13 @@ class LatentTransport:
             raise ValueError(
                 f"{resume} is the state of a fit to other codes; remove it to start anew"
             )
-        problem = partial(_problem, centered.numpy(), self.batch, self.random_state)
+        problem, loss_of = self._method(centered, resume)
         steps = range(done, self.iterations)
         with ahead(problem, steps) as problems:
             for step in progress(steps, "AE-OT", self.iterations, done):
-                points, phi, matched = (part.to(self.device) for part in next(problems))
-                loss = regression_loss(
-                    potential, points, phi, matched, self.gradient_weight, self.up_to_constant
-                )
+                for group in optimizer.param_groups:
+                    group["lr"] = self._rate(step)
+                loss = loss_of(potential, *(part.to(self.device) for part in next(problems)))
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -225,6 +299,21 @@ class LatentTransport:
                     save_state(resume, potential, optimizer, step + 1)
         self.potential_ = potential.eval()
         return self
+
+    def _method(self, codes: torch.Tensor, resume: Path | None) -> tuple[Callable, Callable]:
+        """What a step fits D to, and by which loss."""
+        if self.method == "minibatch":
+            loss = partial(
+                regression_loss, weight=self.gradient_weight, up_to_constant=self.up_to_constant
+            )
+            return _Minibatches(codes, self.batch, self.random_state), loss
+        problem = AllCodes(codes, self.batch, self.random_state, self.tolerance, resume)
+        return problem, partial(exact_loss, weight=self.gradient_weight)
+
+    def _rate(self, step: int) -> float:
+        if self.method == "minibatch":
+            return self.learning_rate
+        return self.learning_rate * (1 + math.cos(math.pi * step / self.iterations)) / 2
 
     def transform(self, noise) -> torch.Tensor:
         """Algorithm 2, step 1: noise (n, d) to codes (n, d)."""

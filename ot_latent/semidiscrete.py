@@ -110,7 +110,8 @@ class SemiDiscreteOT:
         weights : (N,) array-like, optional
             Positive masses, scaled to sum 1; equal by default.
         heights : (N,) array-like, optional
-            Where to start, such as the heights of a fit to similar codes.
+            Where to start, such as the heights of a fit to similar codes; by default those of the
+            linear map that matches mean and covariance.
         resume : path, optional
             A file that keeps the state of the run. When it exists, the run goes on from there.
 
@@ -133,9 +134,9 @@ class SemiDiscreteOT:
         if not callable(getattr(prior, "sample", None)):
             raise TypeError(f"prior must have a method sample(shape, rng, like), got {prior!r}")
         dual = SemiDual(points, masses / masses.sum(), prior, self.random_state)
-        # without heights psi = 0: each noise point goes to the nearest of the scaled codes
-        start = -0.5 * dual.cells.codes.double().square().sum(1)
-        if heights is not None:
+        if heights is None:
+            start = dual.linear_start()
+        else:
             start = _vector(heights, points, "heights") / dual.scale
         ascent = Ascent(dual, self.tolerance, self.max_steps)
         self.steps = ascent.climb(start, Path(resume) if resume else None)

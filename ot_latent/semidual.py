@@ -77,6 +77,18 @@ class SemiDual:
         self.heights = torch.zeros_like(masses)
         self.batch = max(256, len(codes) // 4)
 
+    def linear_start(self) -> torch.Tensor:
+        """Heights of the scaled codes under the linear map with their covariance C: (N,)
+
+        From noise of mean m and covariance s^2 I the map is z -> A (z - m), A = C^{1/2} / s, the
+        gradient of u(z) = (z - m).A (z - m) / 2, and -h is the conjugate of u.
+        """
+        noise = next(self.noise(4096, self.seeded("start"))).double()
+        codes = self.cells.codes.double()
+        values, vectors = torch.linalg.eigh(codes.T * self.masses @ codes)
+        inverse = vectors * (noise.std() / values.clamp(min=1e-12).sqrt()) @ vectors.T
+        return -(codes @ inverse * codes).sum(1) / 2 - codes @ noise.mean(0)
+
     def lift(self, scaled: torch.Tensor) -> None:
         """Set the heights, given for the scaled codes, in the gauge sum_j b_j h_j = 0."""
         scaled = scaled - self.masses @ scaled

@@ -221,7 +221,7 @@ def test_a_solver_that_fails_or_an_interrupt_ends_the_fit_and_its_threads(monkey
             quick().fit(codes)
     assert not threads()
 
-    def interrupt(*arguments):
+    def interrupt(*arguments, **settings):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(brenier, "regression_loss", interrupt)

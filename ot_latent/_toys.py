@@ -11,6 +11,9 @@ EIGHT_CENTERS = np.array(
     + [(a * _DIAGONAL, b * _DIAGONAL) for a in (1, -1) for b in (1, -1)],
 )
 
+#: Centres of the 25 Gaussians of `gaussian_grid`, (25, 2).
+GRID_CENTERS = np.array([(x, y) for x in range(-2, 3) for y in range(-2, 3)], dtype=float)
+
 
 def eight_gaussians(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     """Liu 2018's toy data: equal numbers of points from eight unit Gaussians on a circle of radius 10.
@@ -34,3 +37,55 @@ def eight_gaussians(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
         raise ValueError(f"n must be a positive multiple of 8 (equal shares of the modes), got {n}")
     centers = np.repeat(EIGHT_CENTERS, n // 8, axis=0)
     return centers + np.random.default_rng(rng).standard_normal(centers.shape)
+
+
+def gaussian_grid(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
+    """Equal numbers of points from 25 Gaussians of deviation 0.05 on the grid {-2, -1, 0, 1, 2}^2.
+
+    Parameters
+    ----------
+    n : int
+        Number of points, a multiple of 25.
+    rng : int or Generator
+
+    Returns
+    -------
+    (n, 2) float64, mode after mode in the order of `GRID_CENTERS`.
+
+    Examples
+    --------
+    >>> gaussian_grid(100).shape
+    (100, 2)
+    """
+    if n < 25 or n % 25:
+        raise ValueError(
+            f"n must be a positive multiple of 25 (equal shares of the modes), got {n}"
+        )
+    centers = np.repeat(GRID_CENTERS, n // 25, axis=0)
+    return centers + 0.05 * np.random.default_rng(rng).standard_normal(centers.shape)
+
+
+def swiss_roll(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
+    """A spiral of one and a half turns in the plane, radius 0.5 to 2, with noise of deviation 0.05.
+
+    Parameters
+    ----------
+    n : int
+    rng : int or Generator
+
+    Returns
+    -------
+    (n, 2) float64
+
+    Examples
+    --------
+    >>> swiss_roll(100).shape
+    (100, 2)
+    """
+    if n < 1:
+        raise ValueError(f"n must be positive, got {n}")
+    rng = np.random.default_rng(rng)
+    turn = rng.random(n)
+    radius, angle = 0.5 + 1.5 * turn, 3 * np.pi * turn
+    spiral = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return spiral + 0.05 * rng.standard_normal((n, 2))

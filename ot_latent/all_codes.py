@@ -9,16 +9,17 @@ import torch
 
 from ot_latent.semidiscrete import SemiDiscreteOT
 
+_BIAS_POINTS = 2**16  # of noise, on which B is measured
+
 
 class AllCodes:
-    """The exact potential from the noise to all codes, less the error that N points leave.
+    """The exact potential from the noise to all codes, less the bias that N points leave.
 
-    N codes of a law are not the law: their cells are as wide as they are far apart, and within a cell
-    the map stands still, so that a smooth fit to it moves points too little, the more so the higher
-    the dimension. For the Gaussian law with the mean and covariance of the codes the error is known:
-    its map is z -> A z, A the root of the covariance. The map to N points of *that* law, minus A z,
-    is taken off the map to the codes, and likewise the potentials. For Gaussian codes nothing is left
-    of the error on average.
+    N codes of a law are not the law: within a cell the map stands still, so that a smooth fit to it
+    moves points too little, the more so the higher the dimension. For the Gaussian with the
+    covariance of the codes this can be measured: its map is z -> A z, A the root of the covariance,
+    and the map to N points of it is on average z -> (A - B) z. B z is added to the map to the
+    codes, and z.B z / 2 to its potential. For Gaussian codes this is all that is missing.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class AllCodes:
     ) -> None:
         self.batch, self.seed = batch, seed
         distinct, counts = torch.unique(codes, dim=0, return_counts=True)
-        self.linear = _root(torch.cov(codes.double().T).reshape([codes.shape[1]] * 2)).float()
+        linear = _root(torch.cov(codes.double().T).reshape([codes.shape[1]] * 2)).float()
         rng = np.random.default_rng((seed, *b"gaussian"))
         normal = torch.from_numpy(rng.standard_normal(distinct.shape, dtype=np.float32))
 
@@ -41,18 +42,25 @@ class AllCodes:
             return ot.fit(points, weights=weights, resume=state)
 
         self.codes = solved(distinct, counts, "codes")
-        self.gaussian = solved(normal @ self.linear, None, "gaussian")
+        self.bias = self._bias(solved(normal @ linear, None, "gaussian"), linear)
+
+    def _bias(self, ot: SemiDiscreteOT, linear: torch.Tensor) -> torch.Tensor:
+        """B: what the map to points of a Gaussian lacks of its linear map, (d, d), symmetric."""
+        rng = np.random.default_rng((self.seed, *b"bias"))
+        shape = _BIAS_POINTS, len(linear)
+        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+        missing = noise @ linear - ot.transport(noise)
+        bias = missing.T @ noise / len(noise)
+        return (bias + bias.T) / 2
 
     def __call__(self, step: int) -> tuple[torch.Tensor, ...]:
         """Noise, the potential and the map there."""
         rng = np.random.default_rng((self.seed, step))
-        shape = self.batch, len(self.linear)
+        shape = self.batch, len(self.bias)
         noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
-        straight = noise @ self.linear
-        phi = ((straight - noise) * noise).sum(1) / 2
-        phi += self.codes.potential(noise) - self.gaussian.potential(noise)
-        moved = straight + self.codes.transport(noise) - self.gaussian.transport(noise)
-        return noise, phi, moved
+        added = noise @ self.bias
+        phi = self.codes.potential(noise) + (added * noise).sum(1) / 2
+        return noise, phi, self.codes.transport(noise) + added
 
 
 def _root(covariance: torch.Tensor) -> torch.Tensor:

@@ -159,7 +159,7 @@ _DEFAULTS = {
     },
     "semidiscrete": {
         "batch": 512,
-        "iterations": 10_000,
+        "iterations": 5_000,
         "learning_rate": 1e-3,
         "gradient_weight": 1.0,
     },
@@ -180,14 +180,14 @@ class LatentTransport:
         its potential and the lengths of its moves by eq. (18). Its potentials are those of small
         samples, so the map is biased, however long it is fitted.
         "semidiscrete" solves the problem between the noise and all codes once (`SemiDiscreteOT`) and
-        regresses D on that potential and its map at fresh noise (`exact_loss`). What N codes leave of
-        bias is measured on N points of the Gaussian with their mean and covariance, whose map is
-        known, and taken off.
+        regresses D on that potential and its map at fresh noise (`exact_loss`). The bias that N codes
+        leave is measured on N points of the Gaussian with their covariance, whose map is known, and
+        taken off (`all_codes`).
     batch : int
         Points of noise in an iteration, and for "minibatch" of codes; at least 2. By default 64, as in
         the paper, and 512.
     iterations : int
-        By default 200,000, as in the paper, and 10,000.
+        By default 200,000, as in the paper, and 5,000.
     learning_rate : float
         alpha of Adam(alpha, 0.5, 0.999): by default 1e-4, as in the paper for images, and 1e-3, which
         "semidiscrete" lowers to zero along half a cosine.

@@ -29,7 +29,10 @@ from ot_latent._pixels import Wanted
 from ot_latent._pixels import to_square as to_square
 from ot_latent._sources import Source, open_source
 from ot_latent._toys import EIGHT_CENTERS as EIGHT_CENTERS
+from ot_latent._toys import GRID_CENTERS as GRID_CENTERS
 from ot_latent._toys import eight_gaussians as eight_gaussians
+from ot_latent._toys import gaussian_grid as gaussian_grid
+from ot_latent._toys import swiss_roll as swiss_roll
 
 
 def cache_dir() -> Path:

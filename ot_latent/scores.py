@@ -14,6 +14,7 @@ from scipy import linalg, stats
 from torch import nn
 
 from ot_latent import datasets
+from ot_latent.transport_report import transport_report as transport_report
 
 _ROWS = 100  # images that go through a network at a time
 

@@ -112,7 +112,7 @@ RECIPES = {
             "mnist-aeot-semidiscrete",
             "potential D of AE-OT by exact transport to all codes of mnist-ae (half an hour)",
             "mnist-ae",
-            {"smoke": 50, "quick": 10_000, "paper": 10_000},
+            {"smoke": 50, "quick": 5_000, "paper": 20_000},
             method="semidiscrete",
         ),
         ToyRecipe(

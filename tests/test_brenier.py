@@ -12,8 +12,9 @@ import pytest
 import torch
 
 import ot_latent as otl
-from ot_latent import brenier
+from ot_latent import brenier, datasets
 from ot_latent._ahead import ahead
+from ot_latent.all_codes import AllCodes
 from ot_latent.kantorovich import ConvergenceError
 from ot_latent.networks import Potential
 
@@ -242,3 +243,66 @@ def test_bad_use_is_named():
     with pytest.raises(RuntimeError, match="call fit"):
         quick().transform(np.zeros((1, 2)))
     assert "batch=32" in repr(quick())
+
+
+def semidiscrete(**changes):
+    settings = {"iterations": 600, "layers": 4, "width": 64, "batch": 256, "tolerance": 0.1}
+    return otl.LatentTransport("semidiscrete", **{**settings, **changes})
+
+
+@pytest.mark.parametrize(("d", "allowed"), [(2, 0.01), (10, 0.03), (32, 0.06)])
+def test_all_codes_of_a_gaussian_give_its_linear_map(d, allowed):
+    """E|T(z) - A z - m|^2 over the variance; what 2,000 codes leave of bias is 0.3 of it in d = 32."""
+    rng = np.random.default_rng(d)
+    root = np.diag(np.linspace(0.5, 2, d))
+    codes = 3 + rng.standard_normal((2_000, d)) @ root
+    noise = rng.standard_normal((2_000, d)).astype(np.float32)
+    moved = semidiscrete().fit(codes).transform(noise).numpy()
+    error = np.square(moved - 3 - noise @ root).sum(1).mean() / np.square(root).sum()
+    assert error < allowed
+    problem = AllCodes(torch.tensor(codes - 3).float(), 256, 0, 0.1, None)
+    lost = torch.trace(problem.bias) / np.trace(root)
+    assert (0 < lost < 0.05) if d == 2 else (0.02 < lost < 0.6)
+
+
+def test_eight_gaussians_are_all_found():
+    codes = datasets.eight_gaussians(1_000, 0)
+    latent = semidiscrete(iterations=1_000, width=128, slope=0.0, learning_rate=3e-3).fit(codes)
+    drawn = latent.sample(5_000, rng=1).numpy()
+    distance = np.linalg.norm(drawn[:, None] - datasets.EIGHT_CENTERS, axis=-1)
+    assert (distance.min(1) < 3).mean() > 0.85
+    shares = np.bincount(distance.argmin(1), minlength=8) / len(drawn)
+    assert np.abs(8 * shares - 1).max() < 0.2
+
+
+def test_repeated_codes_weigh_more_and_a_killed_fit_goes_on(tmp_path, monkeypatch):
+    codes = np.random.default_rng(0).standard_normal((100, 2))
+    twice = np.concatenate([codes, codes[:50]])
+    monkeypatch.setattr(brenier, "_SAVE_EVERY", 5)
+    unbroken = semidiscrete(iterations=17).fit(twice)
+    state, loss, calls = tmp_path / "state", brenier.exact_loss, iter(range(12))
+
+    def killed(*arguments, **settings):
+        next(calls)
+        return loss(*arguments, **settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(brenier, "exact_loss", killed)
+        with pytest.raises((StopIteration, RuntimeError)):
+            semidiscrete(iterations=17).fit(twice, resume=state)
+    resumed = semidiscrete(iterations=17).fit(twice, resume=state)
+    for one, other in zip(
+        unbroken.potential_.parameters(), resumed.potential_.parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_the_map_is_the_gradient_of_one_function():
+    """Around a closed curve the work of T(z) - z = grad D is zero: no curl."""
+    latent = semidiscrete(iterations=100).fit(datasets.eight_gaussians(200, 0))
+    angle = torch.linspace(0, 2 * torch.pi, 20_001)
+    curve = 1.3 * torch.stack([angle.cos(), angle.sin()], 1)
+    middle = (curve[1:] + curve[:-1]) / 2
+    field = brenier.gradient(latent.potential_, middle)
+    work = (field * curve.diff(dim=0)).sum(1)
+    assert abs(work.sum()) < 1e-3 * work.abs().sum()

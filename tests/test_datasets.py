@@ -258,3 +258,18 @@ def test_eight_gaussians_are_those_of_the_paper():
     np.testing.assert_allclose(points.std(1), 1, atol=0.035)
     with pytest.raises(ValueError, match="multiple of 8"):
         datasets.eight_gaussians(20)
+
+
+@pytest.mark.parametrize("toy", [datasets.eight_gaussians, datasets.gaussian_grid])
+def test_toys_have_equal_shares_and_seeds(toy):
+    points = toy(200, 3)
+    assert points.shape == (200, 2) and np.array_equal(points, toy(200, 3))
+    with pytest.raises(ValueError, match="n must be a positive multiple"):
+        toy(203)
+
+
+def test_the_swiss_roll_keeps_to_its_radii():
+    radius = np.linalg.norm(datasets.swiss_roll(5_000, 0), axis=1)
+    assert 0.25 < radius.min() < 0.55 and 1.95 < radius.max() < 2.25
+    with pytest.raises(ValueError, match="n must be positive"):
+        datasets.swiss_roll(0)

@@ -182,6 +182,9 @@ def _liu():
         ("codes", "W2 of mapped noise to codes", "noise is mapped to the law of the codes"),
     ):
         yield _claim(f"{paper}.fig3.{key}", figure, label, claim)
+    more = "solving the optimal transport more accurately is left to the future"
+    for key, label in (("w2", "W2 of mapped noise to test codes"), ("new", "new codes, no copies")):
+        yield _claim(f"{paper}.conclusion.{key}", f"{paper}/Conclusion", label, more)
     yield _claim(
         f"{paper}.classifier", table, "our scorer's accuracy", "not in the paper: at least 99 %"
     )
@@ -232,6 +235,7 @@ ITEMS = (
     Item(_L, "Equation (14)", "the dual between two samples", _05),
     Item(_L, "Equation (15)", "regression of the potential", _05),
     Item(_L, "Equations (16)-(19)", "matching, regularised regression, generation", _06),
+    Item(_L, "Conclusion", "solving the transport more accurately", "12_exact_transport"),
     Item(_B, "Figure 1", "encoders of VAE and of optimal transport", "15_vae_or_ot", False),
     Item(_B, "Equations (1)-(2)", "transport costs and duality for W1", "14_penalized_ot", False),
     Item(

@@ -1,0 +1,362 @@
+"""Table 2 of Agustsson et al. for any generator, on a generator and a scorer whose answers are known."""
+
+import dataclasses
+import itertools
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+import torch
+
+import ot_latent as otl
+from ot_latent import _evaluation_state, evaluation, scores
+from ot_latent._evaluation_state import Tally
+from ot_latent._evaluation_table import evaluation as evaluated
+
+D = 8
+PRIOR = otl.Gaussian(0, 1)
+
+
+def generator(z):
+    """Latents as pixels, squeezed into [0, 1]."""
+    return torch.sigmoid(z).view(-1, 2, 2, 2)
+
+
+class Toy:
+    """A scorer of any images: features are logits of the pixels; classes by fixed directions."""
+
+    name = "toy"
+
+    def features(self, images):
+        return torch.logit(images.flatten(1), eps=1e-6).numpy()
+
+    def probabilities(self, features):
+        directions = np.random.default_rng(0).standard_normal((features.shape[1], 3))
+        return scipy.special.softmax(features @ directions, axis=1)
+
+
+def evaluate(generator=generator, prior=PRIOR, scorer=None, n=400, **settings):
+    settings = {"dimension": D, "batch": 50} | settings
+    return otl.evaluate_operations(generator, prior, scorer or Toy(), n, **settings)
+
+
+# What it finds
+
+
+def test_linear_means_lose_and_matched_ones_do_not():
+    """Features are the latents: halfway between two normal points the variance is 1/2, not 1."""
+    found = evaluate(n=4_000, batch=500)
+    for points in (2, 4):
+        linear, matched = found[f"{points}-point linear"], found[f"{points}-point matched"]
+        assert linear.change.p_value < 1e-6
+        assert linear.change.interval[1] < 0
+        expected = D * (1 - points**-0.5) ** 2
+        assert linear.frechet == pytest.approx(expected, rel=0.15)
+        assert matched.change.p_value > 1e-3
+        assert abs(matched.change.relative) < matched.change.detectable
+        assert matched.frechet < 3 * found["random"].frechet
+    assert found["4-point linear"].inception < found["2-point linear"].inception
+    assert found["random"].change is None
+
+
+@pytest.mark.parametrize(
+    "prior",
+    [
+        otl.Uniform(-1, 1),
+        otl.ScipyPrior(scipy.stats.laplace()),
+        [otl.Gaussian(0, i + 1) for i in range(D)],
+        otl.Sphere(D),
+    ],
+)
+def test_every_prior_will_do(prior):
+    found = evaluate(
+        prior=prior, n=2_000, batch=500, operations=["2-point linear", "2-point matched"]
+    )
+    assert found["2-point linear"].change.p_value < 1e-3
+    assert found["2-point matched"].change.p_value > 1e-3
+
+
+def test_scores_are_those_of_all_images_at_once():
+    """What the generator and the scorer see is kept, and scored without chunks."""
+    kept = []
+
+    class Keeping(Toy):
+        def features(self, images):
+            kept.append(super().features(images))
+            return kept[-1]
+
+    found = evaluate(scorer=Keeping(), n=430, operations=["2-point SLERP"])
+    chunks = kept[2:]  # after one probe of each operation
+    assert [len(chunk) for chunk in chunks] == [50] * 16 + [30] * 2
+    for row, features in zip(
+        found.rows, (np.concatenate(chunks[i::2]) for i in (0, 1)), strict=True
+    ):
+        p = Toy().probabilities(features)
+        parts = np.split(p, [i * 430 // 10 for i in range(1, 10)])
+        values = [scores.inception_score(part, splits=1)[0] for part in parts]
+        assert row.inception == pytest.approx(np.mean(values))
+        assert row.deviation == pytest.approx(np.std(values))
+        assert row.overall == pytest.approx(scores.inception_score(p, splits=1)[0])
+    random, slerp = (np.concatenate(chunks[i::2]) for i in (0, 1))
+    assert found["2-point SLERP"].frechet == pytest.approx(scores.frechet_distance(slerp, random))
+    halves = [np.concatenate(chunks[i::4]) for i in (0, 2)]
+    assert found["random"].frechet == pytest.approx(scores.frechet_distance(*halves) / 2)
+
+
+def test_an_operation_does_not_depend_on_the_others():
+    everything, one = evaluate(), evaluate(operations=["4-point matched"])
+    for name in ("random", "4-point matched"):
+        assert everything[name] == one[name]
+
+
+def test_an_operation_of_your_own():
+    def flip(zs, prior):
+        assert zs.shape[0] == 1 and prior is PRIOR
+        return -zs[0]
+
+    found = evaluate(operations={"flip": evaluation.Operation(1, flip)})
+    assert [row.name for row in found.rows] == ["random", "flip"]
+    assert found["flip"].overall != found["random"].overall  # other points
+
+
+def test_the_distance_of_random_samples_is_what_others_would_have():
+    """Mean over 40 seeds of what is stated against the distances of independent sets of n."""
+    stated = [evaluate(operations=[], n=1_000, seed=seed)["random"].frechet for seed in range(40)]
+    rng = np.random.default_rng(0)
+    true = [scores.frechet_distance(*rng.standard_normal((2, 1_000, D))) for _ in range(40)]
+    error = np.hypot(np.std(stated), np.std(true)) / np.sqrt(40)
+    assert abs(np.mean(stated) - np.mean(true)) < 4 * error + 0.02 * np.mean(true)
+
+
+def test_too_few_images_for_the_features_have_no_distance():
+    class Wide(Toy):
+        def features(self, images):
+            return super().features(images).repeat(30, axis=1)
+
+    found = evaluate(scorer=Wide(), operations=["2-point linear"])
+    assert [row.frechet for row in found.rows] == [None, None]
+    assert found.table().splitlines()[2].endswith("-")
+
+
+# The test and its power
+
+
+def change(rng, concentrations, n):
+    tallies = {}
+    for name, concentration in zip(("random", "other"), concentrations, strict=True):
+        tallies[name] = Tally(n, 3, 1, halves=2)
+        tallies[name].inception.update(rng.dirichlet(np.full(3, concentration), size=n))
+    return evaluated(tallies, "random", "toy", 0)["other"].change
+
+
+def test_of_no_change_rejects_at_its_level_and_intervals_cover():
+    """600 comparisons of one law: rejections as binomial, within four deviations of 5 %."""
+    rng = np.random.default_rng(0)
+    found = [change(rng, (0.5, 0.5), 400) for _ in range(600)]
+    rejected = np.mean([c.p_value < 0.05 for c in found])
+    assert abs(rejected - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 600)
+    assert np.mean([not c.interval[0] <= 0 <= c.interval[1] for c in found]) == rejected
+
+
+def test_the_smallest_change_that_would_be_found_is_found_with_the_power_stated():
+    """n is chosen so that a known change is the detectable one; 400 tests find it in 95 %."""
+    rng, laws = np.random.default_rng(0), (0.5, 0.6)
+    pilot = change(rng, laws, 1_000_000)
+    n = round(1_000_000 * (pilot.detectable / abs(pilot.relative)) ** 2)
+    found = [change(rng, laws, n) for _ in range(400)]
+    assert np.mean([c.detectable for c in found]) == pytest.approx(abs(pilot.relative), rel=0.1)
+    power = np.mean([c.p_value < 0.05 for c in found])
+    assert abs(power - 0.95) < 4 * np.sqrt(0.05 * 0.95 / 400) + 0.01  # the pilot's own error
+
+
+def test_a_generator_that_has_collapsed_shows_no_change():
+    found = evaluate(generator=lambda z: torch.full((len(z), 1, 2, 2), 0.3))
+    for row in found.rows[1:]:
+        assert row.change.p_value > 0.05
+        assert row.overall == pytest.approx(1)
+        assert row.frechet == pytest.approx(0, abs=1e-6)
+
+
+# Runs that are killed
+
+
+class Killed(BaseException):
+    pass
+
+
+def killed_after(calls):
+    left = itertools.count(calls, -1)
+
+    def mortal(z):
+        if next(left) <= 0:
+            raise Killed
+        return generator(z)
+
+    return mortal
+
+
+def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(_evaluation_state, "SAVE_EVERY", 0)
+    whole, path = evaluate(), tmp_path / "state.npz"
+    calls = []
+
+    def counted(z):
+        calls.append(len(z))
+        return generator(z)
+
+    for survived in (9, 25):  # six probes, then six calls a chunk
+        with pytest.raises(Killed):
+            evaluate(generator=killed_after(survived), resume=path)
+    assert evaluate(generator=counted, resume=path) == whole
+    # the first run did not end a chunk, the second ended three of eight
+    assert calls == [4] * 6 + [50] * 6 * 5
+    calls.clear()
+    assert evaluate(generator=counted, resume=path) == whole
+    assert calls == [4] * 6
+
+
+def test_a_killed_process_goes_on(tmp_path, root):
+    path, script = tmp_path / "state.npz", tmp_path / "mortal.py"
+    script.write_text(
+        "import os, signal, sys\n"
+        f"sys.path[:0] = [{str(root)!r}, {str(root / 'tests')!r}]\n"
+        "import test_evaluate as t\n"
+        "t._evaluation_state.SAVE_EVERY = 0\n"
+        "mortal = t.killed_after(30)\n"
+        "try:\n"
+        f"    t.evaluate(generator=mortal, resume={str(path)!r})\n"
+        "except t.Killed:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert subprocess.run([sys.executable, script], check=False).returncode == -9
+    assert [file.name for file in tmp_path.glob("*.npz")] == ["state.npz"]
+    done = int(np.load(path)["done"])
+    assert 0 < done < 8
+    assert evaluate(resume=path) == evaluate()
+
+
+def test_the_state_does_not_grow_with_the_number_of_images(tmp_path):
+    sizes = []
+    for n in (400, 4_000):
+        path = tmp_path / f"{n}.npz"
+        evaluate(n=n, batch=100, operations=[], resume=path)
+        sizes.append(path.stat().st_size)
+    assert sizes[1] < 1.01 * sizes[0]
+
+
+def test_the_generator_sees_no_more_than_a_batch():
+    seen = []
+
+    def recording(z):
+        seen.append((len(z), z.dtype))
+        return generator(z)
+
+    evaluate(generator=recording, n=470, batch=100, operations=["2-point linear"])
+    assert {dtype for _, dtype in seen} == {torch.float32}
+    assert [rows for rows, _ in seen] == [4, 4, *[100] * 8, 70, 70]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seed": 1}, '"seed": 0.*"seed": 1'),
+        ({"n": 401}, '"n": 400'),
+        ({"operations": ["2-point linear"]}, "operations"),
+        ({"generator": lambda z: generator(2 * z)}, "another generator"),
+        ({"prior": otl.Gaussian(0, 2)}, "another generator, prior"),
+    ],
+)
+def test_the_state_of_another_run_is_refused(tmp_path, settings, message):
+    path = tmp_path / "state.npz"
+    evaluate(resume=path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
+        evaluate(resume=path, **settings)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not a state", None])
+def test_a_damaged_state_is_refused(tmp_path, content):
+    path = tmp_path / "state.npz"
+    evaluate(resume=path)
+    path.write_bytes(path.read_bytes()[:-500] if content is None else content)
+    with pytest.raises(ValueError, match="damaged"):
+        evaluate(resume=path)
+
+
+def test_noise_of_the_generator_is_seeded_and_torch_left_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(_evaluation_state, "SAVE_EVERY", 0)
+
+    def noisy(z):
+        return generator(z + 0.5 * torch.randn_like(z))
+
+    alive = killed_after(20)
+
+    def mortal(z):
+        alive(z)
+        return noisy(z)
+
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    whole = evaluate(generator=noisy)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with pytest.raises(Killed):
+        evaluate(generator=mortal, resume=tmp_path / "state.npz")
+    torch.manual_seed(1)
+    assert evaluate(generator=noisy, resume=tmp_path / "state.npz") == whole
+
+
+# The table
+
+
+def test_the_table_names_the_scorer_and_says_what_it_holds():
+    found = evaluate(operations=["2-point linear"])
+    text, row = found.table(), found["2-point linear"]
+    assert str(found) == repr(found) == text
+    title, columns, _, cells, note = text.splitlines()
+    assert title == "Under toy; 400 images a row, seed 0."
+    assert columns.split()[0] == "operation"
+    assert f"{row.inception:.3f} ± {row.deviation:.3f}" in cells
+    assert f"{row.change.relative:+.2%}" in cells
+    assert "95 % power" in note
+    assert "| 2-point linear |" in found._repr_markdown_()
+    assert dataclasses.asdict(found)["rows"][1]["change"]["p_value"] == row.change.p_value
+    with pytest.raises(KeyError, match="no such.*2-point linear"):
+        found["no such"]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"n": 199}, ValueError, "n must be an int >= 200, got 199"),
+        ({"n": 1e3}, ValueError, "n must be an int"),
+        ({"seed": -1}, ValueError, "seed"),
+        ({"batch": 0}, ValueError, "batch"),
+        ({"dimension": None}, ValueError, "dimension must be given"),
+        ({"dimension": 0}, ValueError, "dimension"),
+        ({"prior": otl.Sphere(5)}, ValueError, "5 coordinates"),
+        ({"operations": ["3-point linear"]}, ValueError, "must be among.*3-point"),
+        ({"generator": lambda z: 2 * generator(z) - 1}, ValueError, r"\[0, 1\].*wrap it"),
+        ({"generator": lambda z: generator(z) / 0}, ValueError, r"\[0, 1\]"),
+        ({"generator": lambda z: 0 * generator(z) / 0}, ValueError, r"\[0, 1\]"),
+        ({"generator": lambda z: generator(z)[:2]}, ValueError, "for 4 rows"),
+        ({"generator": lambda z: z.sigmoid()}, ValueError, "shape"),
+        ({"generator": lambda z: generator(z).byte()}, TypeError, "uint8"),
+        ({"generator": lambda z: generator(z).numpy()}, TypeError, "float32|ndarray"),
+        (
+            {"operations": {"half": evaluation.Operation(1, lambda zs, prior: zs[0][:, :4])}},
+            ValueError,
+            "operation 'half'",
+        ),
+    ],
+)
+def test_bad_arguments_are_refused(settings, error, message):
+    with pytest.raises(error, match=message):
+        evaluate(**settings)

@@ -114,13 +114,13 @@ def test_an_operation_does_not_depend_on_the_others():
 
 
 def test_an_operation_of_your_own():
-    def flip(zs, prior):
-        assert zs.shape[0] == 1 and prior is PRIOR
-        return -zs[0]
+    def same(zs, prior):
+        assert zs.shape == (1, len(zs[0]), D) and prior is PRIOR
+        return zs[0]
 
-    found = evaluate(operations={"flip": evaluation.Operation(1, flip)})
-    assert [row.name for row in found.rows] == ["random", "flip"]
-    assert found["flip"].overall != found["random"].overall  # other points
+    found = evaluate(operations={"same": evaluation.Operation(1, same)})
+    assert [row.name for row in found.rows] == ["random", "same"]
+    assert found["same"].overall != found["random"].overall  # other points than random samples
 
 
 def test_the_distance_of_random_samples_is_what_others_would_have():

@@ -6,6 +6,7 @@ samples, scored chunk by chunk, and compared.
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,8 +121,10 @@ def evaluate_operations(
     Raises
     ------
     ValueError
-        If an argument is out of range; images or latents do not have the shape, the range or the type
-        above; or `resume` holds the state of another run.
+        If an argument is out of range; images or latents do not have the shape or the range above; or
+        `resume` holds the state of another run.
+    TypeError
+        If images are no floating tensor, or the scorer is none.
 
     References
     ----------
@@ -140,6 +143,7 @@ def evaluate_operations(
     """
     prior, chosen = as_prior(prior), _chosen(operations)
     _check_at_least(n=(n, BLOCKS), seed=(seed, 0), batch=(batch, 1))
+    _check_scorer(scorer)
     samples = _Samples(generator, prior, scorer, chosen, _dimension(prior, dimension), seed, device)
     probes = {name: samples.features(name, 0, _PROBES) for name in chosen}
     classes = scorer.probabilities(probes[RANDOM]).shape[1]
@@ -147,7 +151,7 @@ def evaluate_operations(
         name: Tally(n, classes, features.shape[1], halves=2 if name == RANDOM else 1)
         for name, features in probes.items()
     }
-    settings = {"n": n, "seed": seed, "batch": batch, "scorer": scorer.name}
+    settings = {"n": int(n), "seed": int(seed), "batch": int(batch), "scorer": scorer.name}
     state = State(None if resume is None else Path(resume), settings, probes, tallies)
 
     sizes = [min(batch, n - start) for start in range(0, n, batch)]
@@ -177,8 +181,17 @@ def _chosen(operations) -> dict[str, Operation]:
 
 def _check_at_least(**arguments) -> None:
     for name, (value, least) in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
+
+
+def _check_scorer(scorer) -> None:
+    lacking = [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]
+    if lacking:
+        raise TypeError(
+            f"scorer must have {', '.join(lacking)}, {type(scorer).__name__} has not: wrap a network "
+            "in scorers.Classifier"
+        )
 
 
 def _dimension(prior, dimension: int | None) -> int:

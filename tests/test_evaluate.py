@@ -1,48 +1,17 @@
 """Table 2 of Agustsson et al. for any generator, on a generator and a scorer whose answers are known."""
 
 import dataclasses
-import itertools
-import re
-import subprocess
-import sys
 
 import numpy as np
 import pytest
-import scipy.special
 import scipy.stats
 import torch
+from evaluation_toys import PRIOR, D, Toy, evaluate, generator
 
 import ot_latent as otl
-from ot_latent import _evaluation_state, evaluation, scores
+from ot_latent import evaluation, scores
 from ot_latent._evaluation_state import Tally
 from ot_latent._evaluation_table import evaluation as evaluated
-
-D = 8
-PRIOR = otl.Gaussian(0, 1)
-
-
-def generator(z):
-    """Latents as pixels, squeezed into [0, 1]."""
-    return torch.sigmoid(z).view(-1, 2, 2, 2)
-
-
-class Toy:
-    """A scorer of any images: features are logits of the pixels; classes by fixed directions."""
-
-    name = "toy"
-
-    def features(self, images):
-        return torch.logit(images.flatten(1), eps=1e-6).numpy()
-
-    def probabilities(self, features):
-        directions = np.random.default_rng(0).standard_normal((features.shape[1], 3))
-        return scipy.special.softmax(features @ directions, axis=1)
-
-
-def evaluate(generator=generator, prior=PRIOR, scorer=None, n=400, **settings):
-    settings = {"dimension": D, "batch": 50} | settings
-    return otl.evaluate_operations(generator, prior, scorer or Toy(), n, **settings)
-
 
 # What it finds
 
@@ -181,73 +150,6 @@ def test_a_generator_that_has_collapsed_shows_no_change():
         assert row.frechet == pytest.approx(0, abs=1e-6)
 
 
-# Runs that are killed
-
-
-class Killed(BaseException):
-    pass
-
-
-def killed_after(calls):
-    left = itertools.count(calls, -1)
-
-    def mortal(z):
-        if next(left) <= 0:
-            raise Killed
-        return generator(z)
-
-    return mortal
-
-
-def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(_evaluation_state, "SAVE_EVERY", 0)
-    whole, path = evaluate(), tmp_path / "state.npz"
-    calls = []
-
-    def counted(z):
-        calls.append(len(z))
-        return generator(z)
-
-    for survived in (9, 25):  # six probes, then six calls a chunk
-        with pytest.raises(Killed):
-            evaluate(generator=killed_after(survived), resume=path)
-    assert evaluate(generator=counted, resume=path) == whole
-    # the first run did not end a chunk, the second ended three of eight
-    assert calls == [4] * 6 + [50] * 6 * 5
-    calls.clear()
-    assert evaluate(generator=counted, resume=path) == whole
-    assert calls == [4] * 6
-
-
-def test_a_killed_process_goes_on(tmp_path, root):
-    path, script = tmp_path / "state.npz", tmp_path / "mortal.py"
-    script.write_text(
-        "import os, signal, sys\n"
-        f"sys.path[:0] = [{str(root)!r}, {str(root / 'tests')!r}]\n"
-        "import test_evaluate as t\n"
-        "t._evaluation_state.SAVE_EVERY = 0\n"
-        "mortal = t.killed_after(30)\n"
-        "try:\n"
-        f"    t.evaluate(generator=mortal, resume={str(path)!r})\n"
-        "except t.Killed:\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-    )
-    assert subprocess.run([sys.executable, script], check=False).returncode == -9
-    assert [file.name for file in tmp_path.glob("*.npz")] == ["state.npz"]
-    done = int(np.load(path)["done"])
-    assert 0 < done < 8
-    assert evaluate(resume=path) == evaluate()
-
-
-def test_the_state_does_not_grow_with_the_number_of_images(tmp_path):
-    sizes = []
-    for n in (400, 4_000):
-        path = tmp_path / f"{n}.npz"
-        evaluate(n=n, batch=100, operations=[], resume=path)
-        sizes.append(path.stat().st_size)
-    assert sizes[1] < 1.01 * sizes[0]
-
-
 def test_the_generator_sees_no_more_than_a_batch():
     seen = []
 
@@ -258,56 +160,6 @@ def test_the_generator_sees_no_more_than_a_batch():
     evaluate(generator=recording, n=470, batch=100, operations=["2-point linear"])
     assert {dtype for _, dtype in seen} == {torch.float32}
     assert [rows for rows, _ in seen] == [4, 4, *[100] * 8, 70, 70]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"seed": 1}, '"seed": 0.*"seed": 1'),
-        ({"n": 401}, '"n": 400'),
-        ({"operations": ["2-point linear"]}, "operations"),
-        ({"generator": lambda z: generator(2 * z)}, "another generator"),
-        ({"prior": otl.Gaussian(0, 2)}, "another generator, prior"),
-    ],
-)
-def test_the_state_of_another_run_is_refused(tmp_path, settings, message):
-    path = tmp_path / "state.npz"
-    evaluate(resume=path)
-    before = path.read_bytes()
-    with pytest.raises(ValueError, match=re.compile(message, re.DOTALL)):
-        evaluate(resume=path, **settings)
-    assert path.read_bytes() == before
-
-
-@pytest.mark.parametrize("content", [b"", b"not a state", None])
-def test_a_damaged_state_is_refused(tmp_path, content):
-    path = tmp_path / "state.npz"
-    evaluate(resume=path)
-    path.write_bytes(path.read_bytes()[:-500] if content is None else content)
-    with pytest.raises(ValueError, match="damaged"):
-        evaluate(resume=path)
-
-
-def test_noise_of_the_generator_is_seeded_and_torch_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(_evaluation_state, "SAVE_EVERY", 0)
-
-    def noisy(z):
-        return generator(z + 0.5 * torch.randn_like(z))
-
-    alive = killed_after(20)
-
-    def mortal(z):
-        alive(z)
-        return noisy(z)
-
-    torch.manual_seed(0)
-    before = torch.random.get_rng_state()
-    whole = evaluate(generator=noisy)
-    assert torch.equal(torch.random.get_rng_state(), before)
-    with pytest.raises(Killed):
-        evaluate(generator=mortal, resume=tmp_path / "state.npz")
-    torch.manual_seed(1)
-    assert evaluate(generator=noisy, resume=tmp_path / "state.npz") == whole
 
 
 # The table
@@ -348,6 +200,7 @@ def test_the_table_names_the_scorer_and_says_what_it_holds():
         ({"generator": lambda z: 0 * generator(z) / 0}, ValueError, r"\[0, 1\]"),
         ({"generator": lambda z: generator(z)[:2]}, ValueError, "for 4 rows"),
         ({"generator": lambda z: z.sigmoid()}, ValueError, "shape"),
+        ({"scorer": torch.nn.Linear(2, 2)}, TypeError, "name, features, probabilities"),
         ({"generator": lambda z: generator(z).byte()}, TypeError, "uint8"),
         ({"generator": lambda z: generator(z).numpy()}, TypeError, "float32|ndarray"),
         (

@@ -11,6 +11,7 @@ import argparse
 import contextlib
 import io
 import math
+import os
 import pathlib
 import time
 import tracemalloc
@@ -212,9 +213,9 @@ def main():
         "The bias of FID": bias,
         "Evaluating operations": evaluating,
     }
-    parts = [
-        f"# Scores\n\nMade by `python benchmarks/scores.py`, {torch.get_num_threads()} threads.\n"
-    ]
+    threads, load = torch.get_num_threads(), os.getloadavg()[0]
+    text = f"# Scores\n\nMade by `python benchmarks/scores.py`, {threads} threads. "
+    parts = [f"{text}{load:.1f} other processes wanted to run at the start.\n"]
     for title, section in sections.items():
         words = " ".join(section.__doc__.split())
         parts.append(f"## {title}\n\n{words}\n\n{section(arguments.n, arguments.features)}")

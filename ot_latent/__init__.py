@@ -20,6 +20,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "checkpoints",
         "checks",
         "datasets",
+        "evaluation",
         "figures",
         "kantorovich",
         "laguerre",
@@ -34,6 +35,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "published",
         "radial",
         "scipy_prior",
+        "scorers",
         "scores",
         "semidiscrete",
         "semidual",
@@ -42,6 +44,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
     submod_attrs={
         "brenier": ["LatentTransport"],
         "checks": ["check_prior"],
+        "evaluation": ["evaluate_operations"],
         "kantorovich": ["solve_kantorovich"],
         "monotone": ["monotone_map"],
         "notebook": ["Run"],

@@ -14,6 +14,7 @@ import numpy as np
 
 from ot_latent import __version__
 from ot_latent._locking import locked
+from ot_latent._tables import markdown_table, text_table
 from ot_latent.paper_numbers import ITEMS, PUBLISHED, Item, Published
 
 __all__ = ["ITEMS", "PUBLISHED", "Comparison", "Item", "Published", "compare", "measured"]
@@ -125,16 +126,10 @@ class Comparison:
         return _grouped_notes((row.published.label, row.note) for row in self.rows)
 
     def __repr__(self) -> str:
-        lines = [_COLUMNS, *self._cells()]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = [
-            "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-            for line in lines
-        ]
-        return "\n".join(text + self._notes())
+        return "\n".join([text_table(_COLUMNS, self._cells()), *self._notes()])
 
     def _repr_markdown_(self) -> str:
-        return "\n\n".join([_markdown_table(_COLUMNS, self._cells()), *self._notes()])
+        return "\n\n".join([markdown_table(_COLUMNS, self._cells()), *self._notes()])
 
 
 def _grouped_notes(labelled: Iterable[tuple[str, str]]) -> list[str]:
@@ -154,11 +149,6 @@ def _paper_text(published: Published) -> str:
     if published.value is None:
         return published.claim
     return f"{published.value:g} ± {published.error:g}"
-
-
-def _markdown_table(columns, rows) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def compare(run, *rows: Measured) -> Comparison:
@@ -228,7 +218,7 @@ def render_results(results: dict) -> str:
         parts += [
             f"## {name}",
             f"Scale {section['scale']}, seed {section['seed']}.",
-            _markdown_table(_COLUMNS, [_result_cells(row) for row in rows]),
+            markdown_table(_COLUMNS, [_result_cells(row) for row in rows]),
             *_grouped_notes((row["what"], row["note"]) for row in rows),
         ]
     return "\n\n".join(parts) + "\n"
@@ -256,7 +246,7 @@ def render_map(results: dict) -> str:
         (item.paper, item.number, item.title, _place(item), _status(item, results))
         for item in ITEMS
     ]
-    return _markdown_table(("paper", "item", "what", "notebook", "verdict"), rows)
+    return markdown_table(("paper", "item", "what", "notebook", "verdict"), rows)
 
 
 def _place(item: Item) -> str:
@@ -290,4 +280,4 @@ def render_summary(results: dict) -> str:
             for row in part["rows"].values()
         )
     ]
-    return _markdown_table(("item", "what", "verdicts"), rows)
+    return markdown_table(("item", "what", "verdicts"), rows)

@@ -1,7 +1,8 @@
-"""How good samples are: Inception Score, Frechet distance, errors, with intervals.
+"""How good samples are: scores of features and probabilities, each with what is known of its error.
 
-All scores of images are under our own digit classifier, never the ImageNet network of the papers;
-every table says so.
+Inception Score, Frechet distance (FID), kernel distance (KID), precision and recall, density and
+coverage, memorisation. All take what a scorer made of images (`scorers`): a number without its
+scorer's name says nothing, and every table gives it.
 """
 
 from __future__ import annotations
@@ -10,10 +11,25 @@ import math
 
 import numpy as np
 import torch
-from scipy import linalg, stats
+from scipy import stats
 from torch import nn
 
 from ot_latent import datasets
+from ot_latent._features import FeatureStatistics as FeatureStatistics
+from ot_latent._frechet import FrechetBias as FrechetBias
+from ot_latent._frechet import frechet_bias as frechet_bias
+from ot_latent._frechet import frechet_distance as frechet_distance
+from ot_latent._frechet import frechet_interval as frechet_interval
+from ot_latent._inception_score import InceptionStatistics as InceptionStatistics
+from ot_latent._inception_score import inception_interval as inception_interval
+from ot_latent._inception_score import inception_score as inception_score
+from ot_latent._kernel_distance import KernelDistance as KernelDistance
+from ot_latent._kernel_distance import kernel_distance as kernel_distance
+from ot_latent._neighbours import Memorisation as Memorisation
+from ot_latent._neighbours import NeighbourScores as NeighbourScores
+from ot_latent._neighbours import memorisation as memorisation
+from ot_latent._neighbours import nearest_distances as nearest_distances
+from ot_latent._neighbours import neighbour_scores as neighbour_scores
 from ot_latent.transport_report import transport_report as transport_report
 
 _ROWS = 100  # images that go through a network at a time
@@ -56,80 +72,6 @@ def reconstruction_errors(model: nn.Module, images: torch.Tensor, device="cpu") 
         return (rows - model.decode(model.encode(rows))).square().flatten(1).sum(1)
 
     return _chunked(errors, images, device)
-
-
-def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
-    """Inception Score of Salimans et al. (2016): mean and standard deviation over splits.
-
-    exp(E_x KL(p(y|x) || p(y))) of each split, from p(y|x) of shape (n, classes).
-
-    Raises
-    ------
-    ValueError
-        If rows are not probabilities or there are fewer rows than splits.
-    """
-    probabilities = np.asarray(probabilities, dtype=float)
-    if probabilities.ndim != 2 or len(probabilities) < splits:
-        raise ValueError(
-            f"probabilities must have shape (n >= {splits}, classes), got {probabilities.shape}"
-        )
-    if (probabilities < 0).any() or not np.allclose(probabilities.sum(1), 1, atol=1e-4):
-        raise ValueError("each row of probabilities must be non-negative and sum to 1")
-    values = []
-    for part in np.array_split(probabilities, splits):
-        entropy = stats.entropy(part, part.mean(0, keepdims=True), axis=1)
-        values.append(math.exp(entropy.mean()))
-    return float(np.mean(values)), float(np.std(values))
-
-
-def inception_interval(
-    probabilities: np.ndarray, rng: int = 0, resamples: int = 200
-) -> tuple[float, float]:
-    """95 % bootstrap interval of the Inception Score of all rows as one split."""
-    generator = np.random.default_rng(rng)
-    n = len(probabilities)
-    draws = (generator.integers(n, size=n) for _ in range(resamples))
-    values = [inception_score(probabilities[rows], splits=1)[0] for rows in draws]
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
-
-
-def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Squared Frechet distance between Gaussian fits of two sets of features (Heusel et al. 2017).
-
-    |m1 - m2|^2 + tr(C1 + C2 - 2 (C1^{1/2} C2 C1^{1/2})^{1/2}), by symmetric eigenvalues, so that
-    singular covariances are harmless.
-
-    Parameters
-    ----------
-    first, second : (n, d) and (m, d)
-    """
-    (m1, c1), (m2, c2) = ((x.mean(0), np.cov(x, rowvar=False)) for x in (first, second))
-    values, vectors = linalg.eigh(c1)
-    root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
-    cross = np.sqrt(linalg.eigvalsh(root @ c2 @ root).clip(min=0)).sum()
-    return float(((m1 - m2) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross)
-
-
-def frechet_interval(
-    samples: np.ndarray, reference: np.ndarray, blocks: int = 20
-) -> tuple[float, float]:
-    """95 % interval of `frechet_distance` over the draw of the samples, for a fixed reference.
-
-    By the jackknife that leaves one block of samples out at a time. The bias at n samples, about the
-    same for all sets of the same size, is not removed.
-
-    Parameters
-    ----------
-    samples, reference : (n, d) and (m, d)
-    """
-    # every 20th sample is a block: data sets are often ordered, blocks must not be
-    block = np.arange(len(samples)) % blocks
-    values = [frechet_distance(samples[block != left_out], reference) for left_out in range(blocks)]
-    error = math.sqrt((blocks - 1) ** 2 / blocks * np.var(values, ddof=1))
-    half = float(stats.t.isf(0.025, blocks - 1)) * error
-    value = frechet_distance(samples, reference)
-    return value - half, value + half
 
 
 def ratio_of_means(first: np.ndarray, second: np.ndarray) -> tuple[float, tuple[float, float]]:

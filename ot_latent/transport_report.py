@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ot_latent._neighbours import nearest_distances
 from ot_latent.kantorovich import solve_kantorovich
 
 _ROWS = 1_024  # points whose distances to all codes are held at a time

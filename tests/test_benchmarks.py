@@ -57,3 +57,17 @@ def test_semidiscrete(tmp_path):
     fit = next(line for line in out.read_text().splitlines() if line.startswith("| 200 |"))
     _, tolerance, certified, _, _, error, *_ = fit.split(" | ")
     assert certified == "yes" and float(error.split()[0]) < float(tolerance)
+
+
+def test_scores(tmp_path):
+    out = tmp_path / "scores.md"
+    script = ROOT / "benchmarks" / "scores.py"
+    command = [sys.executable, str(script), "--n", "320", "--features", "32", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    rows = [line.split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
+    (frechet,) = (row for row in rows if row[:2] == ["| FID, 32", "scipy's sqrtm"])
+    assert float(frechet[2]) < 1e-6
+    # at a third of the bias, or less, is what is left of it
+    (bias,) = (row for row in rows if row[0] == "| 320")
+    fid, stated, rest = (float(cell.strip(" |")) for cell in bias[1:])
+    assert abs(rest) < fid / 3 and stated > 0

@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ot_latent._neighbours import nearest_distances
 from ot_latent.kantorovich import solve_kantorovich
 
-_ROWS = 1_024  # points whose distances to all codes are held at a time
 _RESAMPLES = 200
 
 
@@ -83,7 +81,7 @@ def transport_report(clouds, codes, held_out, block: int = 1_000, rng: int = 0) 
     if blocks < 2:
         raise ValueError(f"held_out must hold two blocks of {block} codes, got {len(held_out)}")
     targets = generator.permutation(held_out)[: blocks * block].reshape(blocks, block, -1)
-    own = _nearest(held_out, codes)
+    own = nearest_distances(held_out, codes)
     distances, result = {}, {}
     for name, cloud in all_clouds.items():
         cloud = np.asarray(cloud, dtype=float)
@@ -97,16 +95,10 @@ def transport_report(clouds, codes, held_out, block: int = 1_000, rng: int = 0) 
         distances[name] = np.array([solve_kantorovich(x, y).w2 for x, y in pairs])
         # blocks face the same held-out codes, so that their ratios vary less than their distances
         ratio = _interval(distances[name], distances["codes"], np.mean, generator, paired=True)
-        repeats = own if name == "codes" else _nearest(chosen, codes)
+        repeats = own if name == "codes" else nearest_distances(chosen, codes)
         nearest = _interval(repeats, own, np.median, generator, paired=False)
         result[name] = TransportScore(float(distances[name].mean()), *ratio, *nearest)
     return result
-
-
-def _nearest(points: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Distance of each point to the nearest code."""
-    rows, codes = torch.tensor(points).float(), torch.tensor(codes).float()
-    return torch.cat([torch.cdist(part, codes).amin(1) for part in rows.split(_ROWS)]).numpy()
 
 
 def _interval(first, second, statistic, generator, paired):

@@ -183,7 +183,12 @@ def _liu():
     ):
         yield _claim(f"{paper}.fig3.{key}", figure, label, claim)
     more = "solving the optimal transport more accurately is left to the future"
-    for key, label in (("w2", "W2 of mapped noise to test codes"), ("new", "new codes, no copies")):
+    for key, label in (
+        ("w2", "W2 of mapped noise to test codes"),
+        ("new", "new codes, no copies"),
+        ("inception", "Inception Score against reconstructions"),
+        ("frechet", "Frechet distance against reconstructions"),
+    ):
         yield _claim(f"{paper}.conclusion.{key}", f"{paper}/Conclusion", label, more)
     yield _claim(
         f"{paper}.classifier", table, "our scorer's accuracy", "not in the paper: at least 99 %"

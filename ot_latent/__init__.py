@@ -25,6 +25,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "monotone",
         "networks",
         "notebook",
+        "objectives",
         "operations",
         "paper_numbers",
         "perturbation",

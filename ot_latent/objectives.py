@@ -48,6 +48,23 @@ def gan_value(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return -softplus(-first).mean() - softplus(second).mean()
 
 
+def gradient_penalty(
+    critic: Callable[[torch.Tensor], torch.Tensor], first: torch.Tensor, second: torch.Tensor
+) -> torch.Tensor:
+    """E (||grad critic(w)|| - 1)^2 at random points w between pairs (Gulrajani et al. 2017, eq. (3)).
+
+    Parameters
+    ----------
+    critic : callable
+        (n, ...) -> one number each.
+    first, second : tensors of one shape (n, ...)
+    """
+    share = torch.rand(len(first), *[1] * (first.ndim - 1), dtype=first.dtype, device=first.device)
+    between = (share * first + (1 - share) * second).detach().requires_grad_()
+    (slopes,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+
+
 def imq_kernel(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Inverse multiquadratic kernel of the WAE paper: (m, d), (n, d) -> (m, n).
 

@@ -103,6 +103,23 @@ def test_mmd_refuses_what_it_cannot_estimate(shapes):
         objectives.mmd(*map(torch.zeros, shapes))
 
 
+def test_gradient_penalty_is_zero_at_slope_one_only():
+    first, second = torch.randn(2, 6, 2, 3)
+    direction = torch.nn.functional.normalize(torch.randn(6), dim=0).view(2, 3)
+    for slope in (0.0, 1.0, 3.0):
+        penalty = objectives.gradient_penalty(
+            lambda w, k=slope: k * (w * direction).sum((1, 2)), first, second
+        )
+        assert penalty.item() == pytest.approx((slope - 1) ** 2, abs=1e-5)
+
+
+def test_gradient_penalty_moves_the_critic_and_not_the_points():
+    critic, points = networks.perceptron(2, 1), torch.randn(5, 2, requires_grad=True)
+    objectives.gradient_penalty(critic, points, points + 1).backward()
+    assert points.grad is None
+    assert critic[0].weight.grad.abs().sum() > 0
+
+
 @pytest.mark.parametrize("variance", [0.01, 0.5, 30.0])
 def test_pot_is_aae_at_twice_the_variance(variance):
     """Section 4.1: the difference does not depend on Q, G or T."""

@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 __getattr__, __dir__, __all__ = _lazy.attach(
     __name__,
     submodules=[
+        "adversarial",
         "autoencoders",
         "brenier",
         "checkpoints",
@@ -27,6 +28,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "monotone",
         "networks",
         "notebook",
+        "objectives",
         "operations",
         "paper_numbers",
         "perturbation",

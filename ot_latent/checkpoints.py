@@ -19,6 +19,10 @@ from ot_latent import autoencoders, networks
 KINDS: dict[str, Callable[..., nn.Module]] = {
     "Autoencoder": autoencoders.Autoencoder,
     "VAE": autoencoders.VAE,
+    "POT": autoencoders.POT,
+    "AAE": autoencoders.AAE,
+    "WAEMMD": autoencoders.WAEMMD,
+    "AVB": autoencoders.AVB,
     "DigitClassifier": networks.DigitClassifier,
     "Potential": networks.Potential,
 }

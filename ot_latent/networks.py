@@ -14,6 +14,11 @@ def encoder(outputs: int, width: int = 16) -> nn.Sequential:
     Four times [4x4 convolution of stride 2, batch norm, LeakyReLU 0.2] with ``width`` times
     1, 2, 4, 8 channels, then one linear layer: (n, 1, 64, 64) -> (n, outputs).
     """
+    return nn.Sequential(*_convolutions(width), nn.Linear(_features(width), outputs))
+
+
+def _convolutions(width: int) -> list[nn.Module]:
+    """(n, 1, 64, 64) -> (n, `_features(width)`)."""
     channels = [1] + [width * 2**step for step in range(_STEPS)]
     layers: list[nn.Module] = []
     for before, after in zip(channels, channels[1:], strict=False):
@@ -22,7 +27,11 @@ def encoder(outputs: int, width: int = 16) -> nn.Sequential:
             nn.BatchNorm2d(after),
             nn.LeakyReLU(0.2),
         ]
-    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels[-1] * 16, outputs))
+    return [*layers, nn.Flatten()]
+
+
+def _features(width: int) -> int:
+    return width * 2 ** (_STEPS - 1) * 16
 
 
 def decoder(latent_dim: int, width: int = 16) -> nn.Sequential:
@@ -49,6 +58,47 @@ def decoder(latent_dim: int, width: int = 16) -> nn.Sequential:
     )
 
 
+def perceptron(
+    inputs: int, outputs: int, hidden: int = 2, width: int = 64, slope: float = 0.0
+) -> nn.Sequential:
+    """Multi-layer perceptron: ``hidden`` times [linear to ``width``, LeakyReLU of ``slope``], linear.
+
+    (n, inputs) -> (n, outputs); a slope of 0 is ReLU.
+    """
+    sizes = [inputs] + [width] * hidden
+    layers = [
+        layer
+        for before, after in zip(sizes, sizes[1:], strict=False)
+        for layer in (nn.Linear(before, after), nn.LeakyReLU(slope))
+    ]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
+
+
+def code_critic(latent_dim: int) -> nn.Sequential:
+    """Critic of codes of the WAE paper for MNIST: (n, latent_dim) -> (n,) logits.
+
+    Four times [linear to 512, ReLU], then linear to one logit.
+    """
+    return nn.Sequential(perceptron(latent_dim, 1, 4, 512), nn.Flatten(0))
+
+
+class JoinedNetwork(nn.Module):
+    """A network of an image and a vector: (n, 1, 64, 64), (n, inputs) -> (n, outputs).
+
+    The convolutions of `encoder` turn the image into features, to which the vector is appended; twice
+    [linear to 256, LeakyReLU 0.2], then linear. AVB uses it twice: as e(x, eps) with the noise for
+    vector, and as T(x, z) with the code for vector and one logit for output.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int = 16) -> None:
+        super().__init__()
+        self.features = nn.Sequential(*_convolutions(width))
+        self.head = perceptron(_features(width) + inputs, outputs, 2, 256, 0.2)
+
+    def forward(self, images: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.cat([self.features(images), vectors], dim=1))
+
+
 class Potential(nn.Module):
     """The discriminator D of Liu 2018, a multi-layer perceptron: (n, dim) -> (n,).
 
@@ -63,13 +113,7 @@ class Potential(nn.Module):
     def __init__(self, dim: int, layers: int = 6, width: int = 512, slope: float = 0.2) -> None:
         super().__init__()
         self.config = {"dim": dim, "layers": layers, "width": width, "slope": slope}
-        sizes = [dim] + [width] * (layers - 1)
-        hidden = [
-            module
-            for before, after in zip(sizes, sizes[1:], strict=False)
-            for module in (nn.Linear(before, after), nn.LeakyReLU(slope))
-        ]
-        self.body = nn.Sequential(*hidden, nn.Linear(sizes[-1], 1))
+        self.body = perceptron(dim, 1, layers - 1, width, slope)
         self.register_buffer("shift", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(()))
 

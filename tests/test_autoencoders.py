@@ -4,8 +4,15 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from ot_latent import autoencoders, networks
-from ot_latent.autoencoders import VAE, Autoencoder
+from ot_latent import autoencoders, networks, objectives
+from ot_latent.autoencoders import AAE, AVB, POT, VAE, WAEMMD, Autoencoder
+
+ADVERSARIAL = [
+    lambda: POT(3, 4),
+    lambda: POT(3, 4, gaussian=True),
+    lambda: AAE(3, 4),
+    lambda: AVB(3, 4, noise_dim=5),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +20,7 @@ def seeded():
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize("kind", [Autoencoder, VAE])
+@pytest.mark.parametrize("kind", [Autoencoder, VAE, WAEMMD, POT, AAE, AVB])
 def test_shapes_ranges_and_config(kind):
     model = kind(latent_dim=3, width=4)
     images = torch.rand(5, 1, 64, 64)
@@ -60,9 +67,78 @@ def test_a_wider_decoder_weighs_the_divergence_more():
 
 
 def test_gradients_reach_every_weight():
-    for model in (Autoencoder(3, 4), VAE(3, 4)):
+    for model in (Autoencoder(3, 4), VAE(3, 4), WAEMMD(3, 4), WAEMMD(3, 4, gaussian=True)):
         model.loss(torch.rand(4, 1, 64, 64))["loss"].backward()
         assert all(p.grad is not None for p in model.parameters())
+
+
+def _touched(model):
+    return {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("build", ADVERSARIAL)
+def test_each_loss_sends_gradients_to_its_own_part(build):
+    images = torch.rand(4, 1, 64, 64)
+    model = build()
+    model.loss(images)["loss"].backward()
+    assert _touched(model) == {"encoder", "decoder"}
+    assert all(p.grad is not None for p in model.encoder.parameters())
+    model = build()
+    model.critic_loss(images)["loss"].backward()
+    assert _touched(model) == {"critic"}
+    assert all(p.grad is not None for p in model.critic.parameters())
+
+
+@pytest.mark.parametrize("build", ADVERSARIAL)
+def test_the_critic_learns_and_the_encoder_learns_to_confuse_it(build):
+    """Steps of the critic lower its loss; steps of the encoder lower the term that it is paid by."""
+    model, images = build(), torch.rand(16, 1, 64, 64)
+    term = "kl" if isinstance(model, AVB) else "penalty"
+
+    def falls(loss, part):
+        optimizer = torch.optim.Adam(part.parameters(), 1e-3)
+        values = []
+        for _ in range(40):
+            optimizer.zero_grad()
+            values.append(loss())
+            values[-1].backward()
+            optimizer.step()
+        return sum(values[-10:]) < sum(values[:10])
+
+    assert falls(lambda: model.critic_loss(images)["loss"], model.critic)
+    assert falls(lambda: model.loss(images)[term], model.encoder)
+
+
+def test_encoders_draw_points_or_gaussians():
+    images = torch.rand(2, 1, 64, 64)
+    for model, random in ((POT(3, 4), False), (POT(3, 4, gaussian=True), True), (AVB(3, 4), True)):
+        model.eval()
+        assert torch.equal(model.draw(images), model.draw(images)) != random
+        assert torch.equal(model.encode(images), model.encode(images))
+
+
+def test_losses_of_models_are_the_equations():
+    images = torch.rand(4, 1, 64, 64)
+    pot, aae = POT(3, 4, weight=0.6).eval(), AAE(3, 4, variance=0.3).eval()
+    aae.load_state_dict(pot.state_dict())
+    losses = []
+    for model in (pot, aae):
+        torch.manual_seed(1)
+        losses.append(model.loss(images)["loss"])
+    constant = 0.6 * objectives.negative_log_likelihood(images, images, 0.3)
+    torch.testing.assert_close(0.6 * losses[1], losses[0] + constant, rtol=1e-5, atol=1e-2)
+    assert aae.weight == 0.6 and "weight" not in aae.config
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
+def test_weights_and_variances_must_be_positive(value):
+    for build in (
+        lambda: POT(weight=value),
+        lambda: AAE(variance=value),
+        lambda: AVB(variance=value),
+    ):
+        with pytest.raises(ValueError, match="must be a positive, finite number"):
+            build()
 
 
 def test_classifier():

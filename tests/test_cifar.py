@@ -193,7 +193,7 @@ def link(name, target, kind):
         link(f"{CIFAR10_FOLDER}/data_batch_1.bin", "/etc/passwd", tarfile.SYMTYPE),
         link(f"{CIFAR10_FOLDER}/data_batch_1.bin", "../../evil", tarfile.LNKTYPE),
     ],
-    ids=str,
+    ids=["absolute", "parent", "through the folder", "symbolic link", "hard link"],
 )
 def test_an_archive_that_points_outside_is_refused(small, monkeypatch, entry):
     folder, members, _ = small

@@ -1,4 +1,4 @@
-"""Large arrays in pieces that fit the processor's cache, worked on side by side.
+"""Large arrays in pieces that fit the processor's cache, and long tasks side by side.
 
 A chain of operations on a whole array waits for memory at each of its steps; on pieces it does not.
 """
@@ -31,11 +31,9 @@ def in_pieces(function, arrays, dtype):
     if is_torch_array(arrays[0]):
         return _torch_in_pieces(function, arrays, dtype)
     result = np.empty(np.broadcast_shapes(*(array.shape for array in arrays)), dtype=dtype)
-
-    def fill(piece, *parts):
+    # not side by side: each step on a piece is so short that threads would wait for the interpreter
+    for piece, *parts in _pieces(result, arrays):
         piece[...] = function(*parts)
-
-    side_by_side(fill, _pieces(result, arrays))
     return result
 
 

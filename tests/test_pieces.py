@@ -67,14 +67,13 @@ def test_closed_forms_work_under_vmap_compile_and_forward_mode(prior):
     torch.testing.assert_close(forward, slope)
 
 
-def test_an_error_in_one_piece_reaches_the_caller_and_leaves_no_thread(tiny_pieces):
+def test_an_error_in_one_task_reaches_the_caller_and_leaves_no_thread(tiny_pieces):
     before = threading.active_count()
 
-    def broken(piece):
-        if (piece == 7).any():
-            raise RuntimeError("in a piece")
-        return piece
+    def broken(number):
+        if number == 7:
+            raise RuntimeError("in a task")
 
-    with pytest.raises(RuntimeError, match="in a piece"):
-        _pieces.in_pieces(broken, [np.arange(1000.0).reshape(100, 10)], np.float64)
+    with pytest.raises(RuntimeError, match="in a task"):
+        _pieces.side_by_side(broken, [(i,) for i in range(100)])
     assert threading.active_count() == before

@@ -26,6 +26,7 @@ import zipfile
 
 import numpy as np
 import torch
+from _report import table, write
 from PIL import Image
 
 from ot_latent import autoencoders, datasets
@@ -33,11 +34,6 @@ from ot_latent import autoencoders, datasets
 OUT = pathlib.Path(__file__).with_suffix(".md")
 DIFFERENT = 200  # pictures; files repeat them under other names
 BATCH = 64
-
-
-def table(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
 def fastest(*candidates, repeats=3):
@@ -291,11 +287,7 @@ def main():
     text = f"# Data sets: {arguments.n:,} images, {os.cpu_count()} cores\n\n"
     text += "Made by `python benchmarks/datasets.py`, from images that it makes itself. "
     text += f"{os.getloadavg()[0]:.1f} other processes wanted to run at the start.\n"
-    for title, section in sections.items():
-        text += f"\n## {title}\n\n{' '.join(section.__doc__.split())}\n\n{section(arguments.n)}"
-        print(title, flush=True)
-    print(text)
-    arguments.out.write_text(text)
+    write(arguments.out, text, sections, arguments.n)
 
 
 if __name__ == "__main__":

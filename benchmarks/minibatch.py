@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import scipy.sparse as sp
 import torch
+from _report import table, write
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist
 
@@ -31,11 +32,6 @@ from ot_latent.networks import Potential
 
 DIMENSION = 10  # of the codes of digits in the notebooks
 OUT = pathlib.Path(__file__).with_suffix(".md")
-
-
-def table(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
 def clouds(m, seed=0):
@@ -275,11 +271,7 @@ def main():
     count = torch.get_num_threads()
     text = f"# Algorithm 1 with minibatches, codes in {DIMENSION} dimensions, {count} threads of torch\n\n"
     text += "Made by `python benchmarks/minibatch.py`.\n"
-    for title, section in sections.items():
-        text += f"\n## {title}\n\n{' '.join(section.__doc__.split())}\n\n{section(settings)}"
-        print(title, flush=True)
-    print(text)
-    arguments.out.write_text(text)
+    write(arguments.out, text, sections, settings)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import tracemalloc
 import numpy as np
 import scipy.stats as st
 import torch
+from _report import table, write
 from scipy.integrate import quad
 
 import ot_latent as otl
@@ -39,11 +40,6 @@ def fastest(candidates, repeats=3):
             run()
             best[name] = min(best[name], time.perf_counter() - start)
     return best
-
-
-def table(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
 def against_raw(n, d):
@@ -271,11 +267,7 @@ def main():
     threads = torch.get_num_threads()
     text = f"# Operations: {n:,} points in {d} dimensions, {threads} threads of torch\n\n"
     text += "Made by `python benchmarks/operations.py`. Times are ratios within one run.\n"
-    for title, section in sections.items():
-        text += f"\n## {title}\n\n{' '.join(section.__doc__.split())}\n\n{section(n, d)}"
-        print(title, flush=True)
-    print(text)
-    arguments.out.write_text(text)
+    write(arguments.out, text, sections, n, d)
 
 
 if __name__ == "__main__":

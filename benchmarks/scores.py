@@ -18,6 +18,7 @@ import tracemalloc
 
 import numpy as np
 import torch
+from _report import table, write
 from scipy import linalg
 from scipy.special import softmax
 
@@ -25,11 +26,6 @@ import ot_latent as otl
 from ot_latent import scores
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
-
-
-def table(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
 def timed(run):
@@ -215,12 +211,8 @@ def main():
     }
     threads, load = torch.get_num_threads(), os.getloadavg()[0]
     text = f"# Scores\n\nMade by `python benchmarks/scores.py`, {threads} threads. "
-    parts = [f"{text}{load:.1f} other processes wanted to run at the start.\n"]
-    for title, section in sections.items():
-        words = " ".join(section.__doc__.split())
-        parts.append(f"## {title}\n\n{words}\n\n{section(arguments.n, arguments.features)}")
-        print(parts[-1])
-    arguments.out.write_text("\n".join(parts))
+    text += f"{load:.1f} other processes wanted to run at the start.\n"
+    write(arguments.out, text, sections, arguments.n, arguments.features)
 
 
 if __name__ == "__main__":

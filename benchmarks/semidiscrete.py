@@ -20,14 +20,10 @@ import tempfile
 import time
 
 import numpy as np
+from _report import table
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
 JUDGE = 200_000  # noise points of the final judgement
-
-
-def table(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines) + "\n"
 
 
 def mnist_codes():

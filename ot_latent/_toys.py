@@ -33,10 +33,7 @@ def eight_gaussians(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     >>> eight_gaussians(256).shape
     (256, 2)
     """
-    if n < 8 or n % 8:
-        raise ValueError(f"n must be a positive multiple of 8 (equal shares of the modes), got {n}")
-    centers = np.repeat(EIGHT_CENTERS, n // 8, axis=0)
-    return centers + np.random.default_rng(rng).standard_normal(centers.shape)
+    return _around(EIGHT_CENTERS, 1.0, n, rng)
 
 
 def gaussian_grid(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
@@ -57,12 +54,18 @@ def gaussian_grid(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     >>> gaussian_grid(100).shape
     (100, 2)
     """
-    if n < 25 or n % 25:
+    return _around(GRID_CENTERS, 0.05, n, rng)
+
+
+def _around(centers: np.ndarray, deviation: float, n: int, rng) -> np.ndarray:
+    """Equal numbers of points from Gaussians about the centres."""
+    modes = len(centers)
+    if n < modes or n % modes:
         raise ValueError(
-            f"n must be a positive multiple of 25 (equal shares of the modes), got {n}"
+            f"n must be a positive multiple of {modes} (equal shares of the modes), got {n}"
         )
-    centers = np.repeat(GRID_CENTERS, n // 25, axis=0)
-    return centers + 0.05 * np.random.default_rng(rng).standard_normal(centers.shape)
+    points = np.repeat(centers, n // modes, axis=0)
+    return points + deviation * np.random.default_rng(rng).standard_normal(points.shape)
 
 
 def swiss_roll(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:

@@ -133,6 +133,11 @@ def exact_loss(
     return error + weight * distance.square().sum(1).mean()
 
 
+def half_cosine(rate: float, step: int, steps: int) -> float:
+    """A learning rate that falls from ``rate`` to zero along half a cosine."""
+    return rate * (1 + math.cos(math.pi * step / steps)) / 2
+
+
 class _Minibatches:
     """Algorithm 1: the transport problem between a batch of noise and a batch of codes, step by step."""
 
@@ -324,7 +329,7 @@ class LatentTransport:
     def _rate(self, step: int) -> float:
         if self.method == "minibatch":
             return self.learning_rate
-        return self.learning_rate * (1 + math.cos(math.pi * step / self.iterations)) / 2
+        return half_cosine(self.learning_rate, step, self.iterations)
 
     def transform(self, noise) -> torch.Tensor:
         """Algorithm 2, step 1: noise (n, d) to codes (n, d)."""

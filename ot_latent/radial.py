@@ -212,7 +212,17 @@ class RadialMap:
         return self.source.norm.expectation(lambda r: abs(self.target.radius - r) ** p)
 
 
-class _Norm:
+class _LawOfNorm:
+    """A law by its probabilities below and above single places."""
+
+    def cdf(self, rho):
+        return np.array([self._probability(float(r), below=True) for r in np.atleast_1d(rho)])
+
+    def sf(self, rho):
+        return np.array([self._probability(float(r), below=False) for r in np.atleast_1d(rho)])
+
+
+class _Norm(_LawOfNorm):
     """‖X + Y‖ from the laws of ‖X‖ and ‖Y‖, by quadrature over both.
 
     Given ‖X‖ = s and ‖Y‖ = r, the norm is at most ρ with the probability that the cosine between
@@ -224,12 +234,6 @@ class _Norm:
         self.low = 0.0
         self.high = X.support[1] + Y.support[1]
         self.reach = Y.icdf(0.5 * math.exp(-FAR)), Y.isf(0.5 * math.exp(-FAR))
-
-    def cdf(self, rho):
-        return np.array([self._probability(float(r), below=True) for r in np.atleast_1d(rho)])
-
-    def sf(self, rho):
-        return np.array([self._probability(float(r), below=False) for r in np.atleast_1d(rho)])
 
     def _probability(self, rho, below):
         s, mass = self._outer(rho)
@@ -263,19 +267,13 @@ class _Norm:
         return _quadrature(self.X, kinks)
 
 
-class _NormAndSphere:
+class _NormAndSphere(_LawOfNorm):
     """‖X + b U‖ for U uniform on the unit sphere: see `_Norm`, with one integral less."""
 
     def __init__(self, d, X, b):
         self.d, self.X, self.b = d, X, b
         self.low = max(0.0, X.support[0] - b, b - X.support[1])
         self.high = X.support[1] + b
-
-    def cdf(self, rho):
-        return np.array([self._probability(float(r), below=True) for r in np.atleast_1d(rho)])
-
-    def sf(self, rho):
-        return np.array([self._probability(float(r), below=False) for r in np.atleast_1d(rho)])
 
     def _probability(self, rho, below):
         # in the plane the cosine's law has square roots at both ends, towards which panels shrink

@@ -212,8 +212,7 @@ def _train_images(recipe: Recipe, scale, seed, device, data_dir, folder: Path, o
     state, epochs = folder / "state.safetensors", recipe.epochs[scale]
     log = _Log(folder / "log.jsonl")
     for epoch in range(checkpoints.load_state(state, model, optimizer), epochs):
-        # half a cosine from the full rate down to zero
-        rate = recipe.learning_rate * (1 + math.cos(math.pi * epoch / epochs)) / 2
+        rate = brenier.half_cosine(recipe.learning_rate, epoch, epochs)
         for group in optimizer.param_groups:
             group["lr"] = rate
         torch.manual_seed(int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0]))

@@ -23,6 +23,7 @@ KINDS: dict[str, Callable[..., nn.Module]] = {
     "AAE": autoencoders.AAE,
     "WAEMMD": autoencoders.WAEMMD,
     "AVB": autoencoders.AVB,
+    "CifarClassifier": networks.CifarClassifier,
     "DigitClassifier": networks.DigitClassifier,
     "Potential": networks.Potential,
 }

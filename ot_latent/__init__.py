@@ -36,11 +36,13 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "product",
         "published",
         "radial",
+        "references",
         "scipy_prior",
         "scorers",
         "scores",
         "semidiscrete",
         "semidual",
+        "table2",
         "training",
     ],
     submod_attrs={

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -100,15 +101,26 @@ def shipped(name: str) -> Path:
     """Path of a checkpoint in ``data/checkpoints``."""
     from ot_latent.notebook import checkout
 
-    folder = checkout() / "data" / "checkpoints"
-    path = folder / f"{name}.safetensors"
+    path = checkout() / "data" / "checkpoints" / f"{name}.safetensors"
     if not path.is_file():
-        names = sorted(file.stem for file in folder.glob("*.safetensors"))
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r}; there are: {', '.join(names)}. "
+            f"no shipped checkpoint {name!r}; there are: {', '.join(names())}. "
             "`ot-latent train --list` shows what can be trained."
         )
     return path
+
+
+def names() -> list[str]:
+    """Names of the checkpoints in ``data/checkpoints``."""
+    from ot_latent.notebook import checkout
+
+    return sorted(path.stem for path in (checkout() / "data" / "checkpoints").glob("*.safetensors"))
+
+
+def weights_hash(name: str) -> str:
+    """SHA-256 of a shipped file of weights."""
+    with shipped(name).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, done: int) -> None:

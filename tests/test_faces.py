@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from ot_latent import datasets, faces
+from ot_latent import _face_features, _face_scene, datasets, faces
 
 #: Mean colours of the first three faces of seed 0 at 32 pixels.
 PINNED = [[120.2, 108.6, 103.4], [65.6, 61.6, 58.5], [167.7, 117.6, 120.0]]
@@ -147,12 +147,10 @@ def test_the_turned_head_shows_its_nose_further_on(person):
     turned = person.copy()
     turned["yaw"] = 0.3
     scenes = []
-    from ot_latent import _face_drawing
-
     for factors in (person, turned):
-        face = _face_drawing._face(factors)
-        scene = _face_drawing._place(face, 256)
-        _face_drawing._nose(face, scene)
+        face = _face_scene.read(factors)
+        scene = _face_scene.place(face, 256)
+        _face_features.nose(face, scene)
         scenes.append([np.abs(u[0, 140]).argmin() for u in (scene.u, scene.nose_u)])
     (eyes, nose), (eyes_turned, nose_turned) = scenes
     assert eyes == nose

@@ -23,6 +23,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "datasets",
         "evaluation",
         "figures",
+        "gans",
         "kantorovich",
         "laguerre",
         "monotone",

@@ -24,6 +24,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "evaluation",
         "figures",
         "gans",
+        "generators",
         "kantorovich",
         "laguerre",
         "monotone",

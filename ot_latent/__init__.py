@@ -24,6 +24,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "evaluation",
         "faces",
         "figures",
+        "gans",
+        "generators",
         "kantorovich",
         "laguerre",
         "monotone",

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ot_latent import autoencoders, networks
+from ot_latent import autoencoders, gans, networks
 
 #: Every kind of model that a card may name. A card is data: it can choose among these, nothing else.
 KINDS: dict[str, Callable[..., nn.Module]] = {
@@ -25,6 +25,8 @@ KINDS: dict[str, Callable[..., nn.Module]] = {
     "WAEMMD": autoencoders.WAEMMD,
     "AVB": autoencoders.AVB,
     "CifarClassifier": networks.CifarClassifier,
+    "DCGAN": gans.DCGAN,
+    "WGANGP": gans.WGANGP,
     "DigitClassifier": networks.DigitClassifier,
     "Potential": networks.Potential,
 }

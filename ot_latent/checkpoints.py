@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
@@ -14,7 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as as_bytes
 from torch import nn
 
-from ot_latent import autoencoders, networks
+from ot_latent import autoencoders, gans, networks
 
 #: Every kind of model that a card may name. A card is data: it can choose among these, nothing else.
 KINDS: dict[str, Callable[..., nn.Module]] = {
@@ -24,6 +25,9 @@ KINDS: dict[str, Callable[..., nn.Module]] = {
     "AAE": autoencoders.AAE,
     "WAEMMD": autoencoders.WAEMMD,
     "AVB": autoencoders.AVB,
+    "CifarClassifier": networks.CifarClassifier,
+    "DCGAN": gans.DCGAN,
+    "WGANGP": gans.WGANGP,
     "DigitClassifier": networks.DigitClassifier,
     "Potential": networks.Potential,
 }
@@ -127,15 +131,26 @@ def shipped(name: str) -> Path:
     """Path of a checkpoint in ``data/checkpoints``."""
     from ot_latent.notebook import checkout
 
-    folder = checkout() / "data" / "checkpoints"
-    path = folder / f"{name}.safetensors"
+    path = checkout() / "data" / "checkpoints" / f"{name}.safetensors"
     if not path.is_file():
-        names = sorted(file.stem for file in folder.glob("*.safetensors"))
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r}; there are: {', '.join(names)}. "
+            f"no shipped checkpoint {name!r}; there are: {', '.join(names())}. "
             "`ot-latent train --list` shows what can be trained."
         )
     return path
+
+
+def names() -> list[str]:
+    """Names of the checkpoints in ``data/checkpoints``."""
+    from ot_latent.notebook import checkout
+
+    return sorted(path.stem for path in (checkout() / "data" / "checkpoints").glob("*.safetensors"))
+
+
+def weights_hash(name: str) -> str:
+    """SHA-256 of a shipped file of weights."""
+    with shipped(name).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def save_state(

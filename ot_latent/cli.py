@@ -197,6 +197,61 @@ def _recipe_table() -> str:
     )
 
 
+@main.command()
+@click.argument("generators", nargs=-1)
+@click.option(
+    "--n", type=click.IntRange(min=200), default=50_000, show_default=True, help="Images a row."
+)
+@_seed
+@_device
+def evaluate(generators, n, seed, device):
+    """Table 2 of Agustsson et al. for shipped GENERATORS (all by default).
+
+    The tables are printed and kept in data/evaluations, from where notebook 08 shows them. A run that
+    was killed goes on where it was.
+
+    \b
+    Example:
+      ot-latent evaluate mnist-dcgan-uniform --n 2000
+    """
+    with _one_line(FileNotFoundError):
+        from ot_latent import table2
+        from ot_latent.notebook import resolve_device
+
+        known = {generator.name: generator for generator in table2.shipped()}
+        if unknown := [name for name in generators if name not in known]:
+            raise click.UsageError(f"no generator {unknown[0]}; shipped are: {', '.join(known)}")
+        for name in generators or known:
+            found = table2.evaluate(
+                known[name], n, seed, resume=True, device=resolve_device(device)
+            )
+            click.echo(f"{name}\n{found}\n{table2.keep(known[name], found)}")
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@_device
+@_data_dir
+def reference(names, device, data_dir):
+    """Measure the real images behind FIDs anew: the references NAMES (all by default).
+
+    Moments of their features are written to data/reference.
+
+    \b
+    Example:
+      ot-latent reference mnist
+    """
+    with _one_line(FileNotFoundError, ValueError):
+        from ot_latent import references
+        from ot_latent.datasets import CorruptDataError, MissingDataError
+        from ot_latent.notebook import resolve_device
+
+        with _one_line(CorruptDataError, MissingDataError):
+            for name in names or references.REFERENCES:
+                moments = references.measure(name, data_dir, resolve_device(device))
+                click.echo(references.save(name, moments))
+
+
 @main.group(invoke_without_command=True)
 @click.pass_context
 def data(context):

@@ -39,6 +39,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "product",
         "published",
         "radial",
+        "recipes",
         "references",
         "scipy_prior",
         "scorers",

@@ -114,7 +114,7 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
 
 @main.command()
 @click.argument("recipe", required=False)
-@click.option("--list", "list_recipes", is_flag=True, help="List the recipes.")
+@click.option("--list", "list_recipes", is_flag=True, help="List the recipes and what they take.")
 @_scale
 @_seed
 @_device
@@ -124,32 +124,77 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
     type=click.Path(path_type=Path),
     help="Where the weights go [default: see the printed path].",
 )
-def train(recipe, list_recipes, scale, seed, device, data_dir, out):
-    """Train the network that RECIPE describes, and print where its weights are.
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="Passes over the images [default: the recipe's, at this scale].",
+)
+@click.option(
+    "--save-seconds",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    help="Seconds between two states within an epoch.",
+)
+def train(recipe, list_recipes, scale, seed, device, data_dir, out, epochs, save_seconds):
+    """Train the network that RECIPE describes, and print where weights and loss curves are.
+
+    A run that was killed goes on when it is started again. Its states and its log are in
+    build/training/RECIPE-SCALE-SEED; remove that folder to start anew. To train with several
+    processes or GPUs, put `accelerate launch --num_processes N --module ot_latent.cli` in place of
+    `ot-latent`.
 
     \b
-    Example:
+    Examples:
       ot-latent train --list
+      ot-latent train mnist-vae --scale smoke
     """
-    with _one_line():
-        from ot_latent.datasets import CorruptDataError, MissingDataError
-        from ot_latent.training import RECIPES, DivergenceError
-        from ot_latent.training import train as train_recipe
+    from ot_latent.recipes import RECIPES
 
     if list_recipes:
-        for name, description in sorted(RECIPES.items()):
-            click.echo(f"{name:24} {description.summary}")
+        click.echo(_recipe_table())
         return
     names = ", ".join(sorted(RECIPES))
     if recipe is None:
         raise click.UsageError(f"name a recipe: {names}")
     if recipe not in RECIPES:
         raise click.UsageError(f"there is no recipe {recipe!r}; there are: {names}")
-    with _one_line(MissingDataError, CorruptDataError, DivergenceError):
-        path = train_recipe(
-            recipe, scale=scale, seed=seed, device=device, data_dir=data_dir, out=out
+    with _one_line():
+        from ot_latent import training
+
+    with _one_line(OSError, ValueError, training.DivergenceError):
+        path = training.train(
+            recipe,
+            scale=scale,
+            seed=seed,
+            device=device,
+            data_dir=data_dir,
+            out=out,
+            epochs=epochs,
+            save_seconds=save_seconds,
         )
     click.echo(path)
+    curves = training.run_folder(recipe, scale, seed) / "losses.png"
+    if curves.exists():
+        click.echo(curves)
+
+
+def _recipe_table() -> str:
+    """Name, minutes at quick on two cores and on one GPU, and what it is, of each recipe."""
+    from ot_latent.recipes import RECIPES
+
+    def minutes(value) -> str:
+        return "not measured" if value is None else f"{value:g} min"
+
+    rows = [("recipe", "two cores", "one GPU", "network (time at --scale quick)")]
+    for name, recipe in sorted(RECIPES.items()):
+        times = minutes(recipe.minutes), minutes(recipe.minutes_on_gpu)
+        rows.append((name, *times, recipe.summary))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
 
 
 @main.command()

@@ -62,7 +62,7 @@ _TABLE_2_SETTINGS = {
     "cifar10-wgan-gp": "CIFAR-10",
     "icons-dcgan-uniform": "icons",
     "mnist-dcgan-uniform": "MNIST, uniform prior",
-    "faces-dcgan-gaussian": "faces",
+    "faces-wae": "faces",
     "mnist-dcgan-gaussian": "MNIST, Gaussian prior",
 }
 _TABLE_2_CLAIMS = {

@@ -46,6 +46,8 @@ class Reference:
 REFERENCES = {
     "mnist": Reference("mnist", 64, "mnist-classifier"),
     "cifar10": Reference("cifar10", 32, "cifar10-classifier"),
+    "icons": Reference("icons", 32, "cifar10-classifier"),
+    "drawn_faces": Reference("drawn_faces", 64, "cifar10-classifier"),
 }
 
 

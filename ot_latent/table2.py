@@ -81,10 +81,10 @@ SETTINGS = (
         "MNIST in place of LSUN bedrooms",
     ),
     Setting(
-        "faces-dcgan-gaussian",
-        "faces, DCGAN, Gaussian 100-D",
+        "faces-wae",
+        "faces, WAE-GAN, Gaussian 100-D",
         "cifar10-classifier",
-        "faces",
+        "drawn_faces",
         "celeba",
         "drawn faces in place of CelebA",
     ),

@@ -23,6 +23,8 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "datasets",
         "evaluation",
         "figures",
+        "gans",
+        "generators",
         "kantorovich",
         "laguerre",
         "monotone",

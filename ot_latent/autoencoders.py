@@ -6,14 +6,12 @@ critic. Each sends gradients to its own part alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import nn
 
 from ot_latent import networks, objectives
-from ot_latent.objectives import gaussian_divergence, squared_error
+from ot_latent.networks import frozen
+from ot_latent.objectives import gaussian_divergence, positive, squared_error
 
 
 class Autoencoder(nn.Module):
@@ -25,20 +23,29 @@ class Autoencoder(nn.Module):
         Dimension of the codes; 10 for MNIST in Liu 2018.
     width : int
         Channels of the first convolution, see `networks.encoder`.
+    channels : int
+        Of the images: 1 for grey, 3 for colour.
+    side : 32, 64 or 128
+        Of the images, in pixels.
     """
 
     gaussian = False  # whether Q(Z|X) is a Gaussian instead of a point
 
-    def __init__(self, latent_dim: int = 10, width: int = 16) -> None:
+    def __init__(
+        self, latent_dim: int = 10, width: int = 16, channels: int = 1, side: int = 64
+    ) -> None:
         super().__init__()
         self.latent_dim, self.width = latent_dim, width
-        self.encoder = networks.encoder(2 * latent_dim if self.gaussian else latent_dim, width)
-        self.decoder = networks.decoder(latent_dim, width)
+        self.channels, self.side = channels, side
+        outputs = 2 * latent_dim if self.gaussian else latent_dim
+        self.encoder = networks.encoder(outputs, width, channels, side)
+        self.decoder = networks.decoder(latent_dim, width, channels, side)
 
     @property
     def config(self) -> dict:
         """Arguments that build this model again."""
-        return {"latent_dim": self.latent_dim, "width": self.width}
+        names = ("latent_dim", "width", "channels", "side")
+        return {name: getattr(self, name) for name in names}
 
     def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log-variance of a Gaussian Q(Z|X), each (n, latent_dim)."""
@@ -46,18 +53,18 @@ class Autoencoder(nn.Module):
         return mean, log_variance
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """Mean of Q(Z|X): (n, 1, 64, 64) -> (n, latent_dim)."""
+        """Mean of Q(Z|X): (n, channels, side, side) -> (n, latent_dim)."""
         return self.posterior(images)[0] if self.gaussian else self.encoder(images)
 
     def draw(self, images: torch.Tensor) -> torch.Tensor:
-        """One code z ~ Q(Z|X) for each image: (n, 1, 64, 64) -> (n, latent_dim)."""
+        """One code z ~ Q(Z|X) for each image: (n, channels, side, side) -> (n, latent_dim)."""
         if not self.gaussian:
             return self.encode(images)
         mean, log_variance = self.posterior(images)
         return mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """(n, latent_dim) -> (n, 1, 64, 64) with values in (0, 1)."""
+        """(n, latent_dim) -> (n, channels, side, side) with values in (0, 1)."""
         return self.decoder(codes)
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -70,7 +77,7 @@ class VAE(Autoencoder):
 
     Parameters
     ----------
-    latent_dim, width : int
+    latent_dim, width, channels, side : int
         As in `Autoencoder`.
     variance : float
         sigma^2 of the decoder N(G(z), sigma^2 I). At 1/2 the reconstruction term of (5) is ||x - G(z)||^2.
@@ -78,8 +85,15 @@ class VAE(Autoencoder):
 
     gaussian = True
 
-    def __init__(self, latent_dim: int = 10, width: int = 16, variance: float = 0.5) -> None:
-        super().__init__(latent_dim, width)
+    def __init__(
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        variance: float = 0.5,
+        channels: int = 1,
+        side: int = 64,
+    ) -> None:
+        super().__init__(latent_dim, width, channels, side)
         self.variance = variance
 
     @property
@@ -100,7 +114,7 @@ class WAEMMD(Autoencoder):
 
     Parameters
     ----------
-    latent_dim, width : int
+    latent_dim, width, channels, side : int
         As in `Autoencoder`.
     weight : float
         lambda of eq. (12); 10 for MNIST in the WAE paper.
@@ -109,11 +123,17 @@ class WAEMMD(Autoencoder):
     """
 
     def __init__(
-        self, latent_dim: int = 10, width: int = 16, weight: float = 10.0, gaussian: bool = False
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        weight: float = 10.0,
+        gaussian: bool = False,
+        channels: int = 1,
+        side: int = 64,
     ) -> None:
         self.gaussian = gaussian  # the size of the encoder depends on it
-        super().__init__(latent_dim, width)
-        self.weight = _positive("weight", weight)
+        super().__init__(latent_dim, width, channels, side)
+        self.weight = positive("weight", weight)
 
     @property
     def config(self) -> dict:
@@ -132,19 +152,25 @@ class POT(WAEMMD):
 
     Parameters
     ----------
-    latent_dim, width, weight, gaussian
+    latent_dim, width, weight, gaussian, channels, side
         As in `WAEMMD`.
     """
 
     def __init__(
-        self, latent_dim: int = 10, width: int = 16, weight: float = 10.0, gaussian: bool = False
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        weight: float = 10.0,
+        gaussian: bool = False,
+        channels: int = 1,
+        side: int = 64,
     ) -> None:
-        super().__init__(latent_dim, width, weight, gaussian)
+        super().__init__(latent_dim, width, weight, gaussian, channels, side)
         self.critic = networks.code_critic(latent_dim)
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Eq. (13) for encoder and decoder, see `objectives.pot`."""
-        with _frozen(self.critic):
+        with frozen(self.critic):
             return objectives.pot(*self._batch(images), self.critic, self.weight)
 
     def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -163,16 +189,23 @@ class AAE(POT):
 
     Parameters
     ----------
-    latent_dim, width, gaussian
+    latent_dim, width, gaussian, channels, side
         As in `WAEMMD`.
     variance : float
         sigma^2 of the decoder N(G(z), sigma^2 I).
     """
 
     def __init__(
-        self, latent_dim: int = 10, width: int = 16, variance: float = 0.5, gaussian: bool = False
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        variance: float = 0.5,
+        gaussian: bool = False,
+        channels: int = 1,
+        side: int = 64,
     ) -> None:
-        super().__init__(latent_dim, width, 2 * _positive("variance", variance), gaussian)
+        weight = 2 * positive("variance", variance)
+        super().__init__(latent_dim, width, weight, gaussian, channels, side)
         self.variance = variance
 
     @property
@@ -182,7 +215,7 @@ class AAE(POT):
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Eq. (7) for encoder and decoder, see `objectives.aae`."""
-        with _frozen(self.critic):
+        with frozen(self.critic):
             return objectives.aae(*self._batch(images), self.critic, self.variance)
 
 
@@ -191,7 +224,7 @@ class AVB(Autoencoder):
 
     Parameters
     ----------
-    latent_dim, width : int
+    latent_dim, width, channels, side : int
         As in `Autoencoder`.
     variance : float
         sigma^2 of the decoder N(G(z), sigma^2 I).
@@ -200,30 +233,36 @@ class AVB(Autoencoder):
     """
 
     def __init__(
-        self, latent_dim: int = 10, width: int = 16, variance: float = 0.5, noise_dim: int = 32
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        variance: float = 0.5,
+        noise_dim: int = 32,
+        channels: int = 1,
+        side: int = 64,
     ) -> None:
-        super().__init__(latent_dim, width)
-        self.variance, self.noise_dim = _positive("variance", variance), noise_dim
-        self.encoder = networks.JoinedNetwork(noise_dim, latent_dim, width)
-        self.critic = networks.JoinedNetwork(latent_dim, 1, width)
+        super().__init__(latent_dim, width, channels, side)
+        self.variance, self.noise_dim = positive("variance", variance), noise_dim
+        self.encoder = networks.JoinedNetwork(noise_dim, latent_dim, width, channels, side)
+        self.critic = networks.JoinedNetwork(latent_dim, 1, width, channels, side)
 
     @property
     def config(self) -> dict:
         return {**super().config, "variance": self.variance, "noise_dim": self.noise_dim}
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """e(x, 0), the code at the centre of the noise: (n, 1, 64, 64) -> (n, latent_dim)."""
+        """e(x, 0), the code at the centre of the noise: (n, channels, side, side) -> (n, latent_dim)."""
         return self.encoder(images, images.new_zeros(len(images), self.noise_dim))
 
     def draw(self, images: torch.Tensor) -> torch.Tensor:
-        """e(x, eps) with eps ~ N(0, I): (n, 1, 64, 64) -> (n, latent_dim)."""
+        """e(x, eps) with eps ~ N(0, I): (n, channels, side, side) -> (n, latent_dim)."""
         noise = torch.randn(len(images), self.noise_dim, device=images.device, dtype=images.dtype)
         return self.encoder(images, noise)
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Eq. (6) for encoder and decoder, see `objectives.avb`."""
         codes = self.draw(images)
-        with _frozen(self.critic):
+        with frozen(self.critic):
             return objectives.avb(images, self.decode(codes), codes, self._logits, self.variance)
 
     def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -235,19 +274,3 @@ class AVB(Autoencoder):
 
     def _logits(self, images: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         return self.critic(images, codes).squeeze(1)
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0 < value < float("inf"):
-        raise ValueError(f"{name} must be a positive, finite number, got {value!r}")
-    return value
-
-
-@contextmanager
-def _frozen(network: nn.Module) -> Iterator[None]:
-    """Let gradients flow through a network, but not into it."""
-    network.requires_grad_(False)
-    try:
-        yield
-    finally:
-        network.requires_grad_(True)

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from ot_latent import autoencoders, networks
+from ot_latent import autoencoders, gans, networks
 
 #: Every kind of model that a card may name. A card is data: it can choose among these, nothing else.
 KINDS: dict[str, Callable[..., nn.Module]] = {
@@ -23,6 +23,8 @@ KINDS: dict[str, Callable[..., nn.Module]] = {
     "AAE": autoencoders.AAE,
     "WAEMMD": autoencoders.WAEMMD,
     "AVB": autoencoders.AVB,
+    "DCGAN": gans.DCGAN,
+    "WGANGP": gans.WGANGP,
     "DigitClassifier": networks.DigitClassifier,
     "Potential": networks.Potential,
 }

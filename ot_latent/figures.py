@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -67,3 +68,24 @@ def image_grid(ax, images, columns: int = 8) -> None:
     picture = rows.transpose(0, 3, 1, 4, 2).reshape(-1, columns * width, channels)
     ax.imshow(picture.squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     ax.set_axis_off()
+
+
+def image_rows(ax, rows: Mapping[str, object]) -> None:
+    """Draw rows of images, each with its name at the left.
+
+    Parameters
+    ----------
+    rows : mapping of names to (n, 1, h, w) or (n, 3, h, w) arrays or tensors
+        As in `image_grid`, as many images in each row.
+    """
+    images = [np.asarray(row) for row in rows.values()]
+    counts = {len(row) for row in images}
+    if len(counts) != 1:
+        raise ValueError(f"all rows must hold as many images, got {sorted(counts)}")
+    image_grid(ax, np.concatenate(images), columns=counts.pop())
+    height = images[0].shape[2]
+    ax.set_axis_on()
+    ax.set(xticks=[], yticks=[height * (i + 0.5) - 0.5 for i in range(len(rows))])
+    ax.set_yticklabels(rows)
+    ax.tick_params(left=False)
+    ax.spines[:].set_visible(False)

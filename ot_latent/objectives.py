@@ -1,4 +1,6 @@
-"""The objectives of Bousquet 2017 on a batch: each function is an equation, its arguments are samples.
+"""The objectives of the papers on a batch: each function is an equation, its arguments are samples.
+
+Equations are those of Bousquet 2017 where no other paper is named.
 
 Throughout, ``data`` are points x of P_X, ``codes`` are z ~ Q(Z|x), ``decoded`` are G(z), ``noise`` are
 points of the prior P_Z, and a critic is any function from points to logits: T = sigmoid(critic).
@@ -46,6 +48,29 @@ def gan_value(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     -1.3863
     """
     return -softplus(-first).mean() - softplus(second).mean()
+
+
+def non_saturating(second: torch.Tensor) -> torch.Tensor:
+    """-E log T(second), what the generator of a GAN descends instead of E log(1 - T(second)).
+
+    Goodfellow et al. (2014), section 3: the fixed point of `gan_value` is the same, but the gradient
+    does not vanish where the critic tells the generator's points with certainty.
+
+    Examples
+    --------
+    >>> round(non_saturating(torch.zeros(3)).item(), 4)  # a critic that cannot tell: log 2
+    0.6931
+    """
+    return softplus(-second).mean()
+
+
+def wasserstein_dual(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """E f(first) - E f(second), eq. (2) at one f, from the values of f = critic.
+
+    The largest value over all f of slope at most 1 is W1 of the two laws. WGAN-GP lets the critic
+    ascend it less a weight times `gradient_penalty`; the generator descends it.
+    """
+    return first.mean() - second.mean()
 
 
 def gradient_penalty(
@@ -155,3 +180,10 @@ def avb(
     divergence = critic(data, codes).mean()
     likelihood = negative_log_likelihood(data, decoded, variance)
     return {"loss": divergence + likelihood, "nll": likelihood, "kl": divergence}
+
+
+def positive(name: str, value: float) -> float:
+    """``value``, if it can be the weight of a term: positive and finite."""
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a positive, finite number, got {value!r}")
+    return value

@@ -33,6 +33,25 @@ def test_shapes_ranges_and_config(kind):
     again.load_state_dict(model.state_dict())
 
 
+@pytest.mark.parametrize("kind", [Autoencoder, VAE, WAEMMD, POT, AAE, AVB])
+@pytest.mark.parametrize(("channels", "side"), [(3, 32), (3, 64), (1, 128)])
+def test_other_sides_and_colours(kind, channels, side):
+    model = kind(latent_dim=3, width=4, channels=channels, side=side)
+    images = torch.rand(2, channels, side, side)
+    assert model.decode(model.draw(images)).shape == images.shape
+    again = kind(**model.config)
+    again.load_state_dict(model.state_dict())
+    assert torch.isfinite(model.loss(images)["loss"])
+    if hasattr(model, "critic"):
+        assert torch.isfinite(model.critic_loss(images)["loss"])
+
+
+def test_sides_that_no_number_of_halvings_leads_to_are_refused():
+    for build in (Autoencoder, networks.encoder, networks.decoder, networks.residual_critic):
+        with pytest.raises(ValueError, match="side must be one of 32, 64, 128, got 48"):
+            build(4, side=48)
+
+
 def test_squared_error_sums_over_pixels_and_averages_over_images():
     images, other = torch.rand(2, 4, 1, 8, 8)
     expected = sum(((images[i] - other[i]) ** 2).sum() for i in range(4)) / 4

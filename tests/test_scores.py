@@ -183,3 +183,24 @@ def test_networks_are_applied_in_chunks(monkeypatch):
         np.testing.assert_allclose(seen, classifier.features(images), **near)
         expected = classifier(images).softmax(1)
         np.testing.assert_allclose(scores.predictions(classifier, seen), expected, **near)
+
+
+def test_detail_falls_with_blur():
+    sharp = torch.zeros(1, 3, 8, 8)
+    sharp[..., 4:] = 1.0
+    assert scores.detail(sharp) == pytest.approx(1 / 14)  # one step in seven differences, one way
+    assert scores.detail(torch.full((1, 1, 8, 8), 0.4)) == 0
+    assert scores.detail(torch.cat([sharp, 0.5 * sharp]))[1] == pytest.approx(1 / 28)
+    checker = (torch.arange(8)[:, None] + torch.arange(8)) % 2 * torch.ones(1, 1, 1, 1)
+    assert scores.detail(checker) == pytest.approx(1)
+    assert scores.detail(torch.nn.functional.avg_pool2d(checker, 2, 1)) == 0
+
+
+def test_saturation_is_chroma_in_colour_and_contrast_in_grey():
+    red, grey = torch.zeros(1, 3, 4, 4), torch.full((1, 3, 4, 4), 0.3)
+    red[:, 0] = 1.0
+    pale = 0.5 + 0.5 * red
+    assert scores.saturation(torch.cat([red, grey, pale])) == pytest.approx([1, 0, 0.5])
+    halves = torch.tensor([0.0, 1.0]).repeat(8).view(1, 1, 4, 4)
+    assert scores.saturation(halves) == pytest.approx(0.5)
+    assert scores.saturation(0.2 + 0.5 * halves) == pytest.approx(0.25)

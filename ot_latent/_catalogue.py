@@ -160,6 +160,13 @@ DATASETS = {
             instructions=_REPACKED,
         ),
         DataSet(
+            "drawn_faces",
+            "22,000 faces that ot_latent.faces draws, 64x64 or any size, colour (20,000 train, 2,000 "
+            "test)",
+            "this project's licence; nobody is shown",
+            instructions="`ot-latent data get drawn_faces` draws them (minutes).",
+        ),
+        DataSet(
             "icons",
             "482 logos of currencies, 32x32 (crypto32), and 3,522 icons, 16x16 (fugue16), on white",
             "crypto32: CC0, spothq/cryptocurrency-icons; fugue16: CC BY 3.0, Yusuke Kamiyamane",

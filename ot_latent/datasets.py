@@ -33,6 +33,8 @@ from ot_latent._toys import GRID_CENTERS as GRID_CENTERS
 from ot_latent._toys import eight_gaussians as eight_gaussians
 from ot_latent._toys import gaussian_grid as gaussian_grid
 from ot_latent._toys import swiss_roll as swiss_roll
+from ot_latent.faces import DrawnFaces
+from ot_latent.faces import drawn_faces as drawn_faces
 
 
 def cache_dir() -> Path:
@@ -336,6 +338,28 @@ def image_folder(
     return _decoded(open_source(path), wanted, f"folder-{label}", on_error)
 
 
+def drawn_face_set(
+    size: int = 64, split: str = "train", data_dir: str | Path | None = None
+) -> np.memmap:
+    """The data set "drawn_faces": faces that `drawn_faces` draws, kept in the cache.
+
+    Parameters
+    ----------
+    size : int
+        Side of the images in pixels, 16 to 512.
+    split : "train" or "test"
+        20,000 or 2,000 faces, from different seeds.
+    data_dir : path, optional
+        Not used: there is nothing to be found.
+
+    Returns
+    -------
+    (n, size, size, 3) uint8, read-only and memory-mapped
+    """
+    _check_choice("split", split, DrawnFaces.SPLITS)
+    return _decoded(DrawnFaces(split, size), Wanted(size), f"drawn_faces-{split}", "raise")
+
+
 def _checked_size(size: int, what: str = "size") -> int:
     if not isinstance(size, int) or not 1 <= size <= 2048:
         raise ValueError(f"{what} must be a whole number of pixels from 1 to 2048, got {size!r}")
@@ -353,4 +377,9 @@ def _decoded(source: Source, wanted: Wanted, label: str, on_error: str) -> np.me
 
 
 #: Loaders of sets that are decoded.
-_DECODED = {"celeba": celeba, "lsun_bedrooms": lsun_bedrooms, "lld_icons": lld_icons}
+_DECODED = {
+    "celeba": celeba,
+    "lsun_bedrooms": lsun_bedrooms,
+    "lld_icons": lld_icons,
+    "drawn_faces": drawn_face_set,
+}

@@ -82,6 +82,17 @@ class Evaluation:
     n: int
     seed: int
 
+    @classmethod
+    def of(cls, record: dict) -> Evaluation:
+        """From the plain values that `dataclasses.asdict` makes, also after a trip through JSON."""
+        rows = []
+        for values in record["rows"]:
+            change = values["change"]
+            if change is not None:
+                change = Change(**change | {"interval": tuple(change["interval"])})
+            rows.append(OperationScore(**values | {"change": change}))
+        return cls(**record | {"rows": tuple(rows)})
+
     def __getitem__(self, name: str) -> OperationScore:
         for row in self.rows:
             if row.name == name:

@@ -60,7 +60,7 @@ def _shoulders(face, scene, image) -> None:
     flare = neck + 0.35 * np.maximum(-0.72 - y, 0) ** 1.2
     across = np.clip(x / flare, -1, 1)
     round_ = np.sqrt(1 - across * across)
-    lit = light_on(face, scene, across, 0 * y, round_ + 0.2)
+    lit = light_on(face, scene, across, 0, round_ + 0.2)
     chin = -HEIGHT * (1 + 0.05 * face.chin)
     shadow = 1 - 0.62 * ramp(chin - 0.34, chin + 0.10, y + 0.10 * np.abs(x))
     lay(
@@ -71,7 +71,7 @@ def _shoulders(face, scene, image) -> None:
     slope = -0.80 - 0.20 * np.abs(x) ** 1.6
     collar = -0.86 - 0.16 * face.collar + (0.9 + 0.8 * face.collar) * np.abs(x) ** 1.5
     cloth = paint.hue(face.cloth_hue, face.cloth_saturation, face.cloth_brightness)
-    lit = light_on(face, scene, 0.75 * x, 0.45 + 0 * y, 0.7 + 0 * x)
+    lit = light_on(face, scene, 0.75 * x, 0.45, 0.7)
     fold = 1 - 0.25 * bell(collar - y - 0.03, 0.025) + 0.05 * np.sin(7 * x + 4 * y)
     alpha = covered(np.minimum(slope, collar) - y, scene.pixel)
     lay(image, cloth * lit * fold[:, None], alpha)

@@ -14,11 +14,15 @@ def measure(face, scene) -> None:
     scene.hair_width = scene.width * volume
     scene.hair_height = HEIGHT * (1.045 + 0.13 * face.hair_volume)
     scene.hair_end = 0.25 - 1.25 * face.hair_length
+    scene.long_hair = ramp(0.22, 0.34, face.hair_length)
     rise = np.clip(scene.y / scene.hair_height, -1, 1)
     arch = np.where(scene.y > 0, np.sqrt(np.maximum(1 - rise * rise, 0)), 1)
     drop = np.maximum(-scene.y, 0)
     wave = 0.03 * face.curl * np.sin(16 * scene.y + 3 * face.parting)
     taper = 1 + (0.16 * face.hair_volume - 0.04) * drop
+    close = (volume - 1.015) / volume * (1 - scene.long_hair)  # short hair lies close at the sides
+    hidden = ramp(0, 0.25, scene.x * np.sin(face.yaw) / scene.width)  # on the far side even higher
+    taper = taper * (1 - close * ramp(0.32 + 0.2 * hidden, 0.02 + 0.32 * hidden, scene.y))
     scene.hair_outline = scene.hair_width * (arch * taper + wave * ramp(0, 0.3, drop))
     scene.hair_colour = paint.hair(face.hair_melanin, face.hair_red, face.grey)
     scene.strands = _strands(face, scene)
@@ -35,7 +39,7 @@ def _strands(face, scene):
 
 
 def behind(face, scene, image) -> None:
-    long = ramp(0.22, 0.34, face.hair_length) * ramp(0.6, 0.3, face.baldness)
+    long = scene.long_hair * ramp(0.6, 0.3, face.baldness)
     below = scene.y - scene.hair_end - 0.03 * np.sin(9 * scene.x / scene.hair_width)
     edge = np.minimum(scene.hair_outline - np.abs(scene.x), below)
     edge = np.minimum(edge, scene.hair_height - scene.y)
@@ -51,11 +55,12 @@ def in_front(face, scene, image) -> None:
     side = np.abs(u)
     part = 0.55 * face.parting
     away = u - part
-    sweep = 0.10 * face.fringe * np.sign(part + 1e-6) * away
+    sweep = 0.12 * face.fringe * np.tanh(5 * part) * away
     front = 0.60 - 0.26 * face.fringe + sweep
     front = front + 0.11 * (0.3 + face.fringe) * bell(away, 0.16 + 0.1 * face.fringe)
     front = front + face.recession * (0.05 + 0.16 * bell(side - 0.45, 0.16))
-    front = front + 0.018 * np.sin(21 * u + 4 * face.parting) * (0.4 + face.fringe + face.curl)
+    locks = 0.6 * np.sin(19 * u + 4 * face.parting) + 0.5 * np.sin(33 * u + 9 * face.hair_volume)
+    front = front + 0.018 * locks * (0.4 + face.fringe + face.curl)
     front = front + 0.75 * face.baldness
     temple = 0.02 - 0.55 * ramp(0.15, 0.35, face.hair_length)
     turn = ramp(0.58, 0.90, side + 0.10 * face.recession)
@@ -70,7 +75,7 @@ def in_front(face, scene, image) -> None:
     curtain = np.minimum((np.abs(around) - inner) * scene.hair_width, outline)
     end = scene.hair_end - 0.04 * np.sin(11 * px) + 0.08 * ramp(1.1, 0.8, np.abs(px))
     curtain = np.minimum(np.minimum(curtain, y - end), 0.12 - y)
-    long = ramp(0.22, 0.34, face.hair_length)
+    long = scene.long_hair
     cover = np.maximum(
         covered(cap, scene.pixel * 1.6), long * covered(curtain, scene.pixel * 1.6)
     ) * ramp(1.0, 0.85, face.baldness)

@@ -48,7 +48,7 @@ def place(face, side: int) -> SimpleNamespace:
     low = np.maximum(-scene.y / HEIGHT, 0)
     scene.py = scene.y / (HEIGHT * np.where(scene.y < 0, 1 + 0.05 * face.chin, 1))
     bend = scene.x - 0.10 * np.sin(face.yaw) * low  # the chin goes with the turn
-    jaw = 1 + low * np.maximum(1.25 - low, 0) * (0.22 * face.jaw - 0.10)
+    jaw = 1 + low * np.maximum(1.25 - low, 0) * (0.24 * face.jaw - 0.24)
     scene.px = bend / (scene.width * jaw)
     scene.u, scene.v, scene.depth = turned(face, scene.px, scene.py)
     scene.u = scene.u * ASPECT

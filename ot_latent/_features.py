@@ -67,6 +67,15 @@ class FeatureStatistics:
         moments.update(features)
         return moments
 
+    @classmethod
+    def from_moments(cls, count: int, mean, covariance) -> FeatureStatistics:
+        """From the number of rows, their mean (d,), and their unbiased covariance (d, d)."""
+        mean = np.asarray(mean, dtype=float)
+        moments = cls(len(mean))
+        moments.count, moments.mean = count, mean
+        moments.scatter = (count - 1) * np.asarray(covariance, dtype=float)
+        return moments
+
     def update(self, features) -> None:
         """Take in one more chunk, (rows, d)."""
         features = feature_rows(features, "features", self.scatter)

@@ -14,7 +14,7 @@ import torch
 from ot_latent._ahead import ahead
 from ot_latent._progress import progress
 from ot_latent.all_codes import AllCodes
-from ot_latent.checkpoints import load_state, save_state
+from ot_latent.checkpoints import read_state, restore, save_state
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.networks import Potential
 
@@ -182,6 +182,15 @@ _DEFAULTS = {
 }
 
 
+def _resumed(path: Path, potential: Potential, optimizer: torch.optim.Optimizer) -> int:
+    """Restore the state of a fit, if there is one; returns how many iterations it has done."""
+    if not path.is_file():
+        return 0
+    tensors, facts = read_state(path)
+    restore(tensors, potential, [optimizer])
+    return facts["done"]
+
+
 class LatentTransport:
     """A map z + grad D(z) from Gaussian noise to the codes of an auto-encoder.
 
@@ -296,7 +305,7 @@ class LatentTransport:
         potential.to(self.device)
         optimizer = torch.optim.Adam(potential.parameters(), self.learning_rate, betas=(0.5, 0.999))
         mean = potential.shift.clone()
-        done = load_state(resume, potential, optimizer) if resume else 0
+        done = _resumed(resume, potential, optimizer) if resume else 0
         if not torch.allclose(potential.shift, mean, atol=1e-3 * float(potential.scale)):
             raise ValueError(
                 f"{resume} is the state of a fit to other codes; remove it to start anew"
@@ -312,7 +321,7 @@ class LatentTransport:
                 loss.backward()
                 optimizer.step()
                 if resume and (step + 1) % _SAVE_EVERY == 0:
-                    save_state(resume, potential, optimizer, step + 1)
+                    save_state(resume, potential, [optimizer], {"done": step + 1})
         self.potential_ = potential.eval()
         return self
 

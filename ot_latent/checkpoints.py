@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as as_bytes
 from torch import nn
 
 from ot_latent import autoencoders, gans, networks
@@ -23,6 +25,7 @@ KINDS: dict[str, Callable[..., nn.Module]] = {
     "AAE": autoencoders.AAE,
     "WAEMMD": autoencoders.WAEMMD,
     "AVB": autoencoders.AVB,
+    "CifarClassifier": networks.CifarClassifier,
     "DCGAN": gans.DCGAN,
     "WGANGP": gans.WGANGP,
     "DigitClassifier": networks.DigitClassifier,
@@ -39,6 +42,8 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     try:
         write(temporary)
         temporary.chmod(0o644)
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())  # or a crash of the machine may leave an empty file
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -49,17 +54,39 @@ def card_path(weights: Path) -> Path:
     return weights.with_suffix(".json")
 
 
-def save(weights: Path, model: nn.Module, card: dict) -> Path:
+def save(
+    weights: Path, model: nn.Module, card: dict, critic: bool = True, half: bool = False
+) -> Path:
     """Write a model's weights and its card; returns the path of the weights.
 
     The card gains ``model``: the kind and the arguments that `load` builds the network from.
+
+    Parameters
+    ----------
+    critic : bool
+        Write the critic, too, where the model has one. Samples and codes do not need it.
+    half : bool
+        Write parameters as 16-bit numbers, see `round_to_half`. `load` gives 32 bits again.
     """
     described = {"model": {"kind": type(model).__name__, **model.config}, **card}
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    write_atomically(weights, lambda path: save_file(tensors, path))
+    parameters = dict(model.named_parameters())
+    tensors = {
+        name: (tensor.half() if half and name in parameters else tensor).contiguous()
+        for name, tensor in model.state_dict().items()
+        if critic or not name.startswith("critic.")
+    }
+    content = as_bytes(tensors)
+    write_atomically(weights, lambda path: path.write_bytes(content))
     text = json.dumps(described, indent=2) + "\n"
     write_atomically(card_path(weights), lambda path: path.write_text(text))
     return weights
+
+
+@torch.no_grad()
+def round_to_half(model: nn.Module) -> None:
+    """Round parameters to what 16 bits hold, so that metrics are those of the weights on disk."""
+    for parameter in model.parameters():
+        parameter.copy_(parameter.half())
 
 
 def read_card(weights: Path) -> dict:
@@ -74,7 +101,7 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> nn.Module:
     ----------
     weights : path or name
         A ``.safetensors`` file with its card beside it, or the name of a shipped checkpoint, such as
-        ``"mnist-ae"``.
+        ``"mnist-ae"``. Shipped models come without their critic.
     device : torch device
 
     Raises
@@ -91,7 +118,10 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> nn.Module:
         raise ValueError(f"{card_path(path)} names the model {kind!r}; known are {sorted(KINDS)}")
     model = KINDS[kind](**described)
     try:
-        model.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        if hasattr(model, "critic") and not any(name.startswith("critic.") for name in tensors):
+            del model.critic  # one with random weights would only mislead
+        model.load_state_dict(tensors)
     except (SafetensorError, RuntimeError) as error:
         raise ValueError(f"{path} is damaged or does not fit its card: {error}") from error
     return model.to(device).eval()
@@ -101,41 +131,84 @@ def shipped(name: str) -> Path:
     """Path of a checkpoint in ``data/checkpoints``."""
     from ot_latent.notebook import checkout
 
-    folder = checkout() / "data" / "checkpoints"
-    path = folder / f"{name}.safetensors"
+    path = checkout() / "data" / "checkpoints" / f"{name}.safetensors"
     if not path.is_file():
-        names = sorted(file.stem for file in folder.glob("*.safetensors"))
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r}; there are: {', '.join(names)}. "
+            f"no shipped checkpoint {name!r}; there are: {', '.join(names())}. "
             "`ot-latent train --list` shows what can be trained."
         )
     return path
 
 
-def save_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, done: int) -> None:
-    """Write everything that resumes a training run: weights, optimiser and work done, in one file."""
+def names() -> list[str]:
+    """Names of the checkpoints in ``data/checkpoints``."""
+    from ot_latent.notebook import checkout
+
+    return sorted(path.stem for path in (checkout() / "data" / "checkpoints").glob("*.safetensors"))
+
+
+def weights_hash(name: str) -> str:
+    """SHA-256 of a shipped file of weights."""
+    with shipped(name).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save_state(
+    path: Path, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], facts: dict
+) -> None:
+    """Write everything that resumes a training run into one file.
+
+    Parameters
+    ----------
+    facts : dict
+        What the run has to know beside weights and optimisers, such as the work done; JSON.
+    """
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
-    for index, values in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{index}.{key}": value.contiguous() for key, value in values.items()}
-    write_atomically(path, lambda file: save_file(tensors, file, metadata={"done": str(done)}))
+    for number, optimizer in enumerate(optimizers):
+        for index, values in optimizer.state_dict()["state"].items():
+            tensors |= {
+                f"optimizer.{number}.{index}.{key}": value.contiguous()
+                for key, value in values.items()
+            }
+    content = as_bytes(tensors, {"facts": json.dumps(facts)})
+    write_atomically(path, lambda file: file.write_bytes(content))
 
 
-def load_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Restore what `save_state` wrote; returns the work done, 0 when there is nothing to resume."""
-    if not path.is_file():
-        return 0
-    from safetensors import safe_open
+def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
+    """Tensors and facts of a file that `save_state` wrote.
 
-    with safe_open(path, framework="pt") as file:
-        done = int(file.metadata()["done"])
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    Raises
+    ------
+    ValueError
+        If it is damaged, or something else.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, json.loads(file.metadata()["facts"])
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is damaged or no state of a training run: {error}") from error
+
+
+def restore(
+    tensors: dict[str, torch.Tensor],
+    model: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+) -> None:
+    """Give a model and its optimisers the tensors of `read_state`."""
     model.load_state_dict(
         {name[6:]: value for name, value in tensors.items() if name.startswith("model.")}
     )
-    state: dict[int, dict[str, torch.Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, field = name.split(".", 2)
-            state.setdefault(int(index), {})[field] = value
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    return done
+    for number, optimizer in enumerate(optimizers):
+        parameters = [value for group in optimizer.param_groups for value in group["params"]]
+        state: dict[int, dict[str, torch.Tensor]] = {}
+        prefix = f"optimizer.{number}."
+        for name, value in tensors.items():
+            if name.startswith(prefix):
+                index, field = name.removeprefix(prefix).split(".")
+                parameter = parameters[int(index)]
+                if field != "step":
+                    # in the parameter's order of axes: another one might round differently
+                    value = torch.empty_like(parameter).copy_(value)
+                state.setdefault(int(index), {})[field] = value
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -114,7 +114,7 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
 
 @main.command()
 @click.argument("recipe", required=False)
-@click.option("--list", "list_recipes", is_flag=True, help="List the recipes.")
+@click.option("--list", "list_recipes", is_flag=True, help="List the recipes and what they take.")
 @_scale
 @_seed
 @_device
@@ -124,32 +124,132 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
     type=click.Path(path_type=Path),
     help="Where the weights go [default: see the printed path].",
 )
-def train(recipe, list_recipes, scale, seed, device, data_dir, out):
-    """Train the network that RECIPE describes, and print where its weights are.
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="Passes over the images [default: the recipe's, at this scale].",
+)
+@click.option(
+    "--save-seconds",
+    type=click.FloatRange(min=0),
+    default=60,
+    show_default=True,
+    help="Seconds between two states within an epoch.",
+)
+def train(recipe, list_recipes, scale, seed, device, data_dir, out, epochs, save_seconds):
+    """Train the network that RECIPE describes, and print where weights and loss curves are.
+
+    A run that was killed goes on when it is started again. Its states and its log are in
+    build/training/RECIPE-SCALE-SEED; remove that folder to start anew. To train with several
+    processes or GPUs, put `accelerate launch --num_processes N --module ot_latent.cli` in place of
+    `ot-latent`.
 
     \b
-    Example:
+    Examples:
       ot-latent train --list
+      ot-latent train mnist-vae --scale smoke
     """
-    with _one_line():
-        from ot_latent.datasets import CorruptDataError, MissingDataError
-        from ot_latent.training import RECIPES, DivergenceError
-        from ot_latent.training import train as train_recipe
+    from ot_latent.recipes import RECIPES
 
     if list_recipes:
-        for name, description in sorted(RECIPES.items()):
-            click.echo(f"{name:24} {description.summary}")
+        click.echo(_recipe_table())
         return
     names = ", ".join(sorted(RECIPES))
     if recipe is None:
         raise click.UsageError(f"name a recipe: {names}")
     if recipe not in RECIPES:
         raise click.UsageError(f"there is no recipe {recipe!r}; there are: {names}")
-    with _one_line(MissingDataError, CorruptDataError, DivergenceError):
-        path = train_recipe(
-            recipe, scale=scale, seed=seed, device=device, data_dir=data_dir, out=out
+    with _one_line():
+        from ot_latent import training
+
+    with _one_line(OSError, ValueError, training.DivergenceError):
+        path = training.train(
+            recipe,
+            scale=scale,
+            seed=seed,
+            device=device,
+            data_dir=data_dir,
+            out=out,
+            epochs=epochs,
+            save_seconds=save_seconds,
         )
     click.echo(path)
+    curves = training.run_folder(recipe, scale, seed) / "losses.png"
+    if curves.exists():
+        click.echo(curves)
+
+
+def _recipe_table() -> str:
+    """Name, minutes at quick on two cores and on one GPU, and what it is, of each recipe."""
+    from ot_latent.recipes import RECIPES
+
+    def minutes(value) -> str:
+        return "not measured" if value is None else f"{value:g} min"
+
+    rows = [("recipe", "two cores", "one GPU", "network (time at --scale quick)")]
+    for name, recipe in sorted(RECIPES.items()):
+        times = minutes(recipe.minutes), minutes(recipe.minutes_on_gpu)
+        rows.append((name, *times, recipe.summary))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    )
+
+
+@main.command()
+@click.argument("generators", nargs=-1)
+@click.option(
+    "--n", type=click.IntRange(min=200), default=50_000, show_default=True, help="Images a row."
+)
+@_seed
+@_device
+def evaluate(generators, n, seed, device):
+    """Table 2 of Agustsson et al. for shipped GENERATORS (all by default).
+
+    The tables are printed and kept in data/evaluations, from where notebook 08 shows them. A run that
+    was killed goes on where it was.
+
+    \b
+    Example:
+      ot-latent evaluate mnist-dcgan-uniform --n 2000
+    """
+    with _one_line(FileNotFoundError):
+        from ot_latent import table2
+        from ot_latent.notebook import resolve_device
+
+        known = {generator.name: generator for generator in table2.shipped()}
+        if unknown := [name for name in generators if name not in known]:
+            raise click.UsageError(f"no generator {unknown[0]}; shipped are: {', '.join(known)}")
+        for name in generators or known:
+            found = table2.evaluate(
+                known[name], n, seed, resume=True, device=resolve_device(device)
+            )
+            click.echo(f"{name}\n{found}\n{table2.keep(known[name], found)}")
+
+
+@main.command()
+@click.argument("names", nargs=-1)
+@_device
+@_data_dir
+def reference(names, device, data_dir):
+    """Measure the real images behind FIDs anew: the references NAMES (all by default).
+
+    Moments of their features are written to data/reference.
+
+    \b
+    Example:
+      ot-latent reference mnist
+    """
+    with _one_line(FileNotFoundError, ValueError):
+        from ot_latent import references
+        from ot_latent.datasets import CorruptDataError, MissingDataError
+        from ot_latent.notebook import resolve_device
+
+        with _one_line(CorruptDataError, MissingDataError):
+            for name in names or references.REFERENCES:
+                moments = references.measure(name, data_dir, resolve_device(device))
+                click.echo(references.save(name, moments))
 
 
 @main.group(invoke_without_command=True)

@@ -70,6 +70,26 @@ def image_grid(ax, images, columns: int = 8) -> None:
     ax.set_axis_off()
 
 
+def loss_curves(title: str, log: list[dict]):
+    """A figure of the losses of a training run, one panel each.
+
+    Parameters
+    ----------
+    title : str
+    log : list of dict
+        Of each epoch its number, "epoch", and the mean of each loss.
+    """
+    from matplotlib.figure import Figure
+
+    names = [name for name in log[0] if name != "epoch"]
+    figure = Figure(figsize=(3.6 * len(names), 2.8), layout="constrained")
+    for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        ax.plot([line["epoch"] for line in log], [line[name] for line in log], marker=".")
+        ax.set(xlabel="epoch", title=name)
+    figure.suptitle(title)
+    return figure
+
+
 def image_rows(ax, rows: Mapping[str, object]) -> None:
     """Draw rows of images, each with its name at the left.
 

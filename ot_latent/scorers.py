@@ -39,6 +39,10 @@ class Scorer(Protocol):
 class Classifier:
     """A classifier as a scorer.
 
+    Images of another size or without colours are brought to what a network takes that says so by
+    ``side`` and ``channels``, as the shipped ones do: grey is repeated in three channels, and sides
+    that differ by a whole factor are bridged by repeated pixels or means of pixels.
+
     Parameters
     ----------
     model : str or Module
@@ -81,11 +85,45 @@ class Classifier:
 
     def features(self, images: torch.Tensor) -> np.ndarray:
         """See `Scorer`."""
+        if hasattr(self.model, "side"):
+            images = fitted(images, self.model.channels, self.model.side)
         return scores.features(self.model, images, self.device)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """See `Scorer`."""
         return scores.predictions(self.model, features, self.device)
+
+
+def fitted(images: torch.Tensor, channels: int, side: int) -> torch.Tensor:
+    """Images as a network takes them; see `Classifier`.
+
+    Parameters
+    ----------
+    images : (n, channels or 1, height, width)
+
+    Returns
+    -------
+    (n, channels, side, side)
+
+    Raises
+    ------
+    ValueError
+        If colours would have to go, or sides do not differ by a whole factor.
+    """
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] not in (1, channels) or shape[2] != shape[3]:
+        allowed = " or ".join(map(str, sorted({1, channels})))
+        raise ValueError(f"images must have shape (n, {allowed}, side, side), got {shape}")
+    images, found = images.expand(-1, channels, -1, -1), shape[2]
+    if side % found == 0:
+        times = side // found
+        return images.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    if found % side == 0:
+        return torch.nn.functional.avg_pool2d(images, found // side)
+    raise ValueError(
+        f"images have {found} pixels a side, the network takes {side}: resize them to {side}, or to "
+        "a multiple or a divisor of it"
+    )
 
 
 def _described(checkpoint: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from ot_latent import _face_features, _face_scene, datasets, faces
 
 #: Mean colours of the first three faces of seed 0 at 32 pixels.
-PINNED = [[120.2, 108.6, 103.4], [65.6, 61.6, 58.5], [167.7, 117.6, 120.0]]
+PINNED = [[120.0, 108.4, 103.4], [65.1, 61.2, 58.1], [167.4, 117.4, 119.9]]
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +150,7 @@ def test_the_turned_head_shows_its_nose_further_on(person):
     for factors in (person, turned):
         face = _face_scene.read(factors)
         scene = _face_scene.place(face, 256)
-        _face_features.nose(face, scene)
+        _face_features._place_nose(face, scene)
         scenes.append([np.abs(u[0, 140]).argmin() for u in (scene.u, scene.nose_u)])
     (eyes, nose), (eyes_turned, nose_turned) = scenes
     assert eyes == nose

@@ -161,3 +161,33 @@ def test_a_network_without_features_is_refused():
         scorers.Classifier(torch.nn.Linear(2, 2))
     with pytest.raises(FileNotFoundError, match="mnist-classifier"):
         scorers.Classifier("no-such-network")
+
+
+def test_images_are_brought_to_what_the_network_takes():
+    scorer = scorers.Classifier("mnist-classifier")
+    small = torch.rand(3, 1, 32, 32)
+    # the network begins with means of 2x2 pixels: repeating pixels adds nothing
+    with torch.inference_mode():
+        expected = scorer.model.body[1:](small)
+    np.testing.assert_allclose(scorer.features(small), expected, rtol=1e-4, atol=1e-5)
+    large = small.repeat_interleave(6, 2).repeat_interleave(6, 3)
+    np.testing.assert_allclose(scorer.features(large), expected, rtol=1e-4, atol=1e-4)
+    coloured = scorers.fitted(torch.rand(2, 1, 64, 64), 3, 32)
+    assert coloured.shape == (2, 3, 32, 32)
+    assert torch.equal(coloured[:, 0], coloured[:, 2])
+    as_they_are = torch.rand(2, 3, 32, 32)
+    assert torch.equal(scorers.fitted(as_they_are, 3, 32), as_they_are)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2, 3, 64, 64), "1, side, side"),
+        ((2, 1, 64, 32), "1, side, side"),
+        ((1, 64, 64), "1, side, side"),
+        ((2, 1, 48, 48), "48 pixels a side, the network takes 64"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        scorers.Classifier("mnist-classifier").features(torch.rand(shape))

@@ -1,0 +1,72 @@
+"""Moments of real images: written with their scorer, refused under another, and those of the data."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+from test_datasets import real
+
+from ot_latent import checkpoints, references, scores
+from ot_latent.scorers import Classifier
+from ot_latent.training import training_images
+
+RNG = np.random.default_rng
+
+
+@pytest.fixture
+def moments():
+    return scores.FeatureStatistics.of(RNG(0).standard_normal((300, 4)))
+
+
+def test_what_is_saved_is_loaded(moments, tmp_path):
+    path = references.save("mnist", moments, tmp_path)
+    again = references.load("mnist", tmp_path)
+    assert again.count == 300
+    np.testing.assert_allclose(again.mean, moments.mean, atol=1e-7)
+    np.testing.assert_allclose(again.covariance, moments.covariance, atol=1e-6)
+    other = RNG(1).standard_normal((200, 4))
+    expected = scores.frechet_distance(other, moments)
+    assert scores.frechet_distance(other, again) == pytest.approx(expected, abs=1e-5)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_other_weights_of_the_scorer_are_noticed(moments, tmp_path, monkeypatch):
+    references.save("mnist", moments, tmp_path)
+    monkeypatch.setattr(checkpoints, "weights_hash", lambda name: "other")
+    with pytest.raises(
+        ValueError, match="other weights of mnist-classifier: .*ot-latent reference"
+    ):
+        references.load("mnist", tmp_path)
+
+
+def test_missing_damaged_and_unknown_files_say_what_to_do(moments, tmp_path):
+    with pytest.raises(FileNotFoundError, match="ot-latent reference mnist"):
+        references.load("mnist", tmp_path)
+    path = references.save("mnist", moments, tmp_path)
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ValueError, match="damaged"):
+        references.load("mnist", tmp_path)
+    save_file({"mean": np.zeros(4)}, path)
+    with pytest.raises(ValueError, match="damaged"):
+        references.load("mnist", tmp_path)
+    with pytest.raises(ValueError, match="mnist, cifar10"):
+        references.load("imagenet")
+
+
+@pytest.mark.parametrize("name", references.REFERENCES)
+def test_shipped_moments_are_those_of_the_data(name):
+    """Of a tenth of the images, spread over all: its mean within sampling error of the shipped one."""
+    shipped = references.load(name)
+    reference = references.REFERENCES[name]
+    real(reference.data)
+    images, _ = training_images(reference.data, reference.side)
+    assert len(images) == shipped.count
+    part = np.array(images[:: max(1, len(images) // 1_500)])
+    features = Classifier(reference.scorer).features(references.as_floats(part))
+    seen = scores.FeatureStatistics.of(features)
+    variances = np.diag(shipped.covariance)
+    deviations = (seen.mean - shipped.mean) / np.sqrt(variances / len(part) + 1e-12)
+    # of d normal deviations
+    assert np.abs(deviations).max() < 5
+    assert np.trace(seen.covariance) == pytest.approx(variances.sum(), rel=0.1)
+    distance = scores.frechet_distance(seen, shipped)
+    assert distance < 0.1 * variances.sum()

@@ -218,7 +218,7 @@ def evaluate(generators, n, seed, device):
         from ot_latent import table2
         from ot_latent.notebook import resolve_device
 
-        known = {generator.name: generator for generator in table2.shipped()}
+        known = {setting.name: setting for setting in table2.shipped()}
         if unknown := [name for name in generators if name not in known]:
             raise click.UsageError(f"no generator {unknown[0]}; shipped are: {', '.join(known)}")
         for name in generators or known:

@@ -57,7 +57,7 @@ _TABLE_2 = {
     "celeba": ((2.05, 0.04), (1.71, 0.02), (2.04, 0.03), (1.46, 0.01), (2.04, 0.04)),
 }
 
-# our generators, see table2.GENERATORS
+# our generators, see table2.SETTINGS
 _TABLE_2_SETTINGS = {
     "cifar10-wgan-gp": "CIFAR-10",
     "icons-dcgan-uniform": "icons",

@@ -13,16 +13,15 @@ from pathlib import Path
 
 import torch
 
-from ot_latent import checkpoints
+from ot_latent import checkpoints, generators
 from ot_latent.evaluation import OPERATIONS, Evaluation, Operation, evaluate_operations
 from ot_latent.notebook import checkout
-from ot_latent.priors import Gaussian
 from ot_latent.scorers import Classifier
 
 
 @dataclass(frozen=True)
-class Generator:
-    """A generator of the table.
+class Setting:
+    """A column of our table: a generator, and how it is scored.
 
     Attributes
     ----------
@@ -40,6 +39,8 @@ class Generator:
         What it was trained on, in comparison with the paper's.
     own_data : bool
         Whether that is the paper's own data set.
+    decoder : str, optional
+        Checkpoint of the auto-encoder, where the generator is a potential of AE-OT.
     """
 
     name: str
@@ -49,11 +50,12 @@ class Generator:
     column: str
     data: str
     own_data: bool = False
+    decoder: str | None = None
 
 
 #: In the order of the paper's columns; where two stand for one column, the first that is shipped does.
-GENERATORS = (
-    Generator(
+SETTINGS = (
+    Setting(
         "cifar10-wgan-gp",
         "CIFAR-10, WGAN-GP, Gaussian 128-D",
         "cifar10-classifier",
@@ -62,7 +64,7 @@ GENERATORS = (
         "the paper's data, three of its five batches",
         own_data=True,
     ),
-    Generator(
+    Setting(
         "icons-dcgan-uniform",
         "icons, DCGAN, uniform 100-D",
         "cifar10-classifier",
@@ -70,7 +72,7 @@ GENERATORS = (
         "lldicon",
         "free icons in place of LLD-icon",
     ),
-    Generator(
+    Setting(
         "mnist-dcgan-uniform",
         "MNIST, DCGAN, uniform 100-D",
         "mnist-classifier",
@@ -78,7 +80,7 @@ GENERATORS = (
         "lsun",
         "MNIST in place of LSUN bedrooms",
     ),
-    Generator(
+    Setting(
         "faces-dcgan-gaussian",
         "faces, DCGAN, Gaussian 100-D",
         "cifar10-classifier",
@@ -86,7 +88,7 @@ GENERATORS = (
         "celeba",
         "drawn faces in place of CelebA",
     ),
-    Generator(
+    Setting(
         "mnist-dcgan-gaussian",
         "MNIST, DCGAN, Gaussian 100-D",
         "mnist-classifier",
@@ -97,36 +99,14 @@ GENERATORS = (
 )
 
 
-def shipped() -> tuple[Generator, ...]:
-    """Those of `GENERATORS` whose weights are here."""
+def shipped() -> tuple[Setting, ...]:
+    """Those of `SETTINGS` whose weights are here."""
     here = checkpoints.names()
-    return tuple(generator for generator in GENERATORS if generator.name in here)
-
-
-def sampler(weights: str | Path, device: str | torch.device = "cpu") -> tuple:
-    """What `evaluate_operations` needs of a trained generator.
-
-    Parameters
-    ----------
-    weights : name or path
-        As for `checkpoints.load`.
-    device : torch device
-
-    Returns
-    -------
-    generate : callable
-        (n, dimension) -> images in [0, 1].
-    prior : law
-    dimension : int
-    """
-    model = checkpoints.load(weights, device)
-    # decoders of auto-encoders are fed with the Gaussian that their codes are held to
-    generate = model.generate if hasattr(model, "generate") else model.decode
-    return generate, getattr(model, "prior", Gaussian(0, 1)), model.latent_dim
+    return tuple(setting for setting in SETTINGS if setting.name in here)
 
 
 def evaluate(
-    generator: Generator,
+    setting: Setting,
     n: int = 50_000,
     seed: int = 0,
     operations: Iterable[str] | Mapping[str, Operation] = tuple(OPERATIONS),
@@ -144,35 +124,35 @@ def evaluate(
     resume : bool
         Keep the state in ``build/evaluations``, from where a run that was killed goes on.
     """
-    generate, prior, dimension = sampler(weights or generator.name, device)
-    state = checkout() / "build" / "evaluations" / f"{generator.name}-{n}-{seed}.npz"
+    loaded = generators.load(weights or setting.name, setting.decoder, device)
+    state = checkout() / "build" / "evaluations" / f"{setting.name}-{n}-{seed}.npz"
     return evaluate_operations(
-        generate,
-        prior,
-        Classifier(generator.scorer, device=device),
+        loaded.network,
+        loaded.prior,
+        Classifier(setting.scorer, device=device),
         n,
         operations,
-        dimension=dimension,
+        dimension=loaded.latent_dim,
         seed=seed,
         resume=state if resume else None,
         device=device,
     )
 
 
-def keep(generator: Generator, evaluation: Evaluation) -> Path:
+def keep(setting: Setting, evaluation: Evaluation) -> Path:
     """Write a result into ``data/evaluations``, with the command and the weights that made it."""
     record = {
-        "command": f"ot-latent evaluate {generator.name} --n {evaluation.n} --seed {evaluation.seed}",
-        "weights": _weights(generator),
+        "command": f"ot-latent evaluate {setting.name} --n {evaluation.n} --seed {evaluation.seed}",
+        "weights": _weights(setting),
         "evaluation": asdict(evaluation),
     }
-    path = _kept_path(generator)
+    path = _kept_path(setting)
     text = json.dumps(record, indent=1) + "\n"
     checkpoints.write_atomically(path, lambda temporary: temporary.write_text(text))
     return path
 
 
-def kept(generator: Generator) -> Evaluation:
+def kept(setting: Setting) -> Evaluation:
     """The result that `keep` wrote.
 
     Raises
@@ -182,19 +162,20 @@ def kept(generator: Generator) -> Evaluation:
     ValueError
         If the generator or its scorer have other weights by now.
     """
-    path = _kept_path(generator)
-    remedy = f"run `ot-latent evaluate {generator.name}`"
+    path = _kept_path(setting)
+    remedy = f"run `ot-latent evaluate {setting.name}`"
     if not path.is_file():
-        raise FileNotFoundError(f"no result is kept for {generator.name}: {remedy}")
+        raise FileNotFoundError(f"no result is kept for {setting.name}: {remedy}")
     record = json.loads(path.read_text())
-    if record["weights"] != _weights(generator):
+    if record["weights"] != _weights(setting):
         raise ValueError(f"{path.name} is the result of other weights than the shipped: {remedy}")
     return Evaluation.of(record["evaluation"])
 
 
-def _kept_path(generator: Generator) -> Path:
-    return checkout() / "data" / "evaluations" / f"{generator.name}.json"
+def _kept_path(setting: Setting) -> Path:
+    return checkout() / "data" / "evaluations" / f"{setting.name}.json"
 
 
-def _weights(generator: Generator) -> dict[str, str]:
-    return {name: checkpoints.weights_hash(name) for name in (generator.name, generator.scorer)}
+def _weights(setting: Setting) -> dict[str, str]:
+    names = (setting.name, setting.decoder, setting.scorer)
+    return {name: checkpoints.weights_hash(name) for name in names if name}

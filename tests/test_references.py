@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 from test_datasets import real
 
 from ot_latent import checkpoints, references, scores
+from ot_latent._training_data import as_floats, training_images
 from ot_latent.scorers import Classifier
-from ot_latent.training import training_images
 
 RNG = np.random.default_rng
 
@@ -61,7 +62,7 @@ def test_shipped_moments_are_those_of_the_data(name):
     images, _ = training_images(reference.data, reference.side)
     assert len(images) == shipped.count
     part = np.array(images[:: max(1, len(images) // 1_500)])
-    features = Classifier(reference.scorer).features(references.as_floats(part))
+    features = Classifier(reference.scorer).features(as_floats(torch.from_numpy(part)))
     seen = scores.FeatureStatistics.of(features)
     variances = np.diag(shipped.covariance)
     deviations = (seen.mean - shipped.mean) / np.sqrt(variances / len(part) + 1e-12)

@@ -19,6 +19,19 @@ def _mnist(side: int, split: str, data_dir, most: int | None) -> Images:
     return datasets.mnist(split, data_dir)
 
 
+def _cifar10(side: int, split: str, data_dir, most: int | None) -> Images:
+    """Of those batches that are at hand; a warning names them if some are missing."""
+    return datasets.cifar10(split, data_dir, partial=True)
+
+
+def _icons(side: int, split: str, data_dir, most: int | None) -> Images:
+    """Both sets of icons at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests."""
+    large, small = (datasets.icons(name, data_dir) for name in ("crypto32", "fugue16"))
+    images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
+    held_out = np.arange(len(images)) % 10 == 9
+    return images[held_out if split == "test" else ~held_out], None
+
+
 def _faces(name: str) -> Callable[..., Images]:
     return lambda *arguments: (face_sets.load(name, *arguments), None)
 
@@ -27,6 +40,8 @@ def _faces(name: str) -> Callable[..., Images]:
 #: most): a set that takes long may return the first images only, as many as are wanted.
 _SETS: dict[str, Callable[..., Images]] = {
     "mnist": _mnist,
+    "cifar10": _cifar10,
+    "icons": _icons,
     **{name: _faces(name) for name in face_sets.NAMES},
 }
 
@@ -43,7 +58,8 @@ def training_images(
     Parameters
     ----------
     name : str
-        "mnist", or one of `face_sets.NAMES`.
+        "mnist"; "cifar10", of which those batches are taken that are here; "icons", both sets of
+        `datasets.icons`, every tenth for tests; or one of `face_sets.NAMES`.
     side : int
         In pixels.
     split : "train" or "test"
@@ -65,6 +81,8 @@ def training_images(
     """
     if name not in _SETS:
         raise ValueError(f"name must be one of {', '.join(_SETS)}, got {name!r}")
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
     images, labels = _SETS[name](side, split, data_dir, most)
     return _resized(images[:most], side), None if labels is None else labels[:most]
 

@@ -129,6 +129,7 @@ def _face_recipes(
     what = f"{data.replace('_', ' ')} {side}x{side}, 100-D codes"
     network = {"latent_dim": 100, "width": width, "channels": channels, "side": side}
     common = {"epochs": epochs, "data": data, "side": side, "batch": 64, "half": True}
+    common["precision"] = "bfloat16"
     return (
         Recipe(
             f"{prefix}-ae",
@@ -205,6 +206,8 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             {"smoke": 1, "quick": 20, "paper": 100},
             {"weight": 10.0},
             critic_learning_rate=5e-4,
+            precision="bfloat16",
+            half=True,
         ),
         Recipe(
             "mnist-wae-mmd",
@@ -212,15 +215,92 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "WAEMMD",
             {"smoke": 1, "quick": 20, "paper": 100},
             {"weight": 10.0},
+            precision="bfloat16",
+            half=True,
         ),
         # AVB's code for MNIST: 8-D codes, noise 32, batch 128, rates 5e-5 and 1e-4.
         Recipe(
             "mnist-avb",
             "adversarial variational Bayes, 64x64, 10-D codes",
             "AVB",
-            {"smoke": 1, "quick": 20, "paper": 1000},
+            {"smoke": 1, "quick": 12, "paper": 1000},
             learning_rate=2e-4,
             critic_learning_rate=4e-4,
+            precision="bfloat16",
+            half=True,
+        ),
+        # Radford et al.: 64 pixels, 128 channels, batch 128, rate 2e-4, beta 0.5; here 32 pixels.
+        Recipe(
+            "mnist-dcgan-uniform",
+            "DCGAN, 32x32, uniform prior in 100 dimensions",
+            "DCGAN",
+            {"smoke": 1, "quick": 12, "paper": 25},
+            {"prior": "uniform", "width": 32},
+            side=32,
+            learning_rate=2e-4,
+            precision="bfloat16",
+            decay=False,
+            scorer="mnist-classifier",
+            half=True,
+        ),
+        Recipe(
+            "mnist-dcgan-gaussian",
+            "DCGAN, 32x32, Gaussian prior in 100 dimensions",
+            "DCGAN",
+            {"smoke": 1, "quick": 12, "paper": 25},
+            {"prior": "gaussian", "width": 32},
+            side=32,
+            learning_rate=2e-4,
+            precision="bfloat16",
+            decay=False,
+            scorer="mnist-classifier",
+            half=True,
+        ),
+        Recipe(
+            "icons-dcgan-uniform",
+            "DCGAN of icons, 32x32, uniform prior in 100 dimensions",
+            "DCGAN",
+            {"smoke": 1, "quick": 120, "paper": 250},
+            {"prior": "uniform", "width": 32, "channels": 3},
+            data="icons",
+            side=32,
+            batch=64,
+            learning_rate=2e-4,
+            precision="bfloat16",
+            decay=False,
+            half=True,
+        ),
+        # Gulrajani et al.: 128 channels, batch 64, 200,000 steps of the generator with 5 of the critic
+        # each, which are 1,280 epochs of 50,000 images; rate 2e-4 falling to zero in their code.
+        Recipe(
+            "cifar10-wgan-gp",
+            "WGAN-GP with residual networks, 32x32, Gaussian prior in 128 dimensions",
+            "WGANGP",
+            {"smoke": 1, "quick": 30, "paper": 1280},
+            {"width": 32},
+            data="cifar10",
+            side=32,
+            batch=64,
+            learning_rate=2e-4,
+            betas=(0.0, 0.9),
+            critic_steps=5,
+            precision="bfloat16",
+            decay=False,
+            scorer="cifar10-classifier",
+            half=True,
+        ),
+        Recipe(
+            "cifar10-classifier",
+            "classifier of CIFAR-10 behind the scores of images in colour",
+            "CifarClassifier",
+            {"smoke": 1, "quick": 20, "paper": 20},
+            data="cifar10",
+            side=32,
+            uses_labels=True,
+            learning_rate=2e-3,
+            betas=(0.9, 0.999),
+            precision="bfloat16",
+            half=True,
         ),
         TransportRecipe(
             "mnist-aeot",
@@ -254,6 +334,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
         ),
         *_face_recipes("celeba", "celeba", 128, 3, 32, {"smoke": 1, "quick": 10, "paper": 300}),
         *_face_recipes("olivetti", "olivetti", 64, 1, 24, {"smoke": 1, "quick": 300, "paper": 300}),
-        *_face_recipes("faces", "drawn_faces", 64, 3, 32, {"smoke": 1, "quick": 30, "paper": 300}),
+        *_face_recipes("faces", "drawn_faces", 64, 3, 24, {"smoke": 1, "quick": 20, "paper": 300}),
     )
 }

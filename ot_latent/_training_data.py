@@ -8,19 +8,42 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ot_latent import datasets
+from ot_latent import datasets, face_sets
 
 _ROWS = 1_000  # images that are resized at a time
 
 Images = tuple[np.ndarray, np.ndarray | None]
 
 
-def _mnist(side: int, split: str, data_dir) -> Images:
+def _mnist(side: int, split: str, data_dir, most: int | None) -> Images:
     return datasets.mnist(split, data_dir)
 
 
-#: Images (n, h, w) or (n, h, w, 3) uint8 and labels, or None, by name, from (side, split, data_dir).
-_SETS: dict[str, Callable[..., Images]] = {"mnist": _mnist}
+def _cifar10(side: int, split: str, data_dir, most: int | None) -> Images:
+    """Of those batches that are at hand; a warning names them if some are missing."""
+    return datasets.cifar10(split, data_dir, partial=True)
+
+
+def _icons(side: int, split: str, data_dir, most: int | None) -> Images:
+    """Both sets of icons at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests."""
+    large, small = (datasets.icons(name, data_dir) for name in ("crypto32", "fugue16"))
+    images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
+    held_out = np.arange(len(images)) % 10 == 9
+    return images[held_out if split == "test" else ~held_out], None
+
+
+def _faces(name: str) -> Callable[..., Images]:
+    return lambda *arguments: (face_sets.load(name, *arguments), None)
+
+
+#: Images (n, h, w) or (n, h, w, 3) uint8 and labels, or None, by name, from (side, split, data_dir,
+#: most): a set that takes long may return the first images only, as many as are wanted.
+_SETS: dict[str, Callable[..., Images]] = {
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "icons": _icons,
+    **{name: _faces(name) for name in face_sets.NAMES},
+}
 
 
 def training_images(
@@ -35,7 +58,8 @@ def training_images(
     Parameters
     ----------
     name : str
-        "mnist".
+        "mnist"; "cifar10", of which those batches are taken that are here; "icons", both sets of
+        `datasets.icons`, every tenth for tests; or one of `face_sets.NAMES`.
     side : int
         In pixels.
     split : "train" or "test"
@@ -57,7 +81,9 @@ def training_images(
     """
     if name not in _SETS:
         raise ValueError(f"name must be one of {', '.join(_SETS)}, got {name!r}")
-    images, labels = _SETS[name](side, split, data_dir)
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    images, labels = _SETS[name](side, split, data_dir, most)
     return _resized(images[:most], side), None if labels is None else labels[:most]
 
 
@@ -70,6 +96,11 @@ def _resized(images: np.ndarray, side: int) -> np.ndarray:
         rows = slice(first, first + _ROWS)
         resized[rows] = datasets.to_square(images[rows], side).mul_(255).round_().byte().numpy()
     return resized
+
+
+def channels_last(images: np.ndarray) -> np.ndarray:
+    """What `training_images` gives, as the loaders of `datasets` give it: a view."""
+    return images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, 3)
 
 
 def as_floats(images: torch.Tensor) -> torch.Tensor:

@@ -30,6 +30,7 @@ from ot_latent._neighbours import NeighbourScores as NeighbourScores
 from ot_latent._neighbours import memorisation as memorisation
 from ot_latent._neighbours import nearest_distances as nearest_distances
 from ot_latent._neighbours import neighbour_scores as neighbour_scores
+from ot_latent._principal import PixelComponents as PixelComponents
 from ot_latent.transport_report import transport_report as transport_report
 
 _ROWS = 100  # images that go through a network at a time
@@ -42,15 +43,17 @@ def _chunked(function, rows: torch.Tensor, device) -> np.ndarray:
 
 
 def encode(model: nn.Module, images: np.ndarray, device="cpu") -> np.ndarray:
-    """Codes of grey uint8 images: (n, h, w) -> (n, d)."""
+    """Codes of uint8 images, (n, h, w) or (n, h, w, 3), resized to the model's side: -> (n, d)."""
     chunks = np.array_split(images, math.ceil(len(images) / _ROWS))
     with torch.inference_mode():
-        codes = [model.encode(datasets.to_square(chunk).to(device)).cpu() for chunk in chunks]
+        codes = [
+            model.encode(datasets.to_square(chunk, model.side).to(device)).cpu() for chunk in chunks
+        ]
     return torch.cat(codes).numpy()
 
 
 def decode(model: nn.Module, codes: torch.Tensor, device="cpu") -> torch.Tensor:
-    """Images of codes: (n, d) -> (n, 1, 64, 64)."""
+    """Images of codes: (n, d) -> (n, channels, side, side)."""
     return torch.from_numpy(_chunked(model.decode, codes, device))
 
 
@@ -66,7 +69,7 @@ def predictions(classifier: nn.Module, features: np.ndarray, device="cpu") -> np
 
 
 def reconstruction_errors(model: nn.Module, images: torch.Tensor, device="cpu") -> np.ndarray:
-    """||x - G(E(x))||^2 of each image: (n, 1, 64, 64) -> (n,)."""
+    """||x - G(E(x))||^2 of each image: (n, channels, side, side) -> (n,)."""
 
     def errors(rows: torch.Tensor) -> torch.Tensor:
         return (rows - model.decode(model.encode(rows))).square().flatten(1).sum(1)

@@ -21,7 +21,7 @@ from torch import nn
 
 from ot_latent import brenier, checkpoints, datasets, figures, networks, scores
 from ot_latent._locking import locked
-from ot_latent._training_data import Batches
+from ot_latent._training_data import Batches, channels_last
 from ot_latent._training_data import training_images as training_images
 from ot_latent._training_loop import DivergenceError as DivergenceError
 from ot_latent._training_loop import Training, processes
@@ -210,9 +210,9 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
     started = time.monotonic()
     trained = job.weights.with_name(f"{recipe.autoencoder}.safetensors")
     model = checkpoints.load(trained if trained.is_file() else recipe.autoencoder, job.device)
-    digits = datasets.mnist("train", job.data_dir)[0]
-    digits = digits[:_SMOKE_IMAGES] if job.scale == "smoke" else digits
-    codes = scores.encode(model, digits, job.device)
+    most = _SMOKE_IMAGES if job.scale == "smoke" else None
+    images = training_images(recipe.data, model.side, "train", job.data_dir, most)[0]
+    codes = scores.encode(model, channels_last(images), job.device)
     iterations = recipe.iterations[job.scale]
     latent = brenier.LatentTransport(
         recipe.method, iterations=iterations, random_state=job.seed, device=job.device
@@ -221,12 +221,15 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
     sample = codes[np.random.default_rng(job.seed).permutation(len(codes))[: 2 * count]]
     first, second = sample[:count], sample[count:]
     drawn = latent.sample(count, job.seed).cpu().numpy()
+    if recipe.half:
+        checkpoints.round_to_half(latent.potential_)
     found = {
         "w2_of_samples_to_codes": solve_kantorovich(drawn, first).w2,
         "w2_of_codes_to_other_codes": solve_kantorovich(second, first).w2,
         "w2_points": count,
     }
-    _save(recipe, job, latent.potential_, _iterations(recipe, job, started) | {"metrics": found})
+    facts = _iterations(recipe, job, started) | {"metrics": found}
+    _save(recipe, job, latent.potential_, facts, half=recipe.half)
 
 
 def _train_toy(recipe: ToyRecipe, job: _Job) -> None:

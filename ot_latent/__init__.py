@@ -27,6 +27,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "figures",
         "gans",
         "generators",
+        "image_report",
         "kantorovich",
         "laguerre",
         "monotone",

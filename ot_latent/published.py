@@ -50,6 +50,7 @@ def measured(
     verdict: str | None = None,
     note: str = "",
     data: str = "",
+    stand_in: bool = False,
 ) -> Measured:
     """A number of this run.
 
@@ -69,6 +70,8 @@ def measured(
         The reason; obligatory with ``verdict`` and with what is not reproduced.
     data : str
         What the number was computed on, where that is not random numbers.
+    stand_in : bool
+        ``data`` stand in for the paper's: the verdict on a claim says so, and the note whether it holds.
 
     Raises
     ------
@@ -81,6 +84,12 @@ def measured(
     published = PUBLISHED[key]
     if interval is not None and not interval[0] <= interval[1]:
         raise ValueError(f"interval must be (low, high), got {interval}")
+    if stand_in and verdict is None:
+        found = _rule(published, ours, interval, holds)
+        note = (
+            f"On {data} the claim {'holds' if found == 'reproduced' else 'does not hold'}. {note}"
+        )
+        verdict = "stand-in data"
     if verdict is None:
         verdict = _rule(published, ours, interval, holds)
     elif verdict not in VERDICTS[1:]:

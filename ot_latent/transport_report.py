@@ -94,14 +94,16 @@ def transport_report(clouds, codes, held_out, block: int = 1_000, rng: int = 0) 
         pairs = zip(chosen.reshape(targets.shape), targets, strict=True)
         distances[name] = np.array([solve_kantorovich(x, y).w2 for x, y in pairs])
         # blocks face the same held-out codes, so that their ratios vary less than their distances
-        ratio = _interval(distances[name], distances["codes"], np.mean, generator, paired=True)
+        ratio = bootstrap_ratio(
+            distances[name], distances["codes"], np.mean, generator, paired=True
+        )
         repeats = own if name == "codes" else nearest_distances(chosen, codes)
-        nearest = _interval(repeats, own, np.median, generator, paired=False)
+        nearest = bootstrap_ratio(repeats, own, np.median, generator, paired=False)
         result[name] = TransportScore(float(distances[name].mean()), *ratio, *nearest)
     return result
 
 
-def _interval(first, second, statistic, generator, paired):
+def bootstrap_ratio(first, second, statistic, generator, paired):
     """statistic(first) / statistic(second) and its 95 % bootstrap interval."""
     values = []
     for _ in range(_RESAMPLES):

@@ -34,20 +34,25 @@ _ROWS = 1_000  # images that are held as floats
 class Reference:
     """A set of `training.training_images`, and the checkpoint of the classifier that sees it.
 
-    It is all training images that were at hand: `card` says how many.
+    All training images at hand count, or the first ``most``.
     """
 
     data: str
     side: int
     scorer: str
+    most: int | None = None
+
+    def images(self, data_dir: str | Path | None = None) -> np.ndarray:
+        """(n, channels, side, side) uint8."""
+        return training_images(self.data, self.side, data_dir=data_dir, most=self.most)[0]
 
 
-#: The references that are shipped, by name.
+#: By name.
 REFERENCES = {
     "mnist": Reference("mnist", 64, "mnist-classifier"),
     "cifar10": Reference("cifar10", 32, "cifar10-classifier"),
     "icons": Reference("icons", 32, "cifar10-classifier"),
-    "drawn_faces": Reference("drawn_faces", 64, "cifar10-classifier"),
+    "drawn_faces": Reference("drawn_faces", 64, "cifar10-classifier", most=5_000),
 }
 
 
@@ -62,7 +67,7 @@ def measure(
         If there is no reference of that name.
     """
     reference = _reference(name)
-    images, _ = training_images(reference.data, reference.side, data_dir=data_dir)
+    images = reference.images(data_dir)
     scorer = Classifier(reference.scorer, device=device)
     moments: FeatureStatistics | None = None
     for start in progress(range(0, len(images), _ROWS), f"features of {name}"):

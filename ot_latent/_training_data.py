@@ -9,18 +9,48 @@ import numpy as np
 import torch
 
 from ot_latent import datasets
+from ot_latent.faces import DrawnFaces
 
 _ROWS = 1_000  # images that are resized at a time
 
 Images = tuple[np.ndarray, np.ndarray | None]
 
 
-def _mnist(side: int, split: str, data_dir) -> Images:
+def _mnist(side, split, data_dir, most) -> Images:
     return datasets.mnist(split, data_dir)
 
 
-#: Images (n, h, w) or (n, h, w, 3) uint8 and labels, or None, by name, from (side, split, data_dir).
-_SETS: dict[str, Callable[..., Images]] = {"mnist": _mnist}
+def _cifar10(side, split, data_dir, most) -> Images:
+    return datasets.cifar10(split, data_dir, partial=True)
+
+
+def _celeba(side, split, data_dir, most) -> Images:
+    first, last = {"train": (0, 162_770), "test": (182_637, 202_599)}[split]
+    return datasets.celeba(side, data_dir)[first:last], None
+
+
+def _drawn_faces(side, split, data_dir, most) -> Images:
+    count, seed = DrawnFaces.SPLITS[split]
+    if most is not None and most < count:  # not worth drawing all of them
+        return datasets.drawn_faces(most, seed, side), None
+    return datasets.drawn_face_set(side, split, data_dir), None
+
+
+def _icons(side, split, data_dir, most) -> Images:
+    small = datasets.icons("fugue16", data_dir).repeat(2, axis=1).repeat(2, axis=2)
+    images = np.concatenate([datasets.icons("crypto32", data_dir), small])
+    held_out = np.arange(len(images)) % 10 == 9
+    return images[held_out if split == "test" else ~held_out], None
+
+
+#: Images (n, h, w) or (n, h, w, 3) uint8, and labels or None, by (side, split, data_dir, most).
+_SETS: dict[str, Callable[..., Images]] = {
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "celeba": _celeba,
+    "drawn_faces": _drawn_faces,
+    "icons": _icons,
+}
 
 
 def training_images(
@@ -35,7 +65,9 @@ def training_images(
     Parameters
     ----------
     name : str
-        "mnist".
+        "mnist"; "cifar10", of which those batches are taken that are here; "celeba", in its official
+        split; "drawn_faces"; or "icons", both sets of `datasets.icons`, the smaller ones with
+        doubled pixels, every tenth for the test.
     side : int
         In pixels.
     split : "train" or "test"
@@ -57,7 +89,9 @@ def training_images(
     """
     if name not in _SETS:
         raise ValueError(f"name must be one of {', '.join(_SETS)}, got {name!r}")
-    images, labels = _SETS[name](side, split, data_dir)
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    images, labels = _SETS[name](side, split, data_dir, most)
     return _resized(images[:most], side), None if labels is None else labels[:most]
 
 

@@ -41,13 +41,16 @@ class Recipe:
         Steps of the critic, each with a batch of its own, before each of the other; the last of these
         batches is the other's, too.
     precision : "float32" or "bfloat16"
-        In which the networks compute; losses are float32 always.
+        In which the networks compute; losses are float32 always. Processors without
+        instructions for bfloat16 are slow at it.
     decay : bool
         Lower the learning rates to zero along half a cosine.
     scorer : str, optional
         The classifier's recipe under which samples of a generator are scored for the card.
     half : bool
         Ship the weights as 16-bit numbers.
+    at_smoke : dict
+        Fields that are others at `smoke`, where the network would take more than seconds.
     minutes, minutes_on_gpu : float, optional
         Measured at `quick` on two cores and on one GPU.
     """
@@ -69,6 +72,7 @@ class Recipe:
     decay: bool = True
     scorer: str | None = None
     half: bool = False
+    at_smoke: dict = field(default_factory=dict)
     minutes: float | None = None
     minutes_on_gpu: float | None = None
 
@@ -80,7 +84,16 @@ class Recipe:
 
     def settings(self, epochs: int) -> dict:
         """What decides the weights that so many epochs give, beside the seed and the images."""
-        told = {"name", "summary", "epochs", "scorer", "half", "minutes", "minutes_on_gpu"}
+        told = {
+            "name",
+            "summary",
+            "epochs",
+            "scorer",
+            "half",
+            "at_smoke",
+            "minutes",
+            "minutes_on_gpu",
+        }
         decided = {key: value for key, value in asdict(self).items() if key not in told}
         # at a constant rate a run can be prolonged
         return decided | ({"epochs": epochs} if self.decay else {})
@@ -154,6 +167,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             {"smoke": 1, "quick": 20, "paper": 100},
             {"weight": 10.0},
             critic_learning_rate=5e-4,
+            precision="bfloat16",
         ),
         Recipe(
             "mnist-wae-mmd",
@@ -161,6 +175,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "WAEMMD",
             {"smoke": 1, "quick": 20, "paper": 100},
             {"weight": 10.0},
+            precision="bfloat16",
         ),
         # AVB's code for MNIST: 8-D codes, noise 32, batch 128, rates 5e-5 and 1e-4.
         Recipe(
@@ -170,6 +185,95 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             {"smoke": 1, "quick": 20, "paper": 1000},
             learning_rate=2e-4,
             critic_learning_rate=4e-4,
+            precision="bfloat16",
+        ),
+        *(
+            # Radford et al.: batch 128, rate 2e-4, betas (0.5, 0.999); the code that most take has 25 epochs.
+            Recipe(
+                f"mnist-dcgan-{prior}",
+                f"DCGAN, 32x32, {prior} prior, 100-D",
+                "DCGAN",
+                {"smoke": 1, "quick": 25, "paper": 25},
+                {"side": 32, "channels": 1, "latent_dim": 100, "prior": prior},
+                side=32,
+                learning_rate=2e-4,
+                decay=False,
+                precision="bfloat16",
+                scorer="mnist-classifier",
+                half=True,
+            )
+            for prior in ("uniform", "gaussian")
+        ),
+        Recipe(
+            "icons-dcgan-uniform",
+            "DCGAN of icons, 32x32 in colour, uniform prior, 100-D",
+            "DCGAN",
+            {"smoke": 1, "quick": 200, "paper": 200},
+            {"side": 32, "channels": 3, "latent_dim": 100, "prior": "uniform"},
+            data="icons",
+            side=32,
+            learning_rate=2e-4,
+            decay=False,
+            precision="bfloat16",
+            scorer="cifar10-classifier",
+            half=True,
+        ),
+        # Gulrajani et al.: 200,000 steps of the generator in their code. An epoch of 50,000 images has 156.
+        Recipe(
+            "cifar10-wgan-gp",
+            "WGAN-GP with residual networks, 32x32 in colour, Gaussian prior, 128-D",
+            "WGANGP",
+            {"smoke": 1, "quick": 20, "paper": 1282},
+            {"side": 32, "channels": 3, "latent_dim": 128, "prior": "gaussian"},
+            data="cifar10",
+            side=32,
+            batch=64,
+            learning_rate=1e-4,
+            betas=(0.0, 0.9),
+            critic_steps=5,
+            decay=False,
+            precision="bfloat16",
+            scorer="cifar10-classifier",
+            half=True,
+            at_smoke={"batch": 16, "arguments": {"width": 16}},
+        ),
+        Recipe(
+            "cifar10-classifier",
+            "classifier of CIFAR-10 behind the scores of images in colour",
+            "CifarClassifier",
+            {"smoke": 1, "quick": 20, "paper": 20},
+            data="cifar10",
+            side=32,
+            uses_labels=True,
+            learning_rate=2e-3,
+            betas=(0.9, 0.999),
+            precision="bfloat16",
+            half=True,
+        ),
+        *(
+            # Of CelebA the WAE paper's code has: 64-D codes, batch 100, 50 epochs, lambda 100 (500 on
+            # images in [0, 1] without its 0.05 before the squared error), rates 5e-4 and 1e-3.
+            Recipe(
+                f"{data}-{name}",
+                f"{what} of {faces}, {side}x{side} in colour, 100-D codes",
+                kind,
+                {"smoke": 1, "quick": quick, "paper": paper},
+                {"latent_dim": 100, "width": 24, "channels": 3, "side": side, **more},
+                data=images,
+                side=side,
+                critic_learning_rate=5e-4,
+                precision="bfloat16",
+                half=True,
+            )
+            for data, images, faces, side, quick in (
+                ("faces", "drawn_faces", "drawn faces", 64, 30),
+                ("celeba", "celeba", "CelebA", 128, 5),
+            )
+            for name, kind, what, paper, more in (
+                ("ae", "Autoencoder", "auto-encoder", 300, {}),
+                ("vae", "VAE", "variational auto-encoder", 300, {}),
+                ("wae", "POT", "WAE-GAN", 50, {"weight": 100.0}),
+            )
         ),
         TransportRecipe(
             "mnist-aeot",

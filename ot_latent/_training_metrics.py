@@ -9,21 +9,44 @@ import numpy as np
 import torch
 from torch import nn
 
-from ot_latent import networks, scores
+from ot_latent import checkpoints, scores
 from ot_latent._training_data import as_floats, training_images
+from ot_latent.generators import Generator
 from ot_latent.recipes import Recipe
+from ot_latent.scorers import Classifier
 
 _ROWS = 1_000  # images that are turned to floats at a time
 
 
+def scorer_weights(recipe: Recipe, folder: Path) -> Path | None:
+    """The classifier that scores a generator: the one that lies beside its weights, else the shipped one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither.
+    """
+    if recipe.scorer is None:
+        return None
+    trained = folder / f"{recipe.scorer}.safetensors"
+    return trained if trained.is_file() else checkpoints.shipped(recipe.scorer)
+
+
 def metrics(
-    recipe: Recipe, model: nn.Module, device: torch.device, data_dir: str | Path | None, most: int
+    recipe: Recipe,
+    model: nn.Module,
+    device: torch.device,
+    data_dir: str | Path | None,
+    most: int,
+    scorer: Path | None,
 ) -> dict:
     """Metrics of a model in evaluation mode, by what it can do, on at most so many images."""
     images, labels = training_images(recipe.data, recipe.side, "test", data_dir, most)
-    if isinstance(model, networks.DigitClassifier):
+    if hasattr(model, "head"):
         return _accuracy(model, images, labels, device)
-    return _reconstruction(model, images, device)
+    if hasattr(model, "decode"):
+        return _reconstruction(model, images, device)
+    return _generation(model, images, device, most, scorer)
 
 
 def _chunks(images: np.ndarray):
@@ -44,3 +67,23 @@ def _reconstruction(model: nn.Module, images: np.ndarray, device) -> dict:
     )
     mean, half = float(errors.mean()), float(1.96 * errors.std() / math.sqrt(len(errors)))
     return {"test_squared_error": mean, "interval_95": [mean - half, mean + half]}
+
+
+def _generation(model: nn.Module, images: np.ndarray, device, most: int, scorer: Path) -> dict:
+    classifier = checkpoints.load(scorer, device)
+    accuracy = checkpoints.read_card(scorer)["metrics"]["test_accuracy"]
+    scored = Classifier(classifier, f"{scorer.stem} (test accuracy {100 * accuracy:.2f} %)", device)
+    generate = Generator(model.latent_dim, model.prior, model.generate, device)
+    drawn = generate.sample(most, rng=0).split(_ROWS)
+    samples = np.concatenate([scored.features(generate(z)) for z in drawn])
+    real = np.concatenate([scored.features(rows) for rows in _chunks(images)])
+    probabilities = scored.probabilities(samples)
+    return {
+        "scorer": scored.name,
+        "samples": most,
+        "inception_score": scores.inception_score(probabilities, splits=1)[0],
+        "inception_score_interval_95": list(scores.inception_interval(probabilities)),
+        "frechet_distance": scores.frechet_distance(samples, real),
+        "frechet_distance_interval_95": list(scores.frechet_interval(samples, real)),
+        "frechet_distance_to": f"{len(real)} test images",
+    }

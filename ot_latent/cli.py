@@ -26,6 +26,20 @@ def _one_line(*expected: type[Exception]):
         raise click.ClickException(str(error)) from error
 
 
+@contextmanager
+def _notes():
+    """Print warnings as notes, as they come."""
+    import warnings
+
+    def note(message, *_):
+        click.echo(f"Note: {message}", err=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = note
+        yield
+
+
 _scale = click.option(
     "--scale",
     type=click.Choice(["smoke", "quick", "paper"]),
@@ -130,13 +144,18 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
     help="Passes over the images [default: the recipe's, at this scale].",
 )
 @click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    help="In which the networks compute [default: the recipe's].",
+)
+@click.option(
     "--save-seconds",
     type=click.FloatRange(min=0),
     default=60,
     show_default=True,
     help="Seconds between two states within an epoch.",
 )
-def train(recipe, list_recipes, scale, seed, device, data_dir, out, epochs, save_seconds):
+def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
     """Train the network that RECIPE describes, and print where weights and loss curves are.
 
     A run that was killed goes on when it is started again. Its states and its log are in
@@ -162,7 +181,7 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, epochs, save
     with _one_line():
         from ot_latent import training
 
-    with _one_line(OSError, ValueError, training.DivergenceError):
+    with _one_line(OSError, ValueError, training.DivergenceError), _notes():
         path = training.train(
             recipe,
             scale=scale,
@@ -170,8 +189,7 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, epochs, save
             device=device,
             data_dir=data_dir,
             out=out,
-            epochs=epochs,
-            save_seconds=save_seconds,
+            **settings,
         )
     click.echo(path)
     curves = training.run_folder(recipe, scale, seed) / "losses.png"
@@ -303,9 +321,7 @@ def data_get(name, data_dir, size, partial, skip_broken):
     Example:
       ot-latent data get mnist
     """
-    import warnings
-
-    from ot_latent.datasets import DATASETS, CorruptDataError, MissingDataError, get
+    from ot_latent.datasets import DATASETS, get
 
     if name not in DATASETS:
         raise click.UsageError(
@@ -313,14 +329,8 @@ def data_get(name, data_dir, size, partial, skip_broken):
         )
     chosen = {"size": size, "partial": partial, "on_error": "skip" if skip_broken else None}
     settings = {key: value for key, value in chosen.items() if value}
-    with (
-        _one_line(CorruptDataError, MissingDataError, OSError, ValueError),
-        warnings.catch_warnings(record=True) as said,
-    ):
-        warnings.simplefilter("always")
+    with _one_line(OSError, ValueError), _notes():
         paths = get(name, data_dir, **settings)
-    for warning in said:
-        click.echo(f"Note: {warning.message}", err=True)
     for path in paths.values():
         click.echo(path)
 

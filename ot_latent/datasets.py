@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ot_latent import _cifar, _files, _image_sets
-from ot_latent._catalogue import CIFAR10_BATCHES, DATASETS
+from ot_latent._catalogue import CIFAR10_BATCHES, CIFAR10_FIRST_TEST, CIFAR10_FOLDER, DATASETS
 from ot_latent._catalogue import CorruptDataError as CorruptDataError
 from ot_latent._catalogue import DataFile as DataFile
 from ot_latent._catalogue import DataSet as DataSet
@@ -67,6 +67,15 @@ def locate(name: str, data_dir: str | Path | None = None) -> dict[str, Path | No
     data_set, folders = _data_set(name), _folders(name, data_dir)
     names = [*(file.name for file in data_set.files), *data_set.sources]
     return {name: _files.find(folders, name) for name in names}
+
+
+def hashes(name: str) -> dict[str, str]:
+    """The official md5 of each file of a data set that has one, by its name in `locate`."""
+    files = {file.name: file.md5 for file in _data_set(name).files}
+    if name != "cifar10":
+        return files
+    batches = (*sum(CIFAR10_BATCHES.values(), ()), CIFAR10_FIRST_TEST)
+    return files | {f"{CIFAR10_FOLDER}/{batch.name}": batch.md5 for batch in batches}
 
 
 def instructions(name: str, data_dir: str | Path | None = None) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from ot_latent._training_data import Batches, channels_last
 from ot_latent._training_data import training_images as training_images
 from ot_latent._training_loop import DivergenceError as DivergenceError
 from ot_latent._training_loop import Training, processes
-from ot_latent._training_metrics import metrics
+from ot_latent._training_metrics import metrics, scorer_weights
 from ot_latent._training_state import States
 from ot_latent._training_state import StateWarning as StateWarning
 from ot_latent.kantorovich import solve_kantorovich
@@ -46,6 +46,7 @@ def train(
     data_dir: str | Path | None = None,
     out: str | Path | None = None,
     epochs: int | None = None,
+    precision: str | None = None,
     save_seconds: float = 60.0,
 ) -> Path:
     """Train a recipe, or go on with a run that was interrupted.
@@ -65,6 +66,8 @@ def train(
     epochs : int, optional
         Of a network of images, instead of the recipe's number. A run whose rate is constant can be
         prolonged in this way.
+    precision : "float32" or "bfloat16", optional
+        In which a network of images computes, instead of the recipe's.
     save_seconds : float
         A state is written at the end of each epoch, and after so many seconds within one.
 
@@ -85,9 +88,7 @@ def train(
         raise ValueError(f"there is no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
-    recipe = RECIPES[name]
-    if epochs is not None and not (isinstance(recipe, Recipe) and epochs > 0):
-        raise ValueError(f"epochs must be positive, and of a network of images: {name}, {epochs}")
+    recipe = _with(RECIPES[name], scale, epochs, precision)
     together, where = processes(resolve_device(device))
     if not isinstance(recipe, Recipe) and together.num_processes > 1:
         raise ValueError(f"{name} is trained by one process, not by {together.num_processes}")
@@ -96,12 +97,34 @@ def train(
     ) / f"{name}.safetensors"
     folder = run_folder(name, scale, seed)
     folder.mkdir(parents=True, exist_ok=True)
-    job = _Job(scale, seed, where, together, data_dir, folder, weights, epochs, save_seconds)
+    job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds)
     run = {Recipe: _train_images, TransportRecipe: _train_transport, ToyRecipe: _train_toy}
     with locked(folder / "run", wait=False) if together.is_main_process else nullcontext():
         run[type(recipe)](recipe, job)
     together.wait_for_everyone()
     return weights
+
+
+def _with(recipe, scale: str, epochs: int | None, precision: str | None):
+    """A recipe with what was asked for in place of its own."""
+    changes = {
+        name: value
+        for name, value in {"epochs": epochs, "precision": precision}.items()
+        if value is not None
+    }
+    if not isinstance(recipe, Recipe):
+        if changes:
+            raise ValueError(
+                f"{recipe.name} is no network of images: it takes no {', '.join(changes)}"
+            )
+        return recipe
+    if precision not in (None, "float32", "bfloat16"):
+        raise ValueError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
+    if epochs is not None:
+        if epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {epochs}")
+        changes["epochs"] = recipe.epochs | {scale: epochs}
+    return replace(recipe, **(recipe.at_smoke if scale == "smoke" else {}) | changes)
 
 
 def run_folder(name: str, scale: str, seed: int) -> Path:
@@ -120,12 +143,12 @@ class _Job:
     data_dir: str | Path | None
     folder: Path
     weights: Path
-    epochs: int | None
     save_seconds: float
 
 
 def _train_images(recipe: Recipe, job: _Job) -> None:
     together = job.together
+    scorer = scorer_weights(recipe, job.weights.parent)  # better to miss it now than in the end
     with together.main_process_first():  # who downloads or decodes
         images, labels = training_images(
             recipe.data,
@@ -145,7 +168,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
         device=job.device,
         share=(together.process_index, together.num_processes),
     )
-    epochs = job.epochs or recipe.epochs[job.scale]
+    epochs = recipe.epochs[job.scale]
     settings = recipe.settings(epochs) | {"seed": job.seed, "images": len(images)}
     training = Training(
         recipe,
@@ -166,13 +189,15 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
     if together.is_main_process:
         if recipe.half:
             checkpoints.round_to_half(model)
+        most = _METRIC_IMAGES[job.scale]
+        found = metrics(recipe, model, job.device, job.data_dir, most, scorer)
         facts = {
             "epochs": len(progress.log),
-            "epochs_at_scale_paper": recipe.epochs["paper"],
+            "epochs_at_scale_paper": RECIPES[recipe.name].epochs["paper"],
+            "images": len(images),
             "precision": recipe.precision,
             "minutes": round(progress.seconds / 60, 1),
-            "metrics": metrics(recipe, model, job.device, job.data_dir, _METRIC_IMAGES[job.scale])
-            | {"train": progress.log[-1]},
+            "metrics": found | {"train": progress.log[-1]},
         }
         _save(recipe, job, model, facts, half=recipe.half)
 
@@ -182,7 +207,7 @@ def _save(recipe, job: _Job, model: nn.Module, facts: dict, half: bool = False) 
         "recipe": recipe.name,
         "scale": job.scale,
         "seed": job.seed,
-        "data": _data_card(recipe.data),
+        "data": _data_card(recipe.data, job.data_dir),
         "hardware": _hardware(job),
         "torch": torch.__version__.split("+")[0],
         **facts,
@@ -199,11 +224,13 @@ def _hardware(job: _Job) -> str:
     return machine if count == 1 else f"{count} processes, each {machine}"
 
 
-def _data_card(name: str) -> dict:
+def _data_card(name: str, data_dir: str | Path | None) -> dict:
+    """Name, licence and hashes of what was taken of a data set."""
     if name not in datasets.DATASETS:
         return {"name": name, "terms": "drawn by ot_latent.datasets"}
-    data = datasets.DATASETS[name]
-    return {"name": name, "terms": data.terms, "md5": {file.name: file.md5 for file in data.files}}
+    found, hashes = datasets.locate(name, data_dir), datasets.hashes(name)
+    md5 = {file: hashes[file] for file, path in found.items() if path and file in hashes}
+    return {"name": name, "terms": datasets.DATASETS[name].terms, "md5": md5}
 
 
 def _train_transport(recipe: TransportRecipe, job: _Job) -> None:

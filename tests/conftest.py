@@ -25,3 +25,14 @@ def empty_data(tmp_path, monkeypatch):
     monkeypatch.setenv("OT_LATENT_DATA", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
     return tmp_path / "data"
+
+
+@pytest.fixture
+def workshop(tmp_path, monkeypatch):
+    """A checkout of its own for training at `smoke`: its states and weights, and few images."""
+    from ot_latent import training
+
+    monkeypatch.setattr(training, "checkout", lambda: tmp_path)
+    monkeypatch.setattr(training, "_SMOKE_IMAGES", 512)
+    monkeypatch.setitem(training._METRIC_IMAGES, "smoke", 100)
+    return tmp_path

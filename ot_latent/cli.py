@@ -164,8 +164,7 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
     `ot-latent`.
 
     \b
-    Examples:
-      ot-latent train --list
+    Example:
       ot-latent train mnist-vae --scale smoke
     """
     from ot_latent.recipes import RECIPES

@@ -53,22 +53,22 @@ def test_missing_damaged_and_unknown_files_say_what_to_do(moments, tmp_path):
         references.load("imagenet")
 
 
+@pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
 @pytest.mark.parametrize("name", references.REFERENCES)
 def test_shipped_moments_are_those_of_the_data(name):
-    """Of a tenth of the images, spread over all: its mean within sampling error of the shipped one."""
+    """Of 1,500 random images: the mean within its sampling error, the distance no more than its bias."""
     shipped = references.load(name)
     reference = references.REFERENCES[name]
     if name != "drawn_faces":
         real(reference.data)
     images = reference.images()
     assert len(images) == shipped.count
-    part = np.array(images[:: max(1, len(images) // 1_500)])
-    features = Classifier(reference.scorer).features(as_floats(torch.from_numpy(part)))
+    # not every so-manieth: digits come in an order
+    rows = np.sort(RNG(0).permutation(len(images))[:1_500])
+    features = Classifier(reference.scorer).features(as_floats(torch.from_numpy(images[rows])))
     seen = scores.FeatureStatistics.of(features)
     variances = np.diag(shipped.covariance)
-    deviations = (seen.mean - shipped.mean) / np.sqrt(variances / len(part) + 1e-12)
-    # of d normal deviations
-    assert np.abs(deviations).max() < 5
+    deviations = (seen.mean - shipped.mean) / np.sqrt(variances / len(rows) + 1e-12)
+    assert np.sqrt((deviations**2).mean()) < 1.5
     assert np.trace(seen.covariance) == pytest.approx(variances.sum(), rel=0.1)
-    distance = scores.frechet_distance(seen, shipped)
-    assert distance < 0.1 * variances.sum()
+    assert scores.frechet_distance(seen, shipped) < 0.02 * variances.sum()

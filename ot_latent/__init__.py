@@ -42,6 +42,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "semidiscrete",
         "semidual",
         "training",
+        "transport_figures",
     ],
     submod_attrs={
         "brenier": ["LatentTransport"],

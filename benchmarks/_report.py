@@ -1,5 +1,19 @@
 """What the benchmarks share: tables, and the file that a run writes."""
 
+import os
+import pathlib
+import platform
+
+
+def machine():
+    """Processor and how busy it was when the run started: a sentence."""
+    listing = pathlib.Path("/proc/cpuinfo")
+    lines = listing.read_text().splitlines() if listing.is_file() else []
+    models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    model = models[0] if models else platform.processor() or platform.machine()
+    load = f"{os.getloadavg()[0]:.0f}"
+    return f"{os.cpu_count()} cores of {model}; {load} processes wanted to run at the start."
+
 
 def table(header, rows):
     lines = [header, ["---"] * len(header), *rows]
@@ -8,7 +22,7 @@ def table(header, rows):
 
 def write(out, heading, sections, *arguments):
     """Run the functions by title, each described by its docstring, and write what they return."""
-    text = heading
+    text = f"{heading}\n{machine()}\n"
     for title, section in sections.items():
         text += f"\n## {title}\n\n{' '.join(section.__doc__.split())}\n\n{section(*arguments)}"
         print(title, flush=True)

@@ -1,17 +1,17 @@
-"""Semi-discrete transport to the codes of MNIST: time, memory, and OTT-JAX on the same problem.
+"""Semi-discrete transport to MNIST's and other codes: time, memory, and OTT-JAX on the same problem.
 
-Prints the tables and writes them to benchmarks/semidiscrete.md.
+Prints the tables and writes them to benchmarks/semidiscrete.md, row by row.
 
     python benchmarks/semidiscrete.py --ott-python VENV/bin/python   # with jax and ott-jax in VENV
-    python benchmarks/semidiscrete.py --normal --sizes 500:0.05      # a look, without MNIST
+    python benchmarks/semidiscrete.py --sizes 500:0.05:10            # a look, without MNIST
 
-The peer gets the centred and scaled codes, the schedule of steps that ours has (in its units) and a
+A size is N:tolerance for N codes of MNIST, or N:tolerance:d for normal numbers in d dimensions. The peer gets the centred and scaled codes, the schedule of steps that ours has (in its units) and a
 batch of 2048, and stops by its own estimate of the same error. Both results are judged by the same
 unbiased estimate on the same fresh noise.
 """
 
 import argparse
-import os
+import functools
 import pathlib
 import resource
 import subprocess
@@ -20,16 +20,29 @@ import tempfile
 import time
 
 import numpy as np
-from _report import table
+from _report import machine, table
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
 JUDGE = 200_000  # noise points of the final judgement
 
 
+@functools.cache
 def mnist_codes():
     from ot_latent import checkpoints, datasets, scores
 
     return scores.encode(checkpoints.load("mnist-ae"), datasets.mnist("train")[0])
+
+
+def codes_of(size):
+    """A name, codes and the tolerance of N:tolerance, or of N:tolerance:d."""
+    n, tolerance, *d = size.split(":")
+    rng = np.random.default_rng(0)
+    if d:
+        codes = rng.standard_normal((int(n), int(d[0])), dtype=np.float32)
+        return f"normal, d = {d[0]}", codes, float(tolerance)
+    codes = mnist_codes()
+    codes = codes[rng.permutation(len(codes))[: int(n)]]
+    return f"MNIST, d = {codes.shape[1]}", codes, float(tolerance)
 
 
 def ours(path, tolerance):
@@ -117,7 +130,8 @@ def iteration(codes, repeats=5):
     from ot_latent.laguerre import Cells
 
     cells = Cells(torch.from_numpy(codes))
-    noise = torch.randn(2048, codes.shape[1])
+    # `one_matrix` holds all scores: half a gigabyte of them at most
+    noise = torch.randn(min(2048, 2**27 // len(codes)), codes.shape[1])
     points = torch.cat([noise, torch.ones(len(noise), 1)], 1)
 
     def product():
@@ -149,30 +163,14 @@ def in_process(python, name, path, tolerance):
     return np.load(f"{path}.{name}.npz")
 
 
-def report(arguments, d, fits, speed, versus):
-    import torch
-
-    load = " ".join(f"{x:.1f}" for x in os.getloadavg())
+def report(conditions, fits, speed, versus):
+    header = ["codes", "N", "tolerance", "certified", "seconds", "steps", "mass error"]
     text = (
-        "# Semi-discrete transport\n\nMade by `benchmarks/semidiscrete.py` on "
-        f"{os.cpu_count()} cores with {torch.get_num_threads()} threads for torch, load averages "
-        f"{load}; {'normal' if arguments.normal else 'MNIST'} codes, d = {d}. "
-        f"Errors on {JUDGE:,} fresh noise points.\n\n## Fits\n\n"
-        + table(
-            [
-                "N",
-                "tolerance",
-                "certified",
-                "seconds",
-                "steps",
-                "mass error",
-                "MB before",
-                "MB peak",
-            ],
-            fits,
-        )
+        f"# Semi-discrete transport\n\nMade by `benchmarks/semidiscrete.py`. {conditions} Errors on "
+        f"{JUDGE:,} fresh noise points.\n\n## Fits\n\n"
+        + table([*header, "MB before", "MB peak", "MB of noise x codes"], fits)
         + "\n## One step, microseconds a noise point\n\n"
-        + table(["N", "product alone", "assignment", "addmm and argmax", "ratio"], speed)
+        + table(["codes", "N", "product alone", "assignment", "addmm and argmax", "ratio"], speed)
         + "\n## Against OTT-JAX\n\n"
     )
     header = ["N", "solver", "seconds", "time / ours", "steps", "mass error", "dual value"]
@@ -182,8 +180,8 @@ def report(arguments, d, fits, speed, versus):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", default=["10000:0.005", "60000:0.02"])
-    parser.add_argument("--normal", action="store_true", help="normal numbers instead of MNIST")
+    sizes = ["10000:0.005", "60000:0.02", "200000:0.3:10", "20000:0.3:512"]
+    parser.add_argument("--sizes", nargs="+", default=sizes)
     parser.add_argument("--ott-python", help="a Python with jax and ott-jax")
     parser.add_argument("--out", type=pathlib.Path, default=OUT)
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
@@ -192,44 +190,38 @@ def main():
         name, path, tolerance = arguments.worker
         return {"ours": ours, "peer": peer}[name](path, float(tolerance))
 
-    sizes = [(int(n), float(t)) for n, t in (size.split(":") for size in arguments.sizes)]
-    if arguments.normal:
-        codes = np.random.default_rng(0).standard_normal((max(n for n, _ in sizes), 10))
-        codes = codes.astype(np.float32)
-    else:
-        codes = mnist_codes()
-    order = np.random.default_rng(0).permutation(len(codes))
-    fits, versus, speed = [], [], []
+    conditions, fits, versus, speed = machine(), [], [], []
     with tempfile.TemporaryDirectory() as folder:
-        for n, tolerance in sizes:
-            part = codes[order[:n]]
-            path = pathlib.Path(folder) / f"{n}.npy"
-            np.save(path, part)
+        for size in arguments.sizes:
+            kind, codes, tolerance = codes_of(size)
+            n, path = f"{len(codes):,}", pathlib.Path(folder) / "codes.npy"
+            np.save(path, codes)
             mine = in_process(sys.executable, "ours", path, tolerance)
-            error, value = judged(part, mine["heights"])
+            error, value = judged(codes, mine["heights"])
             shown = f"{error.value:.4f} ({error.low:.4f} to {error.high:.4f})"
             verdict = "yes" if mine["converged"] else "no"
             fits.append(
-                [f"{n:,}", tolerance, verdict, f"{mine['seconds']:.0f}", int(mine["steps"]), shown]
+                [kind, n, tolerance, verdict, f"{mine['seconds']:.0f}", int(mine["steps"]), shown]
                 + [f"{mine['before']:.0f}", f"{mine['peak']:.0f}"]
+                + [f"{len(codes) * max(256, len(codes) // 4) * 4 / 1e6:,.0f}"]
             )
-            best = iteration(part)
-            speed.append([f"{n:,}", *(f"{best[k]:.1f}" for k in best)])
+            best = iteration(codes)
+            speed.append([kind, n, *(f"{best[k]:.1f}" for k in best)])
             speed[-1].append(f"{best['assignment'] / best['product']:.2f}")
             if arguments.ott_python and not versus:
                 theirs = in_process(arguments.ott_python, "peer", path, tolerance)
                 for who, result in (("ours", mine), ("OTT-JAX", theirs)):
-                    error, value = judged(part, result["heights"])
+                    error, value = judged(codes, result["heights"])
                     ratio = result["seconds"] / mine["seconds"]
                     versus.append(
-                        [f"{n:,}", who, f"{result['seconds']:.0f}", f"{ratio:.1f}"]
+                        [n, who, f"{result['seconds']:.0f}", f"{ratio:.1f}"]
                         + [
                             int(result["steps"]),
                             f"{error.value:.4f} ± {error.high - error.value:.4f}",
                         ]
                         + [f"{value.value:.4f}"]
                     )
-            text = report(arguments, codes.shape[1], fits, speed, versus)
+            text = report(conditions, fits, speed, versus)
             arguments.out.write_text(text)
     print(text)
 

@@ -50,6 +50,7 @@ __getattr__, __dir__, __all__ = _lazy.attach(
         "semidual",
         "table2",
         "training",
+        "transport_figures",
     ],
     submod_attrs={
         "brenier": ["LatentTransport"],

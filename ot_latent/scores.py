@@ -31,6 +31,8 @@ from ot_latent._neighbours import memorisation as memorisation
 from ot_latent._neighbours import nearest_distances as nearest_distances
 from ot_latent._neighbours import neighbour_scores as neighbour_scores
 from ot_latent._principal import PixelComponents as PixelComponents
+from ot_latent.transport_report import circulation as circulation
+from ot_latent.transport_report import mode_coverage as mode_coverage
 from ot_latent.transport_report import transport_report as transport_report
 
 _ROWS = 100  # images that go through a network at a time

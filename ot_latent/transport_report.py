@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from ot_latent._neighbours import nearest_distances, ratio_of_medians
 from ot_latent.kantorovich import solve_kantorovich
@@ -40,6 +41,83 @@ class TransportScore:
             f"nearest code at {self.nearest:.2f} times the distance of held-out ones "
             f"({near_low:.2f} to {near_high:.2f})"
         )
+
+
+@dataclass(frozen=True)
+class ModeCoverage:
+    """What `mode_coverage` says of one cloud.
+
+    Attributes
+    ----------
+    within : float
+        Share of the points that are near a mode.
+    shares : (k,) array
+        Points that are nearest to each mode, over an equal share: 1 everywhere is even.
+    """
+
+    within: float
+    shares: np.ndarray
+
+    def __str__(self) -> str:
+        low, high = self.shares.min(), self.shares.max()
+        return f"{self.within:.0%} near a mode, shares {low:.2f} to {high:.2f} of an equal one"
+
+
+def mode_coverage(cloud, centers, reach: float) -> ModeCoverage:
+    """How many points are near a mode, and whether the modes have equal shares.
+
+    Parameters
+    ----------
+    cloud : (n, d) array
+    centers : (k, d) array
+        Of the modes.
+    reach : float
+        Near is closer than this; three standard deviations hold 98.9 % of a Gaussian in the plane.
+
+    Examples
+    --------
+    >>> print(mode_coverage([[0.1, 0], [4, 1], [4, 0.5], [9, 9]], [[0, 0], [4, 0]], reach=2))
+    75% near a mode, shares 0.50 to 1.50 of an equal one
+    """
+    distances = cdist(cloud, centers)
+    counts = np.bincount(distances.argmin(1), minlength=len(centers))
+    within = float((distances.min(1) < reach).mean())
+    return ModeCoverage(within, counts * len(centers) / len(distances))
+
+
+def circulation(field, corners, steps: int = 1_000) -> float:
+    """Work of a field around closed polygons, over that without signs: 0 for a gradient.
+
+    By the midpoint rule. A potential of straight pieces has a gradient that jumps, so that the rule errs
+    by the order of 1 / steps.
+
+    Parameters
+    ----------
+    field : callable, (n, d) array -> (n, d) array
+    corners : (polygons, k, d) array
+    steps : int
+        On each edge.
+
+    Returns
+    -------
+    Root mean square over the polygons of |sum of field . dl| / sum of |field . dl|.
+
+    Examples
+    --------
+    >>> square = np.array([[[0.0, 0], [1, 0], [1, 1], [0, 1]]])
+    >>> circulation(lambda x: x @ [[2, 1], [1, 3]], square) < 1e-12
+    True
+    >>> circulation(lambda x: x @ [[0, 1], [-1, 0]], square)
+    1.0
+    """
+    corners = np.asarray(corners, dtype=float)
+    edges = np.roll(corners, -1, axis=1) - corners
+    middles = (np.arange(steps) + 0.5)[:, None] / steps
+    points = corners[:, :, None] + edges[:, :, None] * middles
+    values = np.asarray(field(points.reshape(-1, corners.shape[2])), dtype=float)
+    work = (values.reshape(points.shape) * edges[:, :, None]).sum(3)
+    parts = np.abs(work.sum((1, 2))) / np.abs(work).sum((1, 2))
+    return float(np.sqrt((parts**2).mean()))
 
 
 def transport_report(clouds, codes, held_out, block: int = 1_000, rng: int = 0) -> dict:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import ot_latent as otl
-from ot_latent import brenier, datasets
+from ot_latent import brenier, datasets, scores
 from ot_latent._ahead import ahead
 from ot_latent.all_codes import AllCodes
 from ot_latent.kantorovich import ConvergenceError
@@ -250,29 +250,50 @@ def semidiscrete(**changes):
     return otl.LatentTransport("semidiscrete", **{**settings, **changes})
 
 
-@pytest.mark.parametrize(("d", "allowed"), [(2, 0.01), (10, 0.03), (32, 0.06)])
-def test_all_codes_of_a_gaussian_give_its_linear_map(d, allowed):
-    """E|T(z) - A z - m|^2 over the variance; what 2,000 codes leave of bias is 0.3 of it in d = 32."""
+@pytest.mark.parametrize("d", [2, 10, 64])
+def test_all_codes_of_a_gaussian_give_its_linear_map(d):
+    """E|T(z) - A z - m|^2 is within 2 % of the variance.
+
+    The linear map with mean and covariance of the 2,000 codes misses about 0.1, 0.2 and 0.9 %; without the
+    correction by `AllCodes.bias` the map misses more than 2 % in ten dimensions, a quarter in 64.
+    """
     rng = np.random.default_rng(d)
-    root = np.diag(np.linspace(0.5, 2, d))
-    codes = 3 + rng.standard_normal((2_000, d)) @ root
+    spread = np.linspace(0.5, 2, d)
+    codes = 3 + rng.standard_normal((2_000, d)) * spread
     noise = rng.standard_normal((2_000, d)).astype(np.float32)
-    moved = semidiscrete().fit(codes).transform(noise).numpy()
-    error = np.square(moved - 3 - noise @ root).sum(1).mean() / np.square(root).sum()
-    assert error < allowed
-    problem = AllCodes(torch.tensor(codes - 3).float(), 256, 0, 0.1, None)
-    lost = torch.trace(problem.bias) / np.trace(root)
-    assert (0 < lost < 0.05) if d == 2 else (0.02 < lost < 0.6)
+    settings = {"iterations": 300, "layers": 2, "width": 2_048, "learning_rate": 3e-3}
+    moved = semidiscrete(tolerance=0.2, **settings).fit(codes).transform(noise).numpy()
+    error = np.square(moved - 3 - noise * spread).sum(1).mean() / np.square(spread).sum()
+    assert error < 0.02
+
+
+@pytest.mark.parametrize(("n", "d", "least", "most"), [(600, 2, 0, 0.01), (500, 16, 0.2, 0.4)])
+def test_the_bias_of_finitely_many_codes_is_that_of_the_cells_alone(n, d, least, most):
+    """Neither the draw of the Gaussian points nor heights that are far from exact enter.
+
+    In two dimensions both would be ten times the bias: compared with the linear map of the whole
+    law, the map to these points lacks 0.08.
+    """
+    codes = np.random.default_rng(0).standard_normal((n, d))
+    codes = torch.tensor(codes / codes.std()).float()
+    rough, fine = (AllCodes(codes, 256, 4, tolerance, None).bias for tolerance in (0.5, 0.05))
+    for bias in (rough, fine):
+        eigenvalues = torch.linalg.eigvalsh(bias)
+        assert least < eigenvalues.min() and eigenvalues.max() < most
+    torch.testing.assert_close(rough.trace() / d, fine.trace() / d, rtol=0.2, atol=0.002)
 
 
 def test_eight_gaussians_are_all_found():
-    codes = datasets.eight_gaussians(1_000, 0)
-    latent = semidiscrete(iterations=1_000, width=128, slope=0.0, learning_rate=3e-3).fit(codes)
-    drawn = latent.sample(5_000, rng=1).numpy()
-    distance = np.linalg.norm(drawn[:, None] - datasets.EIGHT_CENTERS, axis=-1)
-    assert (distance.min(1) < 3).mean() > 0.85
-    shares = np.bincount(distance.argmin(1), minlength=8) / len(drawn)
-    assert np.abs(8 * shares - 1).max() < 0.2
+    """The cells carry the shares; the network costs bridges, few with as few steps as these.
+
+    20,000 points tell shares near a mode to within 0.4 %. A map of the cells alone has 98 %.
+    """
+    codes = datasets.eight_gaussians(2_000, 0)
+    settings = {"iterations": 400, "width": 128, "slope": 0.0, "learning_rate": 1e-2}
+    cloud = semidiscrete(**settings).fit(codes).sample(20_000, rng=1).numpy()
+    coverage = scores.mode_coverage(cloud, datasets.EIGHT_CENTERS, reach=3)
+    assert coverage.within > 0.9
+    assert np.abs(coverage.shares - 1).max() < 0.2
 
 
 def test_repeated_codes_weigh_more_and_a_killed_fit_goes_on(tmp_path, monkeypatch):
@@ -298,11 +319,12 @@ def test_repeated_codes_weigh_more_and_a_killed_fit_goes_on(tmp_path, monkeypatc
 
 
 def test_the_map_is_the_gradient_of_one_function():
-    """Around a closed curve the work of T(z) - z = grad D is zero: no curl."""
+    """No work around closed curves, but some when the noise is turned first, which keeps its images."""
     latent = semidiscrete(iterations=100).fit(datasets.eight_gaussians(200, 0))
-    angle = torch.linspace(0, 2 * torch.pi, 20_001)
-    curve = 1.3 * torch.stack([angle.cos(), angle.sin()], 1)
-    middle = (curve[1:] + curve[:-1]) / 2
-    field = brenier.gradient(latent.potential_, middle)
-    work = (field * curve.diff(dim=0)).sum(1)
-    assert abs(work.sum()) < 1e-3 * work.abs().sum()
+    triangles = np.random.default_rng(0).standard_normal((20, 3, 2))
+
+    def turned(points):
+        return latent.transform(points @ [[0.6, 0.8], [-0.8, 0.6]])
+
+    assert scores.circulation(latent.transform, triangles) < 1e-3
+    assert scores.circulation(turned, triangles) > 0.1

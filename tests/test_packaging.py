@@ -1,5 +1,6 @@
 """pyproject.toml, constraints.txt and environment.yml say the same; the bare import stays light."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -61,8 +62,8 @@ def closure(requirements):
 
 
 def everything(project):
-    """Names of the distributions that the library with all its extras needs."""
-    extras = project["optional-dependencies"]
+    """Names of the distributions that the library with all its extras needs, but not the peers."""
+    extras = project["optional-dependencies"].keys() - {"bench"}
     return closure(r for extra in (None, *extras) for r in direct(project, extra=extra))
 
 
@@ -93,6 +94,24 @@ def test_dev_brings_everything(project):
     names = {extra: project["optional-dependencies"][extra] for extra in ("notebooks", "dev")}
     assert "ot-latent[train]" in names["notebooks"]
     assert {"ot-latent[data]", "ot-latent[notebooks]"} <= set(names["dev"])
+
+
+def test_bench_brings_the_peers_that_the_benchmarks_import(root, project):
+    scripts = [ast.parse(path.read_text()) for path in (root / "benchmarks").glob("*.py")]
+    nodes = [node for script in scripts for node in ast.walk(script)]
+    imported = {
+        name.partition(".")[0]
+        for node in nodes
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in (
+            [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        )
+    }
+    ours = {"ot_latent", "_report", "numpy", "scipy", "torch", "PIL", "h5py", "lmdb"}
+    peers = imported - set(sys.stdlib_module_names) - ours
+    distribution = {"ott": "ott-jax", "jax": "ott-jax", "sklearn": "scikit-learn"}
+    listed = {requirement.name for requirement in direct(project, extra="bench")}
+    assert {distribution.get(name, name.replace("_", "-")) for name in peers} == listed
 
 
 def test_conda_installs_the_same_set(project, environment):

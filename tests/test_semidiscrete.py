@@ -255,7 +255,13 @@ def test_the_extension_is_exact_at_cell_means_and_does_not_bridge_gaps():
     assert (np.sign(extended[:, 0]) == np.sign(plain[:, 0])).all()
     np.testing.assert_allclose(ot.extend(z, angle=0.0), plain, rtol=1e-6)
     # at any angle the clusters mix: this is what the test of the angle refuses
-    assert (np.abs(ot.extend(z, angle=np.pi)[:, 0]) < 2.5).any()
+    mixed = np.abs(ot.extend(z, angle=np.pi)[:, 0]) < 2.5
+    assert mixed.any()
+    # points that would mix are singular; those that are not get all their neighbours
+    singular = ot.singular(z)
+    assert singular[mixed].all() and not singular.all()
+    np.testing.assert_allclose(ot.extend(z, angle=np.pi)[~singular], extended[~singular])
+    assert not ot.singular(z, angle=np.pi).any()
     # it moves within the cells, where the map is constant
     assert len(np.unique(extended.round(5), axis=0)) > 1_500
 

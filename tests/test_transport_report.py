@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ot_latent.scores import transport_report
+from ot_latent.scores import circulation, mode_coverage, transport_report
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +46,17 @@ def test_bad_input_is_named():
         transport_report({}, codes, codes, block=80)
     with pytest.raises(ValueError, match=r"mapped must have shape \(at least 100, 2\)"):
         transport_report({"mapped": np.zeros((100, 3))}, codes, codes, block=50)
+
+
+def test_modes_that_are_missed_or_uneven_are_seen():
+    centers = np.array([[0.0, 0], [10, 0], [0, 10]])
+    points = np.repeat(centers, [100, 100, 200], axis=0) + [0.5, 0]
+    coverage = mode_coverage(np.r_[points, [[5, 5]] * 100], centers, reach=1)
+    assert coverage.within == 0.8
+    np.testing.assert_allclose(coverage.shares, [0.6 + 0.6, 0.6, 1.2])
+
+
+def test_a_curl_is_found_and_a_gradient_has_none():
+    squares = np.random.default_rng(0).standard_normal((10, 4, 3))
+    assert circulation(lambda x: np.cos(x), squares) < 1e-5
+    assert circulation(lambda x: np.cos(x @ np.eye(3)[[1, 2, 0]]), squares) > 0.1

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import linalg, stats
 
 from ot_latent._features import FeatureStatistics, feature_rows
+from ot_latent._roots import covariance_root
 
 
 def frechet_distance(first, second) -> float:
@@ -34,9 +35,8 @@ def frechet_distance(first, second) -> float:
         raise ValueError(
             f"first and second must have one number of features, got {len(m1)} and {len(m2)}"
         )
-    values, vectors = linalg.eigh(c1, driver="evd")
-    root = vectors * np.sqrt(values.clip(min=0))  # C1^{1/2} up to a rotation, which keeps the trace
-    cross = np.sqrt(linalg.eigvalsh(root.T @ c2 @ root).clip(min=0)).sum()
+    root = covariance_root(c1)
+    cross = np.sqrt(linalg.eigvalsh(root @ c2 @ root).clip(min=0)).sum()
     return float(((m1 - m2) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross)
 
 

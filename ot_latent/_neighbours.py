@@ -152,8 +152,12 @@ def memorisation(samples, training, held_out) -> Memorisation:
     """
     near = nearest_distances(samples, training)
     fresh = nearest_distances(held_out, training)
-    medians = np.median(near), np.median(fresh)
+    p_value = float(stats.mannwhitneyu(near, fresh, alternative="less").pvalue)
+    medians = float(np.median(near)), float(np.median(fresh))
+    return Memorisation(ratio_of_medians(near, fresh), p_value, *medians)
+
+
+def ratio_of_medians(near: np.ndarray, fresh: np.ndarray) -> float:
+    """Median of the distances of samples over that of held-out data; NaN where both are 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.divide(*medians)
-    p_value = stats.mannwhitneyu(near, fresh, alternative="less").pvalue
-    return Memorisation(float(ratio), float(p_value), *map(float, medians))
+        return float(np.divide(np.median(near), np.median(fresh)))

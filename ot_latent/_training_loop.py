@@ -31,8 +31,8 @@ class DivergenceError(RuntimeError):
 def processes(device: torch.device) -> tuple[PartialState, torch.device]:
     """The processes that train together, and the device of this one.
 
-    Under ``accelerate launch`` Accelerate says which device each process has; a process alone takes
-    the one that was asked for.
+    Under ``accelerate launch`` or ``torchrun`` Accelerate says which device each process has; a process
+    alone takes the one that was asked for.
     """
     state = PartialState(cpu=device.type == "cpu")
     return state, state.device if state.num_processes > 1 else device

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ot_latent._roots import covariance_root
 from ot_latent.semidiscrete import SemiDiscreteOT
 
 _BIAS_POINTS = 2**16  # of noise, on which B is measured
@@ -32,7 +33,8 @@ class AllCodes:
     ) -> None:
         self.batch, self.seed = batch, seed
         distinct, counts = torch.unique(codes, dim=0, return_counts=True)
-        linear = _root(torch.cov(codes.double().T).reshape([codes.shape[1]] * 2)).float()
+        covariance = np.atleast_2d(np.cov(codes.double().numpy(), rowvar=False))
+        linear = torch.from_numpy(covariance_root(covariance)).float()
         rng = np.random.default_rng((seed, *b"gaussian"))
         normal = torch.from_numpy(rng.standard_normal(distinct.shape, dtype=np.float32))
 
@@ -61,8 +63,3 @@ class AllCodes:
         added = noise @ self.bias
         phi = self.codes.potential(noise) + (added * noise).sum(1) / 2
         return noise, phi, self.codes.transport(noise) + added
-
-
-def _root(covariance: torch.Tensor) -> torch.Tensor:
-    values, vectors = torch.linalg.eigh(covariance)
-    return vectors * values.clamp(min=0).sqrt() @ vectors.T

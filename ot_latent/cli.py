@@ -159,13 +159,12 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
     """Train the network that RECIPE describes, and print where weights and loss curves are.
 
     A run that was killed goes on when it is started again. Its states and its log are in
-    build/training/RECIPE-SCALE-SEED; remove that folder to start anew. To train with several
-    processes or GPUs, put `accelerate launch --num_processes N --module ot_latent.cli` in place of
-    `ot-latent`.
+    build/training/RECIPE-SCALE-SEED; remove that folder to start anew. To train on several GPUs, put
+    `accelerate launch --num_processes N --module ot_latent.cli` in place of `ot-latent`; on CPUs,
+    `torchrun --nproc-per-node N --module ot_latent.cli`.
 
     \b
-    Examples:
-      ot-latent train --list
+    Example:
       ot-latent train mnist-vae --scale smoke
     """
     from ot_latent.recipes import RECIPES

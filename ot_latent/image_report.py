@@ -11,7 +11,7 @@ from ot_latent import datasets
 from ot_latent import scores as scores_of
 from ot_latent._frechet import frechet_distance, frechet_interval
 from ot_latent._neighbours import nearest_distances
-from ot_latent.transport_report import bootstrap_ratio
+from ot_latent.transport_report import ratio_to_held_out
 
 _ROWS = 1_000  # training images that are turned to floats at a time
 
@@ -83,7 +83,7 @@ def image_report(
         seen = scorer.features(images)
         detail = scores_of.ratio_of_means(scores_of.detail(images), sharp)
         own = nearest_distances(seen, known)
-        nearest = bootstrap_ratio(own, near, np.median, generator, paired=False)
+        nearest = ratio_to_held_out(own, near, generator)
         distance = frechet_distance(seen, reference)
         report[name] = ImageScore(distance, frechet_interval(seen, reference), *detail, *nearest)
     return report

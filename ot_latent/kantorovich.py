@@ -106,12 +106,7 @@ def solve_kantorovich(x, y, a=None, b=None) -> KantorovichSolution:
     >>> solution.matching, solution.cost
     (array([1, 0]), 0.5)
     """
-    x, y = _points(x, "x"), _points(y, "y")
-    if x.shape[1] != y.shape[1]:
-        raise ValueError(f"x and y must have the same dimension, got {x.shape[1]} and {y.shape[1]}")
-    a, b = _masses(a, len(x), "a"), _masses(b, len(y), "b")
-    if not np.isclose(a.sum(), b.sum(), rtol=1e-9):
-        raise ValueError(f"a and b must have equal sums, got {a.sum()} and {b.sum()}")
+    x, y, a, b = _problem(x, y, a, b)
     # Differences before squares: |x|^2 + |y|^2 - 2xy would lose the digits of close pairs.
     cost, *work = _arrays((len(x), len(y)))
     cdist(x, y, "sqeuclidean", out=cost)
@@ -122,6 +117,52 @@ def solve_kantorovich(x, y, a=None, b=None) -> KantorovichSolution:
             "scale the points"
         )
     return _refined(cost, *_supplies(a, b), work)
+
+
+def solve_w1(x, y, a=None, b=None) -> float:
+    """The exact 1-Wasserstein distance between two finite sets of points, cost ||x - y||.
+
+    Parameters
+    ----------
+    x, y, a, b
+        As in `solve_kantorovich`.
+
+    Returns
+    -------
+    float
+        The least mean of ||x - y|| over all couplings, with a relative duality gap of at most 1e-9.
+
+    Raises
+    ------
+    ValueError, ConvergenceError
+        As in `solve_kantorovich`.
+
+    References
+    ----------
+    Bousquet et al. (2017), eqs. (1) and (2).
+
+    Examples
+    --------
+    >>> solve_w1([[0.0], [3.0]], [[4.0], [1.0]])
+    1.0
+    """
+    x, y, a, b = _problem(x, y, a, b)
+    cost, *work = _arrays((len(x), len(y)))
+    cdist(x, y, out=cost)
+    if not np.isfinite(cost.max()):
+        raise ValueError("the distances between x and y overflow; scale the points")
+    return _refined(cost, *_supplies(a, b), work).cost
+
+
+def _problem(x, y, a, b) -> tuple[np.ndarray, ...]:
+    """Points and masses, after they were checked."""
+    x, y = _points(x, "x"), _points(y, "y")
+    if x.shape[1] != y.shape[1]:
+        raise ValueError(f"x and y must have the same dimension, got {x.shape[1]} and {y.shape[1]}")
+    a, b = _masses(a, len(x), "a"), _masses(b, len(y), "b")
+    if not np.isclose(a.sum(), b.sum(), rtol=1e-9):
+        raise ValueError(f"a and b must have equal sums, got {a.sum()} and {b.sum()}")
+    return x, y, a, b
 
 
 def _arrays(shape: tuple[int, int]) -> np.ndarray:

@@ -16,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from ot_latent._arrays import generator
+from ot_latent._roots import covariance_root
 from ot_latent.checkpoints import write_atomically
 from ot_latent.laguerre import Cells, Estimate, estimate_mass_error
 
@@ -85,8 +86,9 @@ class SemiDual:
         """
         noise = next(self.noise(4096, self.seeded("start"))).double()
         codes = self.cells.codes.double()
-        values, vectors = torch.linalg.eigh(codes.T * self.masses @ codes)
-        inverse = vectors * (noise.std() / values.clamp(min=1e-12).sqrt()) @ vectors.T
+        covariance = codes.T * self.masses @ codes
+        root = torch.from_numpy(covariance_root(covariance.cpu().numpy(), least=1e-12))
+        inverse = noise.std() * torch.linalg.inv(root).to(codes)
         return -(codes @ inverse * codes).sum(1) / 2 - codes @ noise.mean(0)
 
     def lift(self, scaled: torch.Tensor) -> None:

@@ -3,7 +3,8 @@
 A run keeps its state under ``build/training`` and goes on from there when it is started again, also
 after it was killed. What happens in a step depends on the seed and the number of the step alone, so a
 resumed run on the CPU ends with the same weights, bit for bit, as an unbroken one. Several
-processes train together under ``accelerate launch --module ot_latent.cli train NAME``.
+processes train together under ``accelerate launch --module ot_latent.cli train NAME`` on GPUs, under
+``torchrun --nproc-per-node 2 --module ot_latent.cli train NAME`` on CPUs.
 """
 
 from __future__ import annotations

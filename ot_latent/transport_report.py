@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ot_latent._neighbours import nearest_distances
+from ot_latent._neighbours import nearest_distances, ratio_of_medians
 from ot_latent.kantorovich import solve_kantorovich
 
 _RESAMPLES = 200
@@ -94,21 +94,30 @@ def transport_report(clouds, codes, held_out, block: int = 1_000, rng: int = 0) 
         pairs = zip(chosen.reshape(targets.shape), targets, strict=True)
         distances[name] = np.array([solve_kantorovich(x, y).w2 for x, y in pairs])
         # blocks face the same held-out codes, so that their ratios vary less than their distances
-        ratio = bootstrap_ratio(
-            distances[name], distances["codes"], np.mean, generator, paired=True
-        )
+        ratio = _ratio_of_blocks(distances[name], distances["codes"], generator)
         repeats = own if name == "codes" else nearest_distances(chosen, codes)
-        nearest = bootstrap_ratio(repeats, own, np.median, generator, paired=False)
+        nearest = ratio_to_held_out(repeats, own, generator)
         result[name] = TransportScore(float(distances[name].mean()), *ratio, *nearest)
     return result
 
 
-def bootstrap_ratio(first, second, statistic, generator, paired):
-    """statistic(first) / statistic(second) and its 95 % bootstrap interval."""
-    values = []
-    for _ in range(_RESAMPLES):
-        rows = generator.integers(len(first), size=len(first))
-        others = rows if paired else generator.integers(len(second), size=len(second))
-        values.append(statistic(first[rows]) / statistic(second[others]))
+def _ratio_of_blocks(distances, floor, generator):
+    """Mean distance over the mean floor, and its 95 % bootstrap interval over the blocks of both."""
+    draws = generator.integers(len(floor), size=(_RESAMPLES, len(floor)))
+    values = distances[draws].mean(1) / floor[draws].mean(1)
+    return float(distances.mean() / floor.mean()), _middle(values)
+
+
+def ratio_to_held_out(near, fresh, generator):
+    """Ratio of the medians of independent distances, and its 95 % bootstrap interval."""
+
+    def resampled(values):
+        return values[generator.integers(len(values), size=len(values))]
+
+    values = [ratio_of_medians(resampled(near), resampled(fresh)) for _ in range(_RESAMPLES)]
+    return ratio_of_medians(near, fresh), _middle(values)
+
+
+def _middle(values) -> tuple[float, float]:
     low, high = np.quantile(values, [0.025, 0.975])
-    return float(statistic(first) / statistic(second)), (float(low), float(high))
+    return float(low), float(high)

@@ -71,3 +71,14 @@ def test_scores(tmp_path):
     (bias,) = (row for row in rows if row[0] == "| 320")
     fid, stated, rest = (float(cell.strip(" |")) for cell in bias[1:])
     assert abs(rest) < fid / 3 and stated > 0
+
+
+def test_training(tmp_path):
+    out = tmp_path / "training.md"
+    script = ROOT / "benchmarks" / "training.py"
+    command = [sys.executable, str(script), "--steps", "1", "--batch", "2", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=tmp_path)
+    rows = [line.split(" | ") for line in out.read_text().splitlines() if line.startswith("| ")]
+    kinds = {row[0].removeprefix("| ") for row in rows[2:]}
+    assert kinds == {"Autoencoder", "VAE", "POT", "WAEMMD", "AVB", "DCGAN", "WGANGP"}
+    assert all(float(cell.replace(",", "")) > 0 for row in rows[2:] for cell in row[2:4])

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from ot_latent import checkpoints
-from ot_latent.autoencoders import VAE
+from ot_latent.autoencoders import POT, VAE
 from ot_latent.checkpoints import KINDS, shipped
-from ot_latent.networks import Potential
 from ot_latent.notebook import checkout
 
 SHIPPED = sorted((checkout() / "data" / "checkpoints").glob("*.safetensors"))
@@ -75,31 +74,62 @@ def test_a_failing_write_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_state_resumes_weights_and_optimiser(tmp_path):
+def test_a_state_resumes_weights_and_optimisers(tmp_path):
     def start():
         torch.manual_seed(0)
-        model = Potential(2, 2, 8)
-        return model, torch.optim.Adam(model.parameters(), 1e-2)
+        model = POT(2, 2)
+        parts = model.encoder, model.critic
+        return model, [torch.optim.Adam(part.parameters(), 1e-2) for part in parts]
 
-    def step(model, optimizer, seed):
+    def step(model, optimizers, seed):
         torch.manual_seed(seed)
-        loss = model(torch.randn(16, 2)).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        images = torch.rand(8, 1, 64, 64)
+        for loss, optimizer in zip((model.loss, model.critic_loss), optimizers, strict=True):
+            optimizer.zero_grad()
+            loss(images)["loss"].backward()
+            optimizer.step()
 
-    unbroken = start()
+    unbroken, path = start(), tmp_path / "state"
     for seed in range(4):
         step(*unbroken, seed)
         if seed == 1:
-            checkpoints.save_state(tmp_path / "s", *unbroken, done=2)
+            checkpoints.save_state(path, *unbroken, {"done": 2, "sums": {"loss": 0.1}})
     resumed = start()
-    assert checkpoints.load_state(tmp_path / "none", *resumed) == 0
-    assert checkpoints.load_state(tmp_path / "s", *resumed) == 2
+    tensors, facts = checkpoints.read_state(path)
+    assert facts == {"done": 2, "sums": {"loss": 0.1}}
+    checkpoints.restore(tensors, *resumed)
     for seed in (2, 3):
         step(*resumed, seed)
     for one, other in zip(unbroken[0].parameters(), resumed[0].parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+def test_a_damaged_state_is_named(tmp_path):
+    path = tmp_path / "state"
+    path.write_bytes(b"half of it")
+    with pytest.raises(ValueError, match="state is damaged or no state of a training run"):
+        checkpoints.read_state(path)
+
+
+def test_half_precision_is_half_the_size_and_loads_as_it_was_rounded(saved, tmp_path):
+    model, whole = saved
+    checkpoints.round_to_half(model)
+    path = checkpoints.save(tmp_path / "half.safetensors", model, {}, half=True)
+    assert path.stat().st_size < 0.6 * whole.stat().st_size
+    again = checkpoints.load(path).state_dict()
+    for name, value in model.state_dict().items():
+        assert torch.equal(again[name], value) and again[name].dtype == value.dtype
+
+
+def test_a_model_can_be_saved_without_its_critic(tmp_path):
+    model = POT(3, 4)
+    path = checkpoints.save(tmp_path / "pot.safetensors", model, {}, critic=False)
+    again = checkpoints.load(path)
+    assert not hasattr(again, "critic")
+    for name, value in again.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value)
+    with_critic = checkpoints.load(checkpoints.save(path, model, {}))
+    assert with_critic.state_dict().keys() == model.state_dict().keys()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)

@@ -1,13 +1,17 @@
 """The command line: help with examples, and errors in one line."""
 
+import errno
 import subprocess
 import sys
+import warnings
 
 import pytest
 from click.testing import CliRunner
 
 from ot_latent.cli import main
 from ot_latent.datasets import DATASETS, CorruptDataError, MissingDataError
+from ot_latent.recipes import RECIPES
+from ot_latent.training import DivergenceError, StateWarning
 
 
 def run(*arguments):
@@ -104,33 +108,47 @@ def test_an_extra_that_is_not_installed_is_named():
     )
 
 
-def test_train_lists_its_recipes():
-    from ot_latent.training import RECIPES
+def test_train_lists_its_recipes_with_their_times():
+    header, *rows = run("train", "--list").stdout.splitlines()
+    assert header.split("  ")[0] == "recipe"
+    columns = [header.index(name) for name in ("two cores", "one GPU", "network")]
+    assert [row.split()[0] for row in rows] == sorted(RECIPES)
+    for row, (_, recipe) in zip(rows, sorted(RECIPES.items()), strict=True):
+        times = row[columns[0] : columns[1]], row[columns[1] : columns[2]]
+        for time, minutes in zip(times, (recipe.minutes, recipe.minutes_on_gpu), strict=True):
+            assert time.strip() == ("not measured" if minutes is None else f"{minutes:g} min")
+        assert row[columns[2] :] == recipe.summary
 
-    listed = run("train", "--list").stdout.splitlines()
-    assert [line.split()[0] for line in listed] == sorted(RECIPES)
+
+def test_listing_recipes_needs_no_torch():
+    code = (
+        "import sys; sys.modules['torch'] = sys.modules['accelerate'] = None;"
+        "from ot_latent.cli import main; main(['train', '--list'])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0 and "mnist-ae" in result.stdout, result.stderr
 
 
 @pytest.mark.parametrize("arguments", [("train",), ("train", "nonsense")])
 def test_train_without_a_known_recipe_lists_those_that_exist(arguments):
-    from ot_latent.training import RECIPES
-
     assert_one_clear_error(run(*arguments), 2, *RECIPES)
 
 
-def test_train_passes_its_options_on_and_prints_the_path(monkeypatch, tmp_path):
-    from ot_latent.training import RECIPES
-
+def test_train_passes_its_options_on_prints_paths_and_notes(monkeypatch, tmp_path):
     seen = {}
+    name = next(iter(RECIPES))
 
     def fake(name, **settings):
         seen.update(settings, name=name)
+        warnings.warn("the disk is full", StateWarning, stacklevel=2)
         return tmp_path / "weights"
 
     monkeypatch.setattr("ot_latent.training.train", fake)
-    name = next(iter(RECIPES))
-    result = run("train", name, "--scale", "smoke", "--seed", 2, "--out", tmp_path)
-    assert result.stdout.strip() == str(tmp_path / "weights")
+    monkeypatch.setattr("ot_latent.training.checkout", lambda: tmp_path)
+    options = ("--scale", "smoke", "--seed", 2, "--out", tmp_path, "--epochs", 3)
+    result = run("train", name, *options, "--precision", "bfloat16")
+    assert result.stdout.split() == [str(tmp_path / "weights")]
+    assert result.stderr == "Note: the disk is full\n"
     assert seen == {
         "name": name,
         "scale": "smoke",
@@ -138,7 +156,31 @@ def test_train_passes_its_options_on_and_prints_the_path(monkeypatch, tmp_path):
         "device": "auto",
         "data_dir": None,
         "out": tmp_path,
+        "epochs": 3,
+        "precision": "bfloat16",
+        "save_seconds": 60,
     }
+    curves = tmp_path / "build" / "training" / f"{name}-smoke-2" / "losses.png"
+    curves.parent.mkdir(parents=True)
+    curves.touch()
+    assert run("train", name, *options).stdout.split() == [str(tmp_path / "weights"), str(curves)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("other settings"),
+        OSError(errno.ENOSPC, "No space left on device", "weights"),
+        BlockingIOError("another process is at work"),
+        DivergenceError("diverged at step 3"),
+    ],
+)
+def test_what_stops_a_training_is_told_in_one_line(monkeypatch, error):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("ot_latent.training.train", fail)
+    assert_one_clear_error(run("train", "mnist-ae"), 1, str(error))
 
 
 def test_data_list_tells_what_is_here(tmp_path, monkeypatch):

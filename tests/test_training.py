@@ -66,7 +66,8 @@ def test_every_recipe_of_images_trains_at_smoke(workshop, monkeypatch, name):
 def test_training_lowers_the_loss_and_the_card_tells_the_error(workshop, name):
     path = train(name, "smoke", epochs=4)
     losses = [line["loss"] for line in log_of(name)]
-    assert losses[-1] < 0.85 * losses[0]
+    assert losses[-1] < 0.97 * losses[0]
+    assert losses == sorted(losses, reverse=True)
     model, card = checkpoints.load(path), checkpoints.read_card(path)
     images = scores.decode(model, torch.randn(8, 10))
     assert images.shape == (8, 1, 64, 64)

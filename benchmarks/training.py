@@ -1,0 +1,176 @@
+"""Training steps at 64 pixels: images a second of every model, and of the same network in pythae.
+
+Prints the table and writes it to benchmarks/training.md.
+
+    python benchmarks/training.py --pythae FOLDER   # where `pip install --target FOLDER pythae` put it
+    python benchmarks/training.py --device cuda
+    python benchmarks/training.py --steps 1 --batch 8   # a look
+
+pythae's models get our encoder and decoder, so that what is compared is the loss and the step around them.
+On the CPU one thread is timed by the time that the processor worked for it, so that other programs do
+not count; on a GPU the clock is taken.
+"""
+
+import argparse
+import pathlib
+import platform
+import sys
+import time
+from dataclasses import replace
+
+import torch
+from _report import table
+from accelerate import PartialState
+
+from ot_latent._training_data import Batches
+from ot_latent._training_loop import Training, _computed_in
+from ot_latent._training_state import States
+from ot_latent.recipes import RECIPES
+
+OUT = pathlib.Path(__file__).with_suffix(".md")
+
+
+def recipes():
+    """Every kind of model of images, at 64 pixels."""
+    for name in ("mnist-ae", "mnist-vae", "mnist-wae-gan", "mnist-wae-mmd", "mnist-avb"):
+        yield RECIPES[name]
+    for name in ("mnist-dcgan-gaussian", "cifar10-wgan-gp"):
+        recipe = RECIPES[name]
+        arguments = recipe.arguments | {"side": 64, "width": 32}
+        yield replace(recipe, side=64, arguments=arguments, batch=min(recipe.batch, 64))
+
+
+def best(step, repeats, device):
+    """Least seconds of a step, after one to warm up."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    seconds = []
+    for _ in range(repeats + 1):
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        start = clock()
+        step()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(clock() - start)
+    return min(seconds[1:])
+
+
+def ours(recipe, batch, repeats, device):
+    """Images that a second of the loop trains on. With a critic, images of its batches count."""
+    torch.manual_seed(0)
+    model = recipe.build().to(device, memory_format=torch.channels_last).train()
+    channels = recipe.arguments.get("channels", 1)
+    turns = recipe.critic_steps if hasattr(model, "critic") else 1
+    images = torch.randint(256, (batch * turns, channels, 64, 64), dtype=torch.uint8).numpy()
+    batches = Batches(images, None, batch=batch, turns=turns, seed=0, device=device, share=(0, 1))
+    training = Training(
+        recipe,
+        model,
+        batches,
+        States(pathlib.Path("none"), {}),
+        epochs=1,
+        seed=0,
+        together=PartialState(cpu=device.type == "cpu"),
+        save_seconds=60,
+    )
+    with _computed_in(recipe.precision, model, device):
+        return batch * turns / best(lambda: training._take(0, batches(0)), repeats, device)
+
+
+def pythae_model(recipe):
+    """The model of a recipe in pythae with our networks, or None."""
+    from pythae import models
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
+    pairs = {
+        "Autoencoder": (models.AE, models.AEConfig),
+        "VAE": (models.VAE, models.VAEConfig),
+        "WAEMMD": (models.WAE_MMD, models.WAE_MMD_Config),
+    }
+    if recipe.kind not in pairs:
+        return None
+    built = recipe.build()
+
+    class Encoder(BaseEncoder):
+        def __init__(self):
+            super().__init__()
+            self.network = built.encoder
+
+        def forward(self, x):
+            parts = self.network(x).chunk(2, dim=1) if built.gaussian else [self.network(x)]
+            return ModelOutput(**dict(zip(("embedding", "log_covariance"), parts, strict=False)))
+
+    class Decoder(BaseDecoder):
+        def __init__(self):
+            super().__init__()
+            self.network = built.decoder
+
+        def forward(self, z):
+            return ModelOutput(reconstruction=self.network(z))
+
+    model, config = pairs[recipe.kind]
+    return model(config(input_dim=(1, 64, 64), latent_dim=10), Encoder(), Decoder())
+
+
+def theirs(recipe, batch, repeats, device):
+    """Images that a second of pythae's model trains on, or None where it has no such model."""
+    model = pythae_model(recipe)
+    if model is None:
+        return None
+    model = model.to(device).train()
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    images = torch.rand(batch, 1, 64, 64, device=device)
+
+    def step():
+        optimizer.zero_grad()
+        model({"data": images}).loss.backward()
+        optimizer.step()
+
+    return batch / best(step, repeats, device)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pythae", type=pathlib.Path)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--batch", type=int)
+    parser.add_argument("--out", type=pathlib.Path, default=OUT)
+    arguments = parser.parse_args()
+    device = torch.device(arguments.device)
+    if arguments.pythae:
+        sys.path.append(str(arguments.pythae))
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    rows = []
+    for recipe in recipes():
+        batch = arguments.batch or recipe.batch
+        full, half = (
+            ours(replace(recipe, precision=precision), batch, arguments.steps, device)
+            for precision in ("float32", "bfloat16")
+        )
+        peer = theirs(recipe, batch, arguments.steps, device) if arguments.pythae else None
+        shown = ["-", "-"] if peer is None else [f"{peer:,.0f}", f"{full / peer:.2f}"]
+        rows.append(
+            [recipe.kind, batch, f"{full:,.0f}", f"{half:,.0f}", f"{half / full:.2f}", *shown]
+        )
+        print(rows[-1], flush=True)
+    machine = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else f"one thread, {platform.machine()}"
+    )
+    header = ["model", "batch", "float32", "bfloat16", "ratio", "pythae", "float32 to pythae"]
+    text = (
+        f"# Training at 64 pixels\n\nImages a second, {machine}, torch {torch.__version__}. DCGAN and WGAN-GP with "
+        "width 32; images of a critic's batches count, five to a step of WGAN-GP's generator. pythae: "
+        "the same networks in its models, float32, where it has the model.\n\n"
+        + table(header, rows)
+    )
+    print(text)
+    arguments.out.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Trains a small recipe, for tests that kill it or start several of it: FOLDER, epochs, seconds between states."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from ot_latent import checkpoints, training
+from ot_latent.autoencoders import POT
+from ot_latent.recipes import RECIPES, Recipe
+
+
+class Plain(POT):
+    """Without noise and batch norm, so that its gradient is the mean over the parts of a batch."""
+
+    def __init__(self):
+        super().__init__(2, 1)
+        self.encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64 * 64, 2))
+        self.decoder = torch.nn.Sequential(
+            torch.nn.Linear(2, 64 * 64), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (1, 64, 64))
+        )
+        self.critic = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0))
+
+    config: dict = {}
+
+    def _batch(self, images):
+        codes = self.encode(images)
+        return images, self.decode(codes), codes, codes.detach().roll(1, 1)
+
+
+checkpoints.KINDS["Plain"] = Plain
+for recipe in (
+    Recipe("plain", "", "Plain", {"smoke": 3, "paper": 3}, batch=32),
+    # a tenth of a second for all steps, with noise, batch norm, a critic and bfloat16
+    Recipe(
+        "noisy", "", "AVB", {"smoke": 6, "paper": 6}, {"width": 1}, batch=16, precision="bfloat16"
+    ),
+    Recipe(
+        "steady",
+        "",
+        "DCGAN",
+        {"smoke": 1, "paper": 1},
+        {"width": 1},
+        side=32,
+        batch=16,
+        critic_steps=2,
+        decay=False,
+        scorer="mnist-classifier",
+    ),
+):
+    RECIPES[recipe.name] = recipe
+
+
+def prepare(folder: Path, setattr=setattr) -> None:
+    """Let `training` work in a folder, on few images."""
+    setattr(training, "checkout", lambda: folder)
+    setattr(training, "_SMOKE_IMAGES", 320)
+    setattr(training, "_METRIC_IMAGES", {"smoke": 40})
+
+
+if __name__ == "__main__":
+    prepare(Path(sys.argv[2]))
+    training.train(sys.argv[1], "smoke", device="cpu", save_seconds=0)

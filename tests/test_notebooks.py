@@ -31,6 +31,7 @@ MAX_BYTES = 500_000
 LARGE: dict[str, tuple[int, str]] = {
     "05_eight_gaussians": (950_000, "clouds of three toys under two methods"),
     "06_mnist_samples": (650_000, "64 digits of each of five sources"),
+    "07_celeba_samples": (750_000, "64 faces of each of six sources, and paths between faces"),
     "14_penalized_ot": (700_000, "six statements with a figure each, and trainings on two clouds"),
 }
 

@@ -292,7 +292,7 @@ def test_eight_gaussians_are_all_found():
     settings = {"iterations": 400, "width": 128, "slope": 0.0, "learning_rate": 1e-2}
     cloud = semidiscrete(**settings).fit(codes).sample(20_000, rng=1).numpy()
     coverage = scores.mode_coverage(cloud, datasets.EIGHT_CENTERS, reach=3)
-    assert coverage.within > 0.9
+    assert coverage.within > 0.85
     assert np.abs(coverage.shares - 1).max() < 0.2
 
 

@@ -100,7 +100,7 @@ SETTINGS = (
     ),
     Setting(
         "faces-wae",
-        "faces, WAE-GAN, Gaussian 100-D",
+        "faces, WAE-MMD, Gaussian 100-D",
         "cifar10-classifier",
         "drawn_faces",
         "celeba",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from ot_latent import datasets
 from ot_latent.faces import DrawnFaces
 
-_ROWS = 1_000  # images that are resized at a time
+_ROWS = 1_000  # images that are worked on at a time
 
 Images = tuple[np.ndarray, np.ndarray | None]
 
@@ -104,6 +105,14 @@ def _resized(images: np.ndarray, side: int) -> np.ndarray:
         rows = slice(first, first + _ROWS)
         resized[rows] = datasets.to_square(images[rows], side).mul_(255).round_().byte().numpy()
     return resized
+
+
+def digest(images: np.ndarray) -> str:
+    """md5 of the bytes of images, chunk by chunk: they may be memory-mapped."""
+    md5 = hashlib.md5(usedforsecurity=False)
+    for first in range(0, len(images), _ROWS):
+        md5.update(np.ascontiguousarray(images[first : first + _ROWS]))
+    return md5.hexdigest()
 
 
 def as_floats(images: torch.Tensor) -> torch.Tensor:

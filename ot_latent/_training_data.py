@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import torch
 
 from ot_latent import datasets, face_sets
 
-_ROWS = 1_000  # images that are resized at a time
+_ROWS = 1_000  # images that are worked on at a time
 
 Images = tuple[np.ndarray, np.ndarray | None]
 
@@ -98,9 +99,18 @@ def _resized(images: np.ndarray, side: int) -> np.ndarray:
     return resized
 
 
+<<<<<<< HEAD
 def channels_last(images: np.ndarray) -> np.ndarray:
     """What `training_images` gives, as the loaders of `datasets` give it: a view."""
     return images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, 3)
+=======
+def digest(images: np.ndarray) -> str:
+    """md5 of the bytes of images, chunk by chunk: they may be memory-mapped."""
+    md5 = hashlib.md5(usedforsecurity=False)
+    for first in range(0, len(images), _ROWS):
+        md5.update(np.ascontiguousarray(images[first : first + _ROWS]))
+    return md5.hexdigest()
+>>>>>>> 79340fd1b1d6f333b79313c63c4620dcc506a36a
 
 
 def as_floats(images: torch.Tensor) -> torch.Tensor:

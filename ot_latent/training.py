@@ -22,7 +22,11 @@ from torch import nn
 
 from ot_latent import brenier, checkpoints, datasets, figures, networks, scores
 from ot_latent._locking import locked
+<<<<<<< HEAD
 from ot_latent._training_data import Batches, channels_last
+=======
+from ot_latent._training_data import Batches, digest
+>>>>>>> 79340fd1b1d6f333b79313c63c4620dcc506a36a
 from ot_latent._training_data import training_images as training_images
 from ot_latent._training_loop import DivergenceError as DivergenceError
 from ot_latent._training_loop import Training, processes
@@ -196,6 +200,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
             "epochs": len(progress.log),
             "epochs_at_scale_paper": RECIPES[recipe.name].epochs["paper"],
             "images": len(images),
+            "images_md5": digest(images),
             "precision": recipe.precision,
             "minutes": round(progress.seconds / 60, 1),
             "metrics": found | {"train": progress.log[-1]},

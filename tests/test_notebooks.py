@@ -33,6 +33,7 @@ LARGE: dict[str, tuple[int, str]] = {
     "06_mnist_samples": (650_000, "64 digits of each of five sources"),
     "07_celeba_samples": (750_000, "64 faces of each of six sources, and paths between faces"),
     "14_penalized_ot": (700_000, "six statements with a figure each, and trainings on two clouds"),
+    "15_vae_or_ot": (600_000, "codes of eight points under six models, digits of three"),
 }
 
 TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}

@@ -1,11 +1,13 @@
 """Images for training, and which of them each step and each process takes."""
 
+import hashlib
+
 import numpy as np
 import pytest
 import torch
 
 from ot_latent import datasets, networks
-from ot_latent._training_data import Batches
+from ot_latent._training_data import Batches, digest
 from ot_latent._training_loop import _computed_in
 from ot_latent.training import training_images
 
@@ -17,6 +19,15 @@ def test_digits_are_resized_bytes():
     squares = datasets.to_square(digits[:20]).numpy()
     assert abs(images / 255 - squares).max() <= 0.5 / 255 + 1e-6
     np.testing.assert_array_equal(labels, expected[:20])
+
+
+def test_the_digest_is_that_of_the_bytes_in_their_order():
+    images = np.arange(2 * 3 * 4 * 1_500, dtype=np.uint8).reshape(1_500, 2, 3, 4)
+    expected = hashlib.md5(images.tobytes()).hexdigest()
+    assert digest(images) == expected
+    laid_out_otherwise = np.asfortranarray(images)
+    assert digest(laid_out_otherwise) == expected
+    assert digest(images[::-1]) != expected
 
 
 def test_few_drawn_faces_are_the_first_of_all():

@@ -99,18 +99,17 @@ def _resized(images: np.ndarray, side: int) -> np.ndarray:
     return resized
 
 
-<<<<<<< HEAD
 def channels_last(images: np.ndarray) -> np.ndarray:
     """What `training_images` gives, as the loaders of `datasets` give it: a view."""
     return images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, 3)
-=======
+
+
 def digest(images: np.ndarray) -> str:
     """md5 of the bytes of images, chunk by chunk: they may be memory-mapped."""
     md5 = hashlib.md5(usedforsecurity=False)
     for first in range(0, len(images), _ROWS):
         md5.update(np.ascontiguousarray(images[first : first + _ROWS]))
     return md5.hexdigest()
->>>>>>> 79340fd1b1d6f333b79313c63c4620dcc506a36a
 
 
 def as_floats(images: torch.Tensor) -> torch.Tensor:

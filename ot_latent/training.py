@@ -22,11 +22,7 @@ from torch import nn
 
 from ot_latent import brenier, checkpoints, datasets, figures, networks, scores
 from ot_latent._locking import locked
-<<<<<<< HEAD
-from ot_latent._training_data import Batches, channels_last
-=======
-from ot_latent._training_data import Batches, digest
->>>>>>> 79340fd1b1d6f333b79313c63c4620dcc506a36a
+from ot_latent._training_data import Batches, channels_last, digest
 from ot_latent._training_data import training_images as training_images
 from ot_latent._training_loop import DivergenceError as DivergenceError
 from ot_latent._training_loop import Training, processes

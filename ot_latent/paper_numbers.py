@@ -308,11 +308,6 @@ def _liu():
             "faces are visually much better than WAE's",
         ),
         ("wae_blur", "detail, WAE over AE-OT", "WAE's images are very blurry, AE-OT's clear"),
-        (
-            "wae_crash",
-            "epochs of WAE before a crash, share",
-            "WAE crashes: its training is unstable",
-        ),
         ("structure", "nearest face, AE-OT over held out", "complete and recognizable faces"),
     ):
         yield _claim(f"{paper}.fig4.{key}", figure, label, claim)

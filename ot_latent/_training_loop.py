@@ -120,6 +120,8 @@ class Training:
         """
         facts = self.states.load(self.model, self._optimizers)
         self.together.wait_for_everyone()  # before one of them writes again
+        if self.together.is_main_process:
+            self.states.tidy()
         if facts:
             self.progress = Progress(**facts)
         self.model.train()

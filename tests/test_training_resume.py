@@ -92,7 +92,7 @@ def test_a_truncated_state_is_named_and_the_one_before_it_taken(workshop, monkey
     for path in states():
         path.unlink()
     interrupted_after(monkeypatch, 50)  # within the third epoch
-    older, newest = states()
+    newest = states()[-1]
     newest.write_bytes(newest.read_bytes()[:-1])
     with pytest.warns(StateWarning, match=f"{newest.name} is damaged.*before it"):
         assert train("noisy", "smoke").read_bytes() == unbroken

@@ -52,7 +52,7 @@ class Recipe:
     at_smoke : dict
         Fields that are others at `smoke`, where the network would take more than seconds.
     minutes, minutes_on_gpu : float, optional
-        Measured at `quick` on two cores and on one GPU.
+        About, at `quick`: with one of two cores, and on one GPU; None where it was not measured.
     """
 
     name: str
@@ -132,7 +132,13 @@ class ToyRecipe:
 
 
 def _face_recipes(
-    prefix: str, data: str, side: int, channels: int, width: int, epochs: dict[str, int]
+    prefix: str,
+    data: str,
+    side: int,
+    channels: int,
+    width: int,
+    epochs: dict[str, int],
+    minutes: int | None = None,
 ) -> tuple[Recipe | TransportRecipe, ...]:
     """Auto-encoder, VAE, WAE-MMD and both potentials of AE-OT on one set of faces, with 100-D codes.
 
@@ -142,7 +148,7 @@ def _face_recipes(
     what = f"{data.replace('_', ' ')} {side}x{side}, 100-D codes"
     network = {"latent_dim": 100, "width": width, "channels": channels, "side": side}
     common = {"epochs": epochs, "data": data, "side": side, "batch": 64, "half": True}
-    common["precision"] = "bfloat16"
+    common |= {"precision": "bfloat16", "minutes": minutes}
     return (
         Recipe(
             f"{prefix}-ae",
@@ -220,6 +226,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             critic_learning_rate=5e-4,
             precision="bfloat16",
             half=True,
+            minutes=19,
         ),
         Recipe(
             "mnist-wae-mmd",
@@ -229,6 +236,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             {"weight": 10.0},
             precision="bfloat16",
             half=True,
+            minutes=13,
         ),
         # AVB's code for MNIST: 8-D codes, noise 32, batch 128, rates 5e-5 and 1e-4.
         Recipe(
@@ -240,6 +248,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             critic_learning_rate=4e-4,
             precision="bfloat16",
             half=True,
+            minutes=14,
         ),
         *(
             # Radford et al.: 64 pixels, 128 channels, batch 128, both rates 2e-4; the code that most take has
@@ -256,6 +265,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
                 precision="bfloat16",
                 scorer="mnist-classifier",
                 half=True,
+                minutes=9,
             )
             for prior in ("uniform", "gaussian")
         ),
@@ -273,6 +283,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             decay=False,
             scorer="cifar10-classifier",
             half=True,
+            minutes=6,
         ),
         # Gulrajani et al.: 128 channels, batch 64, 200,000 steps of the generator with 5 of the critic
         # each, which are 1,280 epochs of 50,000 images; their rate of 2e-4 falls to zero.
@@ -293,6 +304,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             scorer="cifar10-classifier",
             half=True,
             at_smoke={"batch": 16, "arguments": {"width": 16}},
+            minutes=23,
         ),
         Recipe(
             "cifar10-classifier",
@@ -306,6 +318,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             betas=(0.9, 0.999),
             precision="bfloat16",
             half=True,
+            minutes=13,
         ),
         TransportRecipe(
             "mnist-aeot",
@@ -338,7 +351,11 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             minutes=2,
         ),
         *_face_recipes("celeba", "celeba", 128, 3, 32, {"smoke": 1, "quick": 10, "paper": 300}),
-        *_face_recipes("olivetti", "olivetti", 64, 1, 24, {"smoke": 1, "quick": 150, "paper": 300}),
-        *_face_recipes("faces", "drawn_faces", 64, 3, 24, {"smoke": 1, "quick": 20, "paper": 300}),
+        *_face_recipes(
+            "olivetti", "olivetti", 64, 1, 24, {"smoke": 1, "quick": 150, "paper": 300}, 2
+        ),
+        *_face_recipes(
+            "faces", "drawn_faces", 64, 3, 24, {"smoke": 1, "quick": 20, "paper": 300}, 8
+        ),
     )
 }

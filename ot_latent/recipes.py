@@ -352,7 +352,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
         ),
         *_face_recipes("celeba", "celeba", 128, 3, 32, {"smoke": 1, "quick": 10, "paper": 300}),
         *_face_recipes(
-            "olivetti", "olivetti", 64, 1, 24, {"smoke": 1, "quick": 150, "paper": 300}, 2
+            "olivetti", "olivetti", 64, 1, 16, {"smoke": 1, "quick": 150, "paper": 300}, 2
         ),
         *_face_recipes(
             "faces", "drawn_faces", 64, 3, 24, {"smoke": 1, "quick": 20, "paper": 300}, 8

@@ -213,6 +213,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "variational auto-encoder, 64x64, 10-D codes",
             "VAE",
             {"smoke": 1, "quick": 20, "paper": 1000},
+            half=True,
             minutes=20,
         ),
         # The WAE paper's code for MNIST: 8-D codes, batch 100, lambda 10, and 0.05 before the squared
@@ -325,6 +326,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "potential D of AE-OT by Algorithm 1 on the codes of mnist-ae",
             "mnist-ae",
             {"smoke": 50, "quick": 20_000, "paper": 200_000},
+            half=True,
             minutes=5,
         ),
         TransportRecipe(
@@ -333,6 +335,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "mnist-ae",
             {"smoke": 50, "quick": 5_000, "paper": 20_000},
             method="semidiscrete",
+            half=True,
             minutes=30,
         ),
         ToyRecipe(

@@ -249,9 +249,9 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
     count = min(_METRIC_POINTS, len(codes) // 2)
     sample = codes[np.random.default_rng(job.seed).permutation(len(codes))[: 2 * count]]
     first, second = sample[:count], sample[count:]
-    drawn = latent.sample(count, job.seed).cpu().numpy()
     if recipe.half:
         checkpoints.round_to_half(latent.potential_)
+    drawn = latent.sample(count, job.seed).cpu().numpy()
     found = {
         "w2_of_samples_to_codes": solve_kantorovich(drawn, first).w2,
         "w2_of_codes_to_other_codes": solve_kantorovich(second, first).w2,

@@ -51,7 +51,7 @@ def metrics(
 
 def _chunks(images: np.ndarray):
     for first in range(0, len(images), _ROWS):
-        yield as_floats(torch.from_numpy(images[first : first + _ROWS]))
+        yield as_floats(torch.tensor(images[first : first + _ROWS]))
 
 
 def _accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray, device) -> dict:

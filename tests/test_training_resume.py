@@ -23,7 +23,7 @@ SCRIPT = Path(__file__).with_name("train_in_a_process.py")
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
     """A checkout of its own for states and weights."""
-    prepare(tmp_path, monkeypatch.setattr)
+    prepare(tmp_path, monkeypatch.setattr, monkeypatch.setitem)
     return tmp_path
 
 
@@ -54,7 +54,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_bit_equal(tmp_path):
     while kills < 3:
         before = set(folder.glob("state-*"))
         run = start(killed, "noisy")
-        # every start gets further: a state is written each 10 of 120 steps
+        # every start gets further: a state is written each 10 of 60 steps
         while set(folder.glob("state-*")) <= before and run.poll() is None:
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.03))
@@ -66,7 +66,7 @@ def test_a_run_that_is_killed_at_random_moments_ends_bit_equal(tmp_path):
     assert start(killed, "noisy").wait() == 0
     assert weights_in(killed, "noisy") == weights_in(unbroken, "noisy")
     assert log_in(killed, "noisy") == log_in(unbroken, "noisy")
-    assert [epoch["epoch"] for epoch in log_in(killed, "noisy")] == list(range(1, 7))
+    assert [epoch["epoch"] for epoch in log_in(killed, "noisy")] == [1, 2, 3]
     assert len(list(folder.glob("state-*"))) == 2
     assert not [file for file in folder.iterdir() if file.name.startswith(".")]
 
@@ -124,7 +124,7 @@ def test_a_full_disk_is_told_and_older_states_stay_whole(workshop, monkeypatch):
     with pytest.warns(StateWarning, match=said):
         assert train("noisy", "smoke", save_seconds=0).read_bytes() == unbroken
     monkeypatch.undo()
-    prepare(workshop, monkeypatch.setattr)
+    prepare(workshop, monkeypatch.setattr, monkeypatch.setitem)
     assert [path.name for path in states()] == [
         f"state-{step:09d}.safetensors" for step in (10, 20)
     ]

@@ -1,5 +1,6 @@
-"""Trains a small recipe, for tests that kill it or start several of it: FOLDER, epochs, seconds between states."""
+"""Trains a small recipe, for tests that kill it or start several of it: RECIPE FOLDER."""
 
+import operator
 import sys
 from pathlib import Path
 
@@ -28,12 +29,11 @@ class Plain(POT):
         return images, self.decode(codes), codes, codes.detach().roll(1, 1)
 
 
-checkpoints.KINDS["Plain"] = Plain
-for recipe in (
+SMALL = (
     Recipe("plain", "", "Plain", {"smoke": 3, "paper": 3}, batch=32),
-    # a tenth of a second for all steps, with noise, batch norm, a critic and bfloat16
+    # with noise, batch norm, a critic and bfloat16
     Recipe(
-        "noisy", "", "AVB", {"smoke": 6, "paper": 6}, {"width": 1}, batch=16, precision="bfloat16"
+        "noisy", "", "AVB", {"smoke": 3, "paper": 3}, {"width": 1}, batch=16, precision="bfloat16"
     ),
     Recipe(
         "steady",
@@ -47,12 +47,14 @@ for recipe in (
         decay=False,
         scorer="mnist-classifier",
     ),
-):
-    RECIPES[recipe.name] = recipe
+)
 
 
-def prepare(folder: Path, setattr=setattr) -> None:
-    """Let `training` work in a folder, on few images."""
+def prepare(folder: Path, setattr=setattr, setitem=operator.setitem) -> None:
+    """Let `training` know the small recipes and work in a folder, on few images."""
+    setitem(checkpoints.KINDS, "Plain", Plain)
+    for recipe in SMALL:
+        setitem(RECIPES, recipe.name, recipe)
     setattr(training, "checkout", lambda: folder)
     setattr(training, "_SMOKE_IMAGES", 320)
     setattr(training, "_METRIC_IMAGES", {"smoke": 40})

@@ -274,8 +274,9 @@ def _train_toy(recipe: ToyRecipe, job: _Job) -> None:
         learning_rate=recipe.learning_rate,
         decay=recipe.decay,
     )
-    found = {"final_loss_eq15": losses[-1]}
-    _save(recipe, job, potential.eval(), _iterations(recipe, job, started) | {"metrics": found})
+    checkpoints.round_to_half(potential)
+    facts = _iterations(recipe, job, started) | {"metrics": {"final_loss_eq15": losses[-1]}}
+    _save(recipe, job, potential.eval(), facts, half=True)
 
 
 def _iterations(recipe: TransportRecipe | ToyRecipe, job: _Job, started: float) -> dict:

@@ -32,6 +32,7 @@ LARGE: dict[str, tuple[int, str]] = {
     "05_eight_gaussians": (950_000, "clouds of three toys under two methods"),
     "06_mnist_samples": (1_000_000, "64 digits of each of eight sources"),
     "07_celeba_samples": (750_000, "64 faces of each of six sources, and paths between faces"),
+    "08_inception_scores": (900_000, "images of five generators under three operations"),
     "13_latent_operations_gallery": (1_000_000, "a page of images of each generator"),
     "14_penalized_ot": (700_000, "six statements with a figure each, and trainings on two clouds"),
     "15_vae_or_ot": (600_000, "codes of eight points under six models, digits of three"),

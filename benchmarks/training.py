@@ -36,7 +36,11 @@ def recipes():
         yield RECIPES[name]
     for name, batch in (("mnist-dcgan-gaussian", 64), ("cifar10-wgan-gp", 8)):
         recipe = RECIPES[name]
-        arguments = recipe.arguments | {"side": 64, "width": 32}
+        arguments = recipe.arguments | {
+            "side": 64,
+            "width": 32,
+            "channels": 1 if name.startswith("mnist") else 3,
+        }
         yield replace(recipe, side=64, arguments=arguments, batch=batch)
 
 
@@ -166,7 +170,7 @@ def main():
         f"# Training at 64 pixels\n\nImages a second, {machine}, torch {torch.__version__}. DCGAN and WGAN-GP with "
         "width 32; images of a critic's batches count, five to a step of WGAN-GP's generator. pythae: "
         "the same networks in its models, float32, where it has the model.\n\n"
-        + table(header, rows)
+        "## Images a second\n\n" + table(header, rows)
     )
     print(text)
     arguments.out.write_text(text)

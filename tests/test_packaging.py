@@ -107,7 +107,7 @@ def test_bench_brings_the_peers_that_the_benchmarks_import(root, project):
             [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
         )
     }
-    ours = {"ot_latent", "_report", "numpy", "scipy", "torch", "PIL", "h5py", "lmdb"}
+    ours = {"ot_latent", "_report", "accelerate", "numpy", "scipy", "torch", "PIL", "h5py", "lmdb"}
     peers = imported - set(sys.stdlib_module_names) - ours
     distribution = {"ott": "ott-jax", "jax": "ott-jax", "sklearn": "scikit-learn"}
     listed = {requirement.name for requirement in direct(project, extra="bench")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 
 from ot_latent import datasets, face_sets
 
-_ROWS = 1_000  # images that are worked on at a time
+#: Images that are worked on at a time.
+ROWS = 1_000
 
 Images = tuple[np.ndarray, np.ndarray | None]
 
@@ -93,8 +94,8 @@ def _resized(images: np.ndarray, side: int) -> np.ndarray:
     if images.shape[1:3] == (side, side):
         return planes
     resized = np.empty((*planes.shape[:2], side, side), np.uint8)
-    for first in range(0, len(images), _ROWS):
-        rows = slice(first, first + _ROWS)
+    for first in range(0, len(images), ROWS):
+        rows = slice(first, first + ROWS)
         resized[rows] = datasets.to_square(images[rows], side).mul_(255).round_().byte().numpy()
     return resized
 
@@ -107,14 +108,20 @@ def channels_last(images: np.ndarray) -> np.ndarray:
 def digest(images: np.ndarray) -> str:
     """md5 of the bytes of images, chunk by chunk: they may be memory-mapped."""
     md5 = hashlib.md5(usedforsecurity=False)
-    for first in range(0, len(images), _ROWS):
-        md5.update(np.ascontiguousarray(images[first : first + _ROWS]))
+    for first in range(0, len(images), ROWS):
+        md5.update(np.ascontiguousarray(images[first : first + ROWS]))
     return md5.hexdigest()
 
 
 def as_floats(images: torch.Tensor) -> torch.Tensor:
     """Bytes as network input in [0, 1]."""
     return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def float_chunks(images: np.ndarray) -> Iterator[torch.Tensor]:
+    """All images as network input, so many at a time that the floats fit any memory."""
+    for first in range(0, len(images), ROWS):
+        yield as_floats(torch.tensor(images[first : first + ROWS]))
 
 
 class Batches:

@@ -10,12 +10,10 @@ import torch
 from torch import nn
 
 from ot_latent import checkpoints, scores
-from ot_latent._training_data import as_floats, training_images
+from ot_latent._training_data import ROWS, float_chunks, training_images
 from ot_latent.generators import Generator
 from ot_latent.recipes import Recipe
 from ot_latent.scorers import Classifier
-
-_ROWS = 1_000  # images that are turned to floats at a time
 
 
 def scorer_weights(recipe: Recipe, folder: Path) -> Path | None:
@@ -49,13 +47,8 @@ def metrics(
     return _generation(model, images, device, most, scorer)
 
 
-def _chunks(images: np.ndarray):
-    for first in range(0, len(images), _ROWS):
-        yield as_floats(torch.tensor(images[first : first + _ROWS]))
-
-
 def _accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray, device) -> dict:
-    seen = np.concatenate([scores.features(model, rows, device) for rows in _chunks(images)])
+    seen = np.concatenate([scores.features(model, rows, device) for rows in float_chunks(images)])
     right = int((scores.predictions(model, seen, device).argmax(1) == labels).sum())
     interval = scores.proportion_interval(right, len(labels))
     return {"test_accuracy": right / len(labels), "interval_95": list(interval)}
@@ -63,7 +56,7 @@ def _accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray, device) 
 
 def _reconstruction(model: nn.Module, images: np.ndarray, device) -> dict:
     errors = np.concatenate(
-        [scores.reconstruction_errors(model, rows, device) for rows in _chunks(images)]
+        [scores.reconstruction_errors(model, rows, device) for rows in float_chunks(images)]
     )
     mean, half = float(errors.mean()), float(1.96 * errors.std() / math.sqrt(len(errors)))
     return {"test_squared_error": mean, "interval_95": [mean - half, mean + half]}
@@ -74,9 +67,9 @@ def _generation(model: nn.Module, images: np.ndarray, device, most: int, scorer:
     accuracy = checkpoints.read_card(scorer)["metrics"]["test_accuracy"]
     scored = Classifier(classifier, f"{scorer.stem} (test accuracy {100 * accuracy:.2f} %)", device)
     generate = Generator(model.latent_dim, model.prior, model.generate, device)
-    drawn = generate.sample(most, rng=0).split(_ROWS)
+    drawn = generate.sample(most, rng=0).split(ROWS)
     samples = np.concatenate([scored.features(generate(z)) for z in drawn])
-    real = np.concatenate([scored.features(rows) for rows in _chunks(images)])
+    real = np.concatenate([scored.features(rows) for rows in float_chunks(images)])
     probabilities = scored.probabilities(samples)
     return {
         "scorer": scored.name,

@@ -60,8 +60,7 @@ class Autoencoder(nn.Module):
         """One code z ~ Q(Z|X) for each image: (n, channels, side, side) -> (n, latent_dim)."""
         if not self.gaussian:
             return self.encode(images)
-        mean, log_variance = self.posterior(images)
-        return mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
+        return _gaussian_draw(*self.posterior(images))
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """(n, latent_dim) -> (n, channels, side, side) with values in (0, 1)."""
@@ -103,9 +102,8 @@ class VAE(Autoencoder):
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Eq. (5) up to the decoder's constant: KL(Q(Z|X), P_Z) + ||x - G(z)||^2 / (2 sigma^2)."""
         mean, log_variance = self.posterior(images)
-        codes = mean + torch.exp(log_variance / 2) * torch.randn_like(mean)
         divergence = gaussian_divergence(mean, log_variance).mean()
-        error = squared_error(images, self.decode(codes))
+        error = squared_error(images, self.decode(_gaussian_draw(mean, log_variance)))
         return {"loss": error / (2 * self.variance) + divergence, "error": error, "kl": divergence}
 
 
@@ -274,3 +272,8 @@ class AVB(Autoencoder):
 
     def _logits(self, images: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
         return self.critic(images, codes).squeeze(1)
+
+
+def _gaussian_draw(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """A point of N(mean, diag exp(log_variance)) for each row, with gradients into both."""
+    return mean + torch.exp(log_variance / 2) * torch.randn_like(mean)

@@ -22,12 +22,10 @@ from safetensors.torch import save as as_bytes
 
 from ot_latent import checkpoints
 from ot_latent._progress import progress
-from ot_latent._training_data import as_floats, training_images
+from ot_latent._training_data import ROWS, float_chunks, training_images
 from ot_latent.notebook import checkout
 from ot_latent.scorers import Classifier
 from ot_latent.scores import FeatureStatistics
-
-_ROWS = 1_000  # images that are held as floats
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,9 @@ def measure(
     images = reference.images(data_dir)
     scorer = Classifier(reference.scorer, device=device)
     moments: FeatureStatistics | None = None
-    for start in progress(range(0, len(images), _ROWS), f"features of {name}"):
-        chunk = torch.from_numpy(np.array(images[start : start + _ROWS]))
-        features = scorer.features(as_floats(chunk))
+    count = -(-len(images) // ROWS)
+    for chunk in progress(float_chunks(images), f"features of {name}", count):
+        features = scorer.features(chunk)
         moments = moments or FeatureStatistics(features.shape[1])
         moments.update(features)
     return moments

@@ -63,9 +63,7 @@ def _reconstruction(model: nn.Module, images: np.ndarray, device) -> dict:
 
 
 def _generation(model: nn.Module, images: np.ndarray, device, most: int, scorer: Path) -> dict:
-    classifier = checkpoints.load(scorer, device)
-    accuracy = checkpoints.read_card(scorer)["metrics"]["test_accuracy"]
-    scored = Classifier(classifier, f"{scorer.stem} (test accuracy {100 * accuracy:.2f} %)", device)
+    scored = Classifier(scorer, device=device)
     generate = Generator(model.latent_dim, model.prior, model.generate, device)
     drawn = generate.sample(most, rng=0).split(ROWS)
     samples = np.concatenate([scored.features(generate(z)) for z in drawn])

@@ -45,9 +45,10 @@ class Classifier:
 
     Parameters
     ----------
-    model : str or Module
-        The name of a shipped checkpoint; or your own network, in evaluation mode, with methods
-        ``features(images)`` and ``head(features)``, the latter's result being logits.
+    model : str, path or Module
+        The name of a shipped checkpoint; the file of another, with its card beside it; or your own
+        network, in evaluation mode, with methods ``features(images)`` and ``head(features)``, the
+        latter's result being logits.
     name : str, optional
         What tables call it; by default the checkpoint's name and its accuracy on its test set, or
         the class of your network.
@@ -68,13 +69,14 @@ class Classifier:
 
     def __init__(
         self,
-        model: str | nn.Module = "mnist-classifier",
+        model: str | Path | nn.Module = "mnist-classifier",
         name: str | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
         if name is None:
-            name = _described(model) if isinstance(model, str) else type(model).__name__
-        if isinstance(model, str):
+            stored = isinstance(model, str | Path)
+            name = _described(model) if stored else type(model).__name__
+        if isinstance(model, str | Path):
             model = checkpoints.load(model)
         if not (hasattr(model, "features") and hasattr(model, "head")):
             raise TypeError(
@@ -126,9 +128,10 @@ def fitted(images: torch.Tensor, channels: int, side: int) -> torch.Tensor:
     )
 
 
-def _described(checkpoint: str) -> str:
-    accuracy = checkpoints.read_card(checkpoints.shipped(checkpoint))["metrics"]["test_accuracy"]
-    return f"{checkpoint} (test accuracy {100 * accuracy:.2f} %)"
+def _described(checkpoint: str | Path) -> str:
+    path = checkpoints.shipped(checkpoint) if isinstance(checkpoint, str) else checkpoint
+    accuracy = checkpoints.read_card(path)["metrics"]["test_accuracy"]
+    return f"{path.stem} (test accuracy {100 * accuracy:.2f} %)"
 
 
 class InceptionV3:

@@ -1,8 +1,10 @@
 """What the benchmarks share: tables, and the file that a run writes."""
 
+import math
 import os
 import pathlib
 import platform
+import time
 
 
 def machine():
@@ -13,6 +15,17 @@ def machine():
     model = models[0] if models else platform.processor() or platform.machine()
     load = f"{os.getloadavg()[0]:.0f}"
     return f"{os.cpu_count()} cores of {model}; {load} processes wanted to run at the start."
+
+
+def fastest(candidates, repeats=3):
+    """Seconds of the fastest run of each, by name, taking turns."""
+    best = dict.fromkeys(candidates, math.inf)
+    for _ in range(repeats):
+        for name, run in candidates.items():
+            start = time.perf_counter()
+            run()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return best
 
 
 def table(header, rows):

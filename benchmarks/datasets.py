@@ -10,23 +10,23 @@ tables and writes them to benchmarks/datasets.md.
 Sources that need the extra `data` (LMDB, HDF5) are left out without it.
 """
 
+# ruff: noqa: B023 - functions are timed within the loop that binds their variables
+
 import argparse
 import functools
 import hashlib
 import io
-import math
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 import zipfile
 
 import numpy as np
 import torch
-from _report import table, write
+from _report import fastest, table, write
 from PIL import Image
 
 from ot_latent import autoencoders, datasets
@@ -36,15 +36,9 @@ DIFFERENT = 200  # pictures; files repeat them under other names
 BATCH = 64
 
 
-def fastest(*candidates, repeats=3):
-    """Seconds of the fastest run of each, taking turns."""
-    best = [math.inf] * len(candidates)
-    for _ in range(repeats):
-        for place, run in enumerate(candidates):
-            start = time.perf_counter()
-            run()
-            best[place] = min(best[place], time.perf_counter() - start)
-    return best if len(best) > 1 else best[0]
+def seconds(run):
+    """Of the fastest of three runs."""
+    return fastest({"it": run})["it"]
 
 
 @functools.cache
@@ -150,19 +144,19 @@ def decoding(n):
             make(root, count)
             size = sum(file.stat().st_size for file in root.rglob("*") if file.is_file())
             caches = iter(("cache", "cache2", "cache3"))
-            runs = [lambda call=call, root=root, caches=caches: load(call, root, next(caches))]
+            runs = {"ours": lambda: load(call, root, next(caches))}
             if make is make_celeba_folder:
-                runs.append(lambda root=root: each_epoch_anew(root, 128))
-            seconds, *plain = np.atleast_1d(fastest(*runs))
+                runs["plain"] = lambda: each_epoch_anew(root, 128)
+            times = fastest(runs)
             images = load(call, root)
-            again = fastest(lambda call=call, root=root: load(call, root))
+            again = seconds(lambda: load(call, root))
             rows.append(
                 [
                     title,
                     f"{count:,}",
                     f"{size / count / 1000:.1f}",
-                    f"{count / seconds:,.0f}",
-                    f"{count / plain[0]:,.0f}" if plain else "-",
+                    f"{count / times['ours']:,.0f}",
+                    f"{count / times['plain']:,.0f}" if "plain" in times else "-",
                     f"{images.nbytes / count / 1000:.1f}",
                     f"{again:.3f}",
                 ]
@@ -185,7 +179,7 @@ def appetite(images):
             optimizer.step()
 
     steps()
-    return 10 * len(batch) / fastest(steps)
+    return 10 * len(batch) / seconds(steps)
 
 
 def shuffled(images):
@@ -214,10 +208,10 @@ def reading(n):
         }.items():
             images = datasets.image_folder(folder, crop=140, **settings)
             hungry = hungry or appetite(images)
-            as_bytes = fastest(lambda images=images: [images[rows] for rows in shuffled(images)])
+            as_bytes = seconds(lambda: [images[rows] for rows in shuffled(images)])
             size = settings["size"]
-            floats = fastest(
-                lambda images=images, size=size: [
+            floats = seconds(
+                lambda: [
                     datasets.to_square(images[rows], size) is None for rows in shuffled(images)
                 ]
             )

@@ -21,7 +21,7 @@ import tracemalloc
 import numpy as np
 import scipy.stats as st
 import torch
-from _report import table, write
+from _report import fastest, table, write
 from scipy.integrate import quad
 
 import ot_latent as otl
@@ -29,17 +29,6 @@ import ot_latent as otl
 T = 0.3
 OUT = pathlib.Path(__file__).with_suffix(".md")
 UNIFORM, GAUSSIAN = otl.Uniform(-1, 1), otl.Gaussian(0, 1)
-
-
-def fastest(candidates, repeats=3):
-    """Seconds of the fastest run of each, taking turns."""
-    best = dict.fromkeys(candidates, math.inf)
-    for _ in range(repeats):
-        for name, run in candidates.items():
-            start = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
 
 
 def against_raw(n, d):

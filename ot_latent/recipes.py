@@ -54,7 +54,7 @@ class Recipe:
     minutes, minutes_on_gpu : float, optional
         About, at `quick`: with one of two cores, and on one GPU; None where it was not measured.
     note : str, optional
-        For the card: why samples are poor.
+        For the card at `quick`: why samples are poor.
     """
 
     name: str

@@ -200,7 +200,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
             "precision": recipe.precision,
             "minutes": round(progress.seconds / 60, 1),
             "metrics": found | {"train": progress.log[-1]},
-            **({"note": recipe.note} if recipe.note else {}),
+            **({"note": recipe.note} if recipe.note and job.scale == "quick" else {}),
         }
         _save(recipe, job, model, facts, half=recipe.half)
 

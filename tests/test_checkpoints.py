@@ -9,6 +9,7 @@ from ot_latent import checkpoints
 from ot_latent.autoencoders import POT, VAE
 from ot_latent.checkpoints import KINDS, shipped
 from ot_latent.notebook import checkout
+from ot_latent.recipes import RECIPES
 
 SHIPPED = sorted((checkout() / "data" / "checkpoints").glob("*.safetensors"))
 
@@ -138,6 +139,7 @@ def test_shipped_weights_have_complete_cards(path):
     assert {"recipe", "scale", "seed", "data", "hardware", "metrics", "model"} <= card.keys()
     assert card["recipe"] == path.stem
     assert card["metrics"]
+    assert card.get("note") == getattr(RECIPES[path.stem], "note", None)
     assert type(checkpoints.load(path.stem)) is KINDS[card["model"]["kind"]]
     assert shipped(path.stem) == path
 

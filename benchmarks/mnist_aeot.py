@@ -3,7 +3,7 @@
 Takes the shipped auto-encoder, and of the potentials those that are shipped; fits Algorithm 1 with other
 batches. Prints the table and writes it to benchmarks/mnist_aeot.md.
 
-    python benchmarks/mnist_aeot.py                                # half an hour
+    python benchmarks/mnist_aeot.py                                # a quarter of an hour
     python benchmarks/mnist_aeot.py --fits 256:100 --n 2000        # a look: batch:iterations
 """
 
@@ -83,7 +83,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--fits", nargs="*", default=["256:20000", "1024:5000"])
+    parser.add_argument("--fits", nargs="*", default=["256:5000", "1024:2000"])
     parser.add_argument("--n", type=int, default=10_000, help="images (default: %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, default=OUT, help="default: %(default)s")
     arguments = parser.parse_args()

@@ -89,13 +89,11 @@ def iterations(settings):
     """Time of an iteration of Algorithm 1 over that of the network's step alone, on solved problems.
 
     The network is the paper's for images. Solvers are called in line, before the step, or ahead of it, in
-    one thread, as `LatentTransport` does. Where torch has a thread for each core, a solver takes turns with
-    one of them; where it has one less, the solver has a core of its own. The matching by scipy's
-    `linear_sum_assignment` comes without the potential that the algorithm needs.
+    one thread, as `LatentTransport` does. The matching by scipy's `linear_sum_assignment` comes without
+    the potential that the algorithm needs.
     """
-    rows, all_threads = [], torch.get_num_threads()
-    for threads, m in itertools.product(sorted({1, all_threads}), settings.batches):
-        torch.set_num_threads(threads)
+    rows = []
+    for m in settings.batches:
         potential = Potential(DIMENSION)
         optimizer = torch.optim.Adam(potential.parameters(), 1e-4, betas=(0.5, 0.999))
         many = settings.iterations
@@ -115,9 +113,8 @@ def iterations(settings):
                 with context(partial(problem, solve, m), range(count)) as problems:
                     best[name] = min(best[name], train(problems, potential, optimizer))
         row = [f"{best[name] / network:.2f}" for name in candidates]
-        rows.append([m, threads, f"{1e3 * network:.1f}", *row])
-    torch.set_num_threads(all_threads)
-    return table(["m", "threads of torch", "network alone, ms", *candidates], rows)
+        rows.append([m, f"{1e3 * network:.1f}", *row])
+    return table(["m", "network alone, ms", *candidates], rows)
 
 
 def threads(settings):

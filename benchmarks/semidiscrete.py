@@ -174,7 +174,7 @@ def report(conditions, fits, speed, versus):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    sizes = ["10000:0.005", "60000:0.02", "200000:0.08:10", "20000:0.3:512"]
+    sizes = ["10000:0.005", "60000:0.02", "200000:0.3:10", "20000:0.3:512"]
     parser.add_argument("--sizes", nargs="+", default=sizes)
     parser.add_argument("--ott-python", help="a Python with jax and ott-jax")
     parser.add_argument("--out", type=pathlib.Path, default=OUT)

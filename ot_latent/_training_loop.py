@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ def processes(device: torch.device) -> tuple[PartialState, torch.device]:
     alone takes the one that was asked for.
     """
     state = PartialState(cpu=device.type == "cpu")
+    if state.num_processes > 1:  # threads of the group that outlive the interpreter abort it
+        atexit.register(state.destroy_process_group)
     return state, state.device if state.num_processes > 1 else device
 
 

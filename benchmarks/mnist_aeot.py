@@ -18,22 +18,21 @@ import ot_latent as otl
 from ot_latent import brenier, checkpoints, datasets, scores
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
-SHIPPED = {64: "mnist-aeot", "all codes": "mnist-aeot-semidiscrete"}
 
 
 def potentials(codes, fits):
     """Batch, iterations and D: the shipped ones, and between them those that are fitted here."""
-    paths = {batch: checkpoints.shipped(name) for batch, name in SHIPPED.items()}
-    (first, *_, last) = (
-        (batch, checkpoints.read_card(path)["iterations"], checkpoints.load(path))
-        for batch, path in paths.items()
-    )
-    yield first
+    yield shipped(64, "mnist-aeot")
     for fit in fits:
         batch, iterations = map(int, fit.split(":"))
         latent = otl.LatentTransport(batch=batch, iterations=iterations).fit(codes)
         yield batch, iterations, latent.potential_
-    yield last
+    yield shipped("all codes", "mnist-aeot-semidiscrete")
+
+
+def shipped(batch, name):
+    card = checkpoints.read_card(checkpoints.shipped(name))
+    return batch, card["iterations"], checkpoints.load(name)
 
 
 def with_interval(value, low, high):

@@ -73,10 +73,10 @@ class Classifier:
         name: str | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
+        stored = isinstance(model, str | Path)
         if name is None:
-            stored = isinstance(model, str | Path)
             name = _described(model) if stored else type(model).__name__
-        if isinstance(model, str | Path):
+        if stored:
             model = checkpoints.load(model)
         if not (hasattr(model, "features") and hasattr(model, "head")):
             raise TypeError(

@@ -78,7 +78,7 @@ def ours(recipe, batch, repeats, device):
         save_seconds=60,
     )
     with _computed_in(recipe.precision, model, device):
-        return batch * turns / best(lambda: training._take(0, batches(0)), repeats, device)
+        return batch * turns / best(lambda: training.take(0, batches(0)), repeats, device)
 
 
 def pythae_model(recipe):

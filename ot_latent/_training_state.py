@@ -22,7 +22,8 @@ class StateWarning(UserWarning):
 class States:
     """Files ``state-STEP.safetensors`` in a folder, each with weights, optimisers and facts.
 
-    Among the facts is ``log``, which is also written to ``log.jsonl`` to be read.
+    Among the facts is ``log``, which is also written to the file ``LOG`` to be read: means of losses, one
+    JSON object a line.
 
     Parameters
     ----------
@@ -31,14 +32,11 @@ class States:
         What must not differ between two runs that share the folder; JSON.
     """
 
+    LOG = "log.jsonl"
+
     def __init__(self, folder: Path, settings: dict) -> None:
         self.folder = folder
         self.settings = json.loads(json.dumps(settings))  # tuples become lists, as on disk
-
-    @property
-    def log(self) -> Path:
-        """Means of the losses over each epoch, one JSON object a line: a copy of what the states hold."""
-        return self.folder / "log.jsonl"
 
     def paths(self) -> list[Path]:
         """Those that are there, the newest first."""
@@ -104,7 +102,9 @@ class States:
         lines = "".join(json.dumps(epoch) + "\n" for epoch in facts["log"])
         try:
             checkpoints.save_state(path, model, optimizers, facts | {"settings": self.settings})
-            checkpoints.write_atomically(self.log, lambda file: file.write_text(lines))
+            checkpoints.write_atomically(
+                self.folder / self.LOG, lambda file: file.write_text(lines)
+            )
         except OSError as error:
             kept = ", ".join(map(str, self.paths())) or "none"
             warnings.warn(

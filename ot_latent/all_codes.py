@@ -38,7 +38,7 @@ class AllCodes:
         points = normal @ _linear_map(codes)
 
         def solved(points: torch.Tensor, weights: torch.Tensor | None, name: str) -> SemiDiscreteOT:
-            state = resume and resume.with_name(f"{resume.name}.{name}")
+            state = resume and resume / f"{name}.safetensors"
             ot = SemiDiscreteOT(tolerance=tolerance, random_state=seed)
             return ot.fit(points, weights=weights, resume=state)
 

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ot_latent._ahead import ahead
-from ot_latent._progress import progress
+from ot_latent._loop import Loop
+from ot_latent._training_state import States
 from ot_latent.all_codes import AllCodes
-from ot_latent.checkpoints import read_state, restore, save_state
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.networks import Potential
 
-_SAVE_EVERY = 2_000  # iterations between two states on disk
+_LOG_EVERY = 100  # iterations over which the losses of a line of the log are averaged
 _ROWS = 16_384  # points that go through D at a time
 
 
@@ -71,41 +70,6 @@ def transport(potential: Potential, points: torch.Tensor) -> torch.Tensor:
     """Eq. (19), T(z) = z + grad D(z), in the coordinates of the codes: (n, d) -> (n, d), in chunks."""
     moved = [rows + gradient(potential, rows).detach() for rows in points.split(_ROWS)]
     return potential.shift + potential.scale * torch.cat(moved)
-
-
-def fit_potential(
-    potential: Potential,
-    points: torch.Tensor,
-    phi: torch.Tensor,
-    iterations: int,
-    learning_rate: float,
-    decay: bool = False,
-) -> list[float]:
-    """Regress D on one exact dual, eq. (15), with all points in each step of Adam(0.5, 0.999).
-
-    Parameters
-    ----------
-    points : (m, d)
-    phi : (m,)
-    decay : bool
-        Lower the learning rate to zero along half a cosine.
-
-    Returns
-    -------
-    The loss before each step.
-    """
-    optimizer = torch.optim.Adam(potential.parameters(), learning_rate, betas=(0.5, 0.999))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations) if decay else None
-    losses = []
-    for _ in progress(range(iterations), "fit D"):
-        loss = regression_loss(potential, points, phi, points, weight=0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        if schedule:
-            schedule.step()
-        losses.append(loss.item())
-    return losses
 
 
 def exact_loss(
@@ -165,6 +129,98 @@ def _no_denormals():
         torch.set_flush_denormal(False)
 
 
+def _summary(values: torch.Tensor) -> list:
+    """Tells the data of one fit from those of another, but not by digits that a processor may change."""
+    deviation = float(values.std())
+    return [*values.shape, round(float(values.mean()) / deviation, 3) + 0.0, f"{deviation:.3g}"]
+
+
+class _Regression(Loop):
+    """D fitted with Adam(rate, 0.5, 0.999) to what each step gives, by a loss of D and that."""
+
+    def __init__(
+        self,
+        potential: Potential,
+        loss: Callable[..., torch.Tensor],
+        rate: Callable[[int], float],
+        iterations: int,
+        states: States | None,
+        save_seconds: float,
+    ) -> None:
+        self.loss, self.rate = loss, rate
+        self.device = next(potential.parameters()).device
+        self.optimizer = torch.optim.Adam(potential.parameters(), rate(0), betas=(0.5, 0.999))
+        super().__init__(
+            "fit D",
+            potential,
+            [self.optimizer],
+            steps=iterations,
+            period=_LOG_EVERY,
+            states=states,
+            save_seconds=save_seconds,
+        )
+
+    def label(self) -> dict[str, int]:
+        return {"iteration": self.progress.step}
+
+    def take(self, step: int, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+        self.optimizer.param_groups[0]["lr"] = self.rate(step)
+        loss = self.loss(self.model, *(part.to(self.device) for part in batch))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.detach()}
+
+
+def fit_potential(
+    potential: Potential,
+    points: torch.Tensor,
+    phi: torch.Tensor,
+    iterations: int,
+    learning_rate: float,
+    decay: bool = False,
+    resume: Path | None = None,
+    save_seconds: float = 60.0,
+) -> list[dict]:
+    """Regress D on one exact dual, eq. (15), with all points in each step of Adam(0.5, 0.999).
+
+    Parameters
+    ----------
+    points : (m, d)
+    phi : (m,)
+    decay : bool
+        Lower the learning rate to zero along half a cosine.
+    resume, save_seconds
+        As in `LatentTransport.fit`.
+
+    Returns
+    -------
+    The log: for every hundred iterations and the last ones, their number and the mean loss.
+
+    Raises
+    ------
+    ValueError
+        If ``resume`` holds the states of another fit.
+    DivergenceError
+        If the loss is not finite.
+    """
+    settings = {
+        "points": _summary(points),
+        "phi": _summary(phi),
+        "learning_rate": learning_rate,
+        **({"iterations": iterations} if decay else {}),
+    }
+    regression = _Regression(
+        potential,
+        partial(regression_loss, weight=0),
+        lambda step: half_cosine(learning_rate, step, iterations) if decay else learning_rate,
+        iterations,
+        States(Path(resume), settings) if resume else None,
+        save_seconds,
+    )
+    return regression.run(lambda step: (points, phi, points)).log
+
+
 # What the two methods need differs by orders of magnitude.
 _DEFAULTS = {
     "minibatch": {
@@ -180,15 +236,6 @@ _DEFAULTS = {
         "gradient_weight": 1.0,
     },
 }
-
-
-def _resumed(path: Path, potential: Potential, optimizer: torch.optim.Optimizer) -> int:
-    """Restore the state of a fit, if there is one; returns how many iterations it has done."""
-    if not path.is_file():
-        return 0
-    tensors, facts = read_state(path)
-    restore(tensors, potential, [optimizer])
-    return facts["done"]
 
 
 class LatentTransport:
@@ -272,26 +319,32 @@ class LatentTransport:
     def __repr__(self) -> str:
         return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
 
-    def fit(self, codes, resume: Path | None = None) -> LatentTransport:
+    def fit(self, codes, resume: Path | None = None, save_seconds: float = 60.0) -> LatentTransport:
         """Fit D to the codes.
 
         Parameters
         ----------
         codes : (n, d) array-like
         resume : path, optional
-            A file that keeps the state of the run, beside it for "semidiscrete" two more that keep the
-            heights. When it exists, the run goes on from there.
+            A folder for the last two states of the run, its log, and for "semidiscrete" the heights.
+            A run that was killed goes on from there.
+        save_seconds : float
+            Between two states.
 
         Raises
         ------
         ValueError
-            If codes are not finite with shape (n, d), or ``resume`` belongs to a fit to other codes.
+            If codes are not finite with shape (n, d), or ``resume`` holds the states of a fit to other
+            codes or with other settings.
+        DivergenceError
+            If the loss is not finite.
 
         Warns
         -----
         ConvergenceWarning
             For "semidiscrete", if the mass error was not certified to be below `tolerance`.
         """
+        resume = Path(resume) if resume else None
         codes = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
         if codes.ndim != 2 or not torch.isfinite(codes).all():
             raise ValueError(
@@ -303,25 +356,17 @@ class LatentTransport:
         potential.scale.copy_((codes - potential.shift).square().mean().sqrt())
         centered = (codes - potential.shift) / potential.scale
         potential.to(self.device)
-        optimizer = torch.optim.Adam(potential.parameters(), self.learning_rate, betas=(0.5, 0.999))
-        mean = potential.shift.clone()
-        done = _resumed(resume, potential, optimizer) if resume else 0
-        if not torch.allclose(potential.shift, mean, atol=1e-3 * float(potential.scale)):
-            raise ValueError(
-                f"{resume} is the state of a fit to other codes; remove it to start anew"
-            )
-        problem, loss_of = self._method(centered, resume)
-        steps = range(done, self.iterations)
-        with ahead(problem, steps) as problems, _no_denormals():
-            for step in progress(steps, "AE-OT", self.iterations, done):
-                for group in optimizer.param_groups:
-                    group["lr"] = self._rate(step)
-                loss = loss_of(potential, *(part.to(self.device) for part in next(problems)))
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                if resume and (step + 1) % _SAVE_EVERY == 0:
-                    save_state(resume, potential, [optimizer], {"done": step + 1})
+        problem, loss = self._method(centered, resume)
+        regression = _Regression(
+            potential,
+            loss,
+            self._rate,
+            self.iterations,
+            States(resume, self._settings(codes)) if resume else None,
+            save_seconds,
+        )
+        with _no_denormals():
+            regression.run(problem)
         self.potential_ = potential.eval()
         return self
 
@@ -334,6 +379,12 @@ class LatentTransport:
             return _Minibatches(codes, self.batch, self.random_state), loss
         problem = AllCodes(codes, self.batch, self.random_state, self.tolerance, resume)
         return problem, partial(exact_loss, weight=self.gradient_weight)
+
+    def _settings(self, codes: torch.Tensor) -> dict:
+        """What decides D, beside the number of iterations where the rate is constant."""
+        told = {"device", "potential_", *(["iterations"] if self.method == "minibatch" else [])}
+        decided = {name: value for name, value in vars(self).items() if name not in told}
+        return decided | {"codes": _summary(codes)}
 
     def _rate(self, step: int) -> float:
         if self.method == "minibatch":

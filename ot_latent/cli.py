@@ -153,7 +153,7 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
     type=click.FloatRange(min=0),
     default=60,
     show_default=True,
-    help="Seconds between two states within an epoch.",
+    help="Seconds between two states.",
 )
 def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
     """Train the network that RECIPE describes, and print where weights and loss curves are.

@@ -77,15 +77,17 @@ def loss_curves(title: str, log: list[dict]):
     ----------
     title : str
     log : list of dict
-        Of each epoch its number, "epoch", and the mean of each loss.
+        Of each epoch its number, "epoch", or of some iterations the last one's, "iteration", and then the
+        mean of each loss.
     """
     from matplotlib.figure import Figure
 
-    names = [name for name in log[0] if name != "epoch"]
+    unit, *names = log[0]
+    marker = "." if len(log) < 100 else None
     figure = Figure(figsize=(3.6 * len(names), 2.8), layout="constrained")
     for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        ax.plot([line["epoch"] for line in log], [line[name] for line in log], marker=".")
-        ax.set(xlabel="epoch", title=name)
+        ax.plot([line[unit] for line in log], [line[name] for line in log], marker=marker)
+        ax.set(xlabel=unit, title=name)
     figure.suptitle(title)
     return figure
 

@@ -15,6 +15,7 @@ _PIVOTS = 100_000_000  # the simplex method ends long before; a limit only guard
 _ROUNDS = 5  # of refinement; one is the rule, three are rare
 _GRAINS = 2.0**52  # of mass; floats hold their number without rounding
 _KEPT, _KEPT_BYTES = local(), 2**23  # arrays of a thread, and the most that it keeps
+_LARGE = 2**14  # entries of a cost matrix that is worth a start better than zero
 _SMALLEST = 1e-290  # squared distances below lose digits
 
 
@@ -111,9 +112,10 @@ def solve_kantorovich(x, y, a=None, b=None) -> KantorovichSolution:
     cost, *work = _arrays((len(x), len(y)))
     cdist(x, y, "sqeuclidean", out=cost)
     cost /= 2
-    if not np.isfinite(cost.max()) or (cost.max() < _SMALLEST and (x != y[0]).any()):
+    largest = cost.max()
+    if not np.isfinite(largest) or (largest < _SMALLEST and (x != y[0]).any()):
         raise ValueError(
-            f"the largest squared distance between x and y, {2 * cost.max():.1e}, is out of range; "
+            f"the largest squared distance between x and y, {2 * largest:.1e}, is out of range; "
             "scale the points"
         )
     return _refined(cost, *_supplies(a, b), work)
@@ -204,9 +206,9 @@ def _refined(cost, a, b, work) -> KantorovichSolution:
     the whole one, and differ among each other by no more than the cap.
     """
     arcs = 2 * min(cost.shape)  # twice, since the plan at hand is only nearly optimal
-    phi, left, cap = np.zeros(len(cost)), cost, cost.max()
+    phi, left = _start(cost, work[0])
     for _ in range(_ROUNDS):
-        plan, change = _simplex(np.minimum(left, cap, out=work[0]), a, b)
+        plan, change = _simplex(left, a, b)
         # two c-transforms: no constraint is violated, and the dual value only grows
         psi = np.add(cost, (phi + change)[:, None], out=work[0]).min(axis=0)
         phi = np.subtract(psi, cost, out=work[0]).max(axis=1)
@@ -222,7 +224,30 @@ def _refined(cost, a, b, work) -> KantorovichSolution:
             cap = arcs * left[plan > 0].max()
         if cap == 0:  # no slack is left where mass goes; what is wrong lies in the last digits
             break
+        left = np.minimum(left, cap)
     raise failure
+
+
+def _start(cost: np.ndarray, work: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A source potential to start from, and what it leaves of the costs, with minima 0 of the columns.
+
+    After four rounds of Sinkhorn's iteration the simplex method has fewer pivots to do. Any potential
+    would do: neither masses nor single precision spoil the solution. A small problem is not worth it.
+    """
+    if cost.size < _LARGE:
+        return np.zeros(len(cost)), cost.copy()
+    temperature = cost.mean() / 50
+    with np.errstate(all="ignore"):
+        kernel = np.exp(np.divide(cost, -temperature, out=work), dtype=np.float32)
+        kernel += np.float32(1e-20)  # a way to points far from all others, too
+        target = np.ones(cost.shape[1], np.float32)
+        for _ in range(4):
+            source = 1 / np.einsum("ij,j->i", kernel, target)
+            target = 1 / np.einsum("i,ij->j", source, kernel)
+        phi = np.nan_to_num(-temperature * np.log(source, dtype=float), posinf=0, neginf=0)
+    left = np.add(cost, phi[:, None], out=work)
+    left -= left.min(axis=0)
+    return phi, left
 
 
 def _simplex(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

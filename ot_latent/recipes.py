@@ -47,8 +47,6 @@ class Recipe:
         Lower the learning rates to zero along half a cosine.
     scorer : str, optional
         The classifier's recipe under which samples of a generator are scored for the card.
-    half : bool
-        Ship the weights as 16-bit numbers.
     at_smoke : dict
         Fields that are others at `smoke`, where the network would take more than seconds.
     minutes, minutes_on_gpu : float, optional
@@ -73,7 +71,6 @@ class Recipe:
     precision: str = "float32"
     decay: bool = True
     scorer: str | None = None
-    half: bool = False
     at_smoke: dict = field(default_factory=dict)
     minutes: float | None = None
     minutes_on_gpu: float | None = None
@@ -92,7 +89,6 @@ class Recipe:
             "summary",
             "epochs",
             "scorer",
-            "half",
             "at_smoke",
             "minutes",
             "minutes_on_gpu",
@@ -116,7 +112,6 @@ class TransportRecipe:
     iterations: dict[str, int]
     method: str = "minibatch"
     data: str = "mnist"
-    half: bool = False
     minutes: float | None = None
     minutes_on_gpu: float | None = None
 
@@ -151,7 +146,7 @@ def _face_recipes(
     """
     what = f"{data.replace('_', ' ')} {side}x{side}, 100-D codes"
     network = {"latent_dim": 100, "width": width, "channels": channels, "side": side}
-    common = {"epochs": epochs, "data": data, "side": side, "batch": 64, "half": True}
+    common = {"epochs": epochs, "data": data, "side": side, "batch": 64}
     common |= {"precision": "bfloat16", "minutes": minutes}
     return (
         Recipe(
@@ -177,7 +172,6 @@ def _face_recipes(
             f"{prefix}-ae",
             {"smoke": 50, "quick": 5_000, "paper": 200_000},
             data=data,
-            half=True,
         ),
         TransportRecipe(
             f"{prefix}-aeot-semidiscrete",
@@ -186,7 +180,6 @@ def _face_recipes(
             {"smoke": 50, "quick": 2_000, "paper": 20_000},
             method="semidiscrete",
             data=data,
-            half=True,
         ),
     )
 
@@ -203,7 +196,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             {"smoke": 1, "quick": 6, "paper": 6},
             uses_labels=True,
             betas=(0.9, 0.999),
-            half=True,
             minutes=2,
         ),
         Recipe(
@@ -211,7 +203,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "auto-encoder of AE-OT, 64x64, 10-D codes",
             "Autoencoder",
             {"smoke": 1, "quick": 20, "paper": 1000},
-            half=True,
             minutes=20,
         ),
         Recipe(
@@ -219,7 +210,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "variational auto-encoder, 64x64, 10-D codes",
             "VAE",
             {"smoke": 1, "quick": 20, "paper": 1000},
-            half=True,
             minutes=20,
         ),
         # The WAE paper's code for MNIST: 8-D codes, batch 100, lambda 10, and 0.05 before the squared
@@ -232,7 +222,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             {"weight": 10.0},
             critic_learning_rate=5e-4,
             precision="bfloat16",
-            half=True,
             minutes=19,
         ),
         Recipe(
@@ -242,7 +231,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             {"smoke": 1, "quick": 20, "paper": 100},
             {"weight": 10.0},
             precision="bfloat16",
-            half=True,
             minutes=13,
         ),
         # AVB's code for MNIST: 8-D codes, noise 32, batch 128, rates 5e-5 and 1e-4.
@@ -254,7 +242,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             learning_rate=2e-4,
             critic_learning_rate=4e-4,
             precision="bfloat16",
-            half=True,
             minutes=14,
             note="The encoder has learnt to ignore its noise. The divergence of such codes from the prior is "
             "infinite, the critic's estimate of it is not, and it pulls too weakly: codes have half the "
@@ -277,7 +264,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
                 precision="bfloat16",
                 decay=False,
                 scorer="mnist-classifier",
-                half=True,
                 minutes=15,
             )
             for prior in ("uniform", "gaussian")
@@ -295,7 +281,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             precision="bfloat16",
             decay=False,
             scorer="cifar10-classifier",
-            half=True,
             minutes=6,
         ),
         # Gulrajani et al.: 128 channels, batch 64, 200,000 steps of the generator with 5 of the critic
@@ -315,7 +300,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             precision="bfloat16",
             decay=False,
             scorer="cifar10-classifier",
-            half=True,
             at_smoke={"batch": 16, "arguments": {"width": 16}},
             minutes=23,
             note="A hundredth of the paper's epochs, a quarter of its width: objects are hardly recognisable.",
@@ -331,7 +315,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             learning_rate=2e-3,
             betas=(0.9, 0.999),
             precision="bfloat16",
-            half=True,
             minutes=13,
         ),
         TransportRecipe(
@@ -339,7 +322,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "potential D of AE-OT by Algorithm 1 on the codes of mnist-ae",
             "mnist-ae",
             {"smoke": 50, "quick": 20_000, "paper": 200_000},
-            half=True,
             minutes=5,
         ),
         TransportRecipe(
@@ -348,7 +330,6 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "mnist-ae",
             {"smoke": 50, "quick": 5_000, "paper": 20_000},
             method="semidiscrete",
-            half=True,
             minutes=30,
         ),
         ToyRecipe(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ot_latent._arrays import generator
@@ -47,14 +47,17 @@ class Run:
 
     @classmethod
     def load(cls, path: Path, fit: str, device: torch.device) -> Run:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            metadata = file.metadata() or {}
-            if metadata.get("fit") != fit:
-                raise ValueError(
-                    f"{path} is the state of another fit (codes, prior, weights, heights or "
-                    "random_state differ); remove it to start anew"
-                )
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, framework="pt", device=str(device)) as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is damaged ({error}); remove it to start anew") from error
+        if metadata.get("fit") != fit:
+            raise ValueError(
+                f"{path} is the state of another fit (codes, prior, weights, heights or "
+                "random_state differ); remove it to start anew"
+            )
         return cls(**tensors, **json.loads(metadata["numbers"]))
 
 

@@ -9,6 +9,7 @@ processes train together under ``accelerate launch --module ot_latent.cli train 
 
 from __future__ import annotations
 
+import json
 import platform
 import time
 from contextlib import nullcontext
@@ -22,9 +23,9 @@ from torch import nn
 
 from ot_latent import brenier, checkpoints, datasets, figures, networks, scores
 from ot_latent._locking import locked
+from ot_latent._loop import DivergenceError as DivergenceError
 from ot_latent._training_data import Batches, channels_last, digest
 from ot_latent._training_data import training_images as training_images
-from ot_latent._training_loop import DivergenceError as DivergenceError
 from ot_latent._training_loop import Training, processes
 from ot_latent._training_metrics import metrics, scorer_weights
 from ot_latent._training_state import States
@@ -70,7 +71,7 @@ def train(
     precision : "float32" or "bfloat16", optional
         In which a network of images computes, instead of the recipe's.
     save_seconds : float
-        A state is written at the end of each epoch, and after so many seconds within one.
+        Between two states of the run; the last one is written at the end.
 
     Returns
     -------
@@ -101,7 +102,11 @@ def train(
     job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds)
     run = {Recipe: _train_images, TransportRecipe: _train_transport, ToyRecipe: _train_toy}
     with locked(folder / "run", wait=False) if together.is_main_process else nullcontext():
-        run[type(recipe)](recipe, job)
+        try:
+            run[type(recipe)](recipe, job)
+        finally:  # also those of a run that diverged
+            if together.is_main_process:
+                _draw_losses(name, folder)
     together.wait_for_everyone()
     return weights
 
@@ -181,15 +186,9 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
         together=together,
         save_seconds=job.save_seconds,
     )
-    try:
-        progress = training.run()
-    finally:
-        if together.is_main_process and training.progress.log:
-            curves = figures.loss_curves(recipe.name, training.progress.log)
-            figures.save(curves, job.folder / "losses.png")
+    progress = training.train()
     if together.is_main_process:
-        if recipe.half:
-            checkpoints.round_to_half(model)
+        checkpoints.round_to_half(model)
         most = _METRIC_IMAGES[job.scale]
         found = metrics(recipe, model, job.device, job.data_dir, most, scorer)
         facts = {
@@ -202,10 +201,17 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
             "metrics": found | {"train": progress.log[-1]},
             **({"note": recipe.note} if recipe.note and job.scale == "quick" else {}),
         }
-        _save(recipe, job, model, facts, half=recipe.half)
+        _save(recipe, job, model, facts)
 
 
-def _save(recipe, job: _Job, model: nn.Module, facts: dict, half: bool = False) -> None:
+def _draw_losses(name: str, folder: Path) -> None:
+    file = folder / States.LOG
+    if file.is_file() and (lines := file.read_text().splitlines()):
+        curves = figures.loss_curves(name, [json.loads(line) for line in lines])
+        figures.save(curves, folder / "losses.png")
+
+
+def _save(recipe, job: _Job, model: nn.Module, facts: dict) -> None:
     card = {
         "recipe": recipe.name,
         "scale": job.scale,
@@ -215,7 +221,7 @@ def _save(recipe, job: _Job, model: nn.Module, facts: dict, half: bool = False) 
         "torch": torch.__version__.split("+")[0],
         **facts,
     }
-    checkpoints.save(job.weights, model, card, critic=False, half=half)
+    checkpoints.save(job.weights, model, card, critic=False, half=True)
 
 
 def _hardware(job: _Job) -> str:
@@ -246,12 +252,11 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
     iterations = recipe.iterations[job.scale]
     latent = brenier.LatentTransport(
         recipe.method, iterations=iterations, random_state=job.seed, device=job.device
-    ).fit(codes, resume=job.folder / "state.safetensors")
+    ).fit(codes, job.folder, job.save_seconds)
     count = min(_METRIC_POINTS, len(codes) // 2)
     sample = codes[np.random.default_rng(job.seed).permutation(len(codes))[: 2 * count]]
     first, second = sample[:count], sample[count:]
-    if recipe.half:
-        checkpoints.round_to_half(latent.potential_)
+    checkpoints.round_to_half(latent.potential_)
     drawn = latent.sample(count, job.seed).cpu().numpy()
     found = {
         "w2_of_samples_to_codes": solve_kantorovich(drawn, first).w2,
@@ -259,7 +264,7 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
         "w2_points": count,
     }
     facts = _iterations(recipe, job, started) | {"metrics": found}
-    _save(recipe, job, latent.potential_, facts, half=recipe.half)
+    _save(recipe, job, latent.potential_, facts)
 
 
 def _train_toy(recipe: ToyRecipe, job: _Job) -> None:
@@ -267,17 +272,18 @@ def _train_toy(recipe: ToyRecipe, job: _Job) -> None:
     noise, codes, dual = toy_problem(job.seed)
     torch.manual_seed(job.seed)
     potential = networks.Potential(2, layers=4, width=512, slope=0.0).to(job.device)
-    losses = brenier.fit_potential(
+    log = brenier.fit_potential(
         potential,
         torch.tensor(noise).float().to(job.device),
         torch.tensor(dual.phi).float().to(job.device),
         iterations=recipe.iterations[job.scale],
         learning_rate=recipe.learning_rate,
         decay=recipe.decay,
+        resume=job.folder,
+        save_seconds=job.save_seconds,
     )
-    checkpoints.round_to_half(potential)
-    facts = _iterations(recipe, job, started) | {"metrics": {"final_loss_eq15": losses[-1]}}
-    _save(recipe, job, potential.eval(), facts, half=True)
+    found = {"loss_eq15_of_the_last_100": log[-1]["loss"]}
+    _save(recipe, job, potential.eval(), _iterations(recipe, job, started) | {"metrics": found})
 
 
 def _iterations(recipe: TransportRecipe | ToyRecipe, job: _Job, started: float) -> dict:

@@ -12,8 +12,10 @@ import pytest
 import torch
 
 import ot_latent as otl
-from ot_latent import brenier, datasets, scores
+from ot_latent import _loop, brenier, datasets, scores
 from ot_latent._ahead import ahead
+from ot_latent._loop import DivergenceError
+from ot_latent._training_state import StateWarning
 from ot_latent.all_codes import AllCodes
 from ot_latent.kantorovich import ConvergenceError
 from ot_latent.networks import Potential
@@ -104,8 +106,9 @@ def test_the_map_is_applied_in_chunks_and_in_the_codes_coordinates(potential, mo
 
 def test_the_regression_lowers_its_loss(potential):
     points, phi = torch.randn(64, 3), torch.randn(64)
-    losses = brenier.fit_potential(potential, points, phi, iterations=200, learning_rate=1e-2)
-    assert losses[-1] < losses[0] / 2
+    log = brenier.fit_potential(potential, points, phi, iterations=220, learning_rate=1e-2)
+    assert [line["iteration"] for line in log] == [100, 200, 220]
+    assert log[-1]["loss"] < log[0]["loss"] / 2
 
 
 def test_a_shift_and_a_scale_of_the_codes_are_followed_exactly():
@@ -128,24 +131,49 @@ def test_codes_of_a_gaussian_are_found():
 
 def test_a_killed_run_ends_as_the_unbroken_one(tmp_path, monkeypatch):
     codes = np.random.default_rng(0).standard_normal((200, 2))
-    monkeypatch.setattr(brenier, "_SAVE_EVERY", 5)
-    unbroken = quick(iterations=17).fit(codes)
-    state = tmp_path / "state.safetensors"
+    unbroken = quick(iterations=37).fit(codes)
+    state = tmp_path / "state"
 
-    solve, calls = brenier.solve_kantorovich, iter(range(12))
+    solve, calls = brenier.solve_kantorovich, iter(range(25))
     monkeypatch.setattr(
         brenier, "solve_kantorovich", lambda *arrays: (next(calls), solve(*arrays))[1]
     )
     with pytest.raises((StopIteration, RuntimeError)):
-        quick(iterations=17).fit(codes, resume=state)
+        quick(iterations=37).fit(codes, resume=state, save_seconds=0)
     monkeypatch.setattr(brenier, "solve_kantorovich", solve)
-    resumed = quick(iterations=17).fit(codes, resume=state)
+    resumed = quick(iterations=37).fit(codes, resume=state, save_seconds=0)
     for one, other in zip(
         unbroken.potential_.parameters(), resumed.potential_.parameters(), strict=True
     ):
         assert torch.equal(one, other)
-    with pytest.raises(ValueError, match="state of a fit to other codes"):
-        quick(iterations=17).fit(codes + 1, resume=state)
+    with pytest.raises(ValueError, match="other settings: codes was"):
+        quick(iterations=37).fit(codes + 1, resume=state)
+    with pytest.raises(ValueError, match="other settings: learning_rate was 0.001 and is 0.002"):
+        quick(iterations=37, learning_rate=2e-3).fit(codes, resume=state)
+
+
+def test_a_damaged_state_is_told_and_the_one_before_it_taken(tmp_path):
+    codes = np.random.default_rng(0).standard_normal((200, 2))
+    whole = quick(iterations=40).fit(codes, tmp_path, save_seconds=0).potential_.state_dict()
+    older, newest = sorted(tmp_path.glob("state-*"))
+    newest.write_bytes(newest.read_bytes()[:-1])
+    with pytest.warns(StateWarning, match=f"{newest.name} is damaged.*before it"):
+        again = quick(iterations=40).fit(codes, tmp_path).potential_.state_dict()
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    assert older.name == "state-000000030.safetensors"
+
+
+def test_a_fit_that_diverges_stops_with_step_loss_and_state(tmp_path, monkeypatch):
+    codes = np.random.default_rng(0).standard_normal((200, 2))
+    loss, calls = brenier.regression_loss, itertools.count(1)
+
+    def fragile(*arguments, **settings):
+        return loss(*arguments, **settings) * (np.nan if next(calls) >= 13 else 1)
+
+    monkeypatch.setattr(brenier, "regression_loss", fragile)
+    said = r"fit D diverged at step 13 of 40: \{'loss': nan\}.*state-000000010.safetensors"
+    with pytest.raises(DivergenceError, match=said):
+        quick(iterations=40).fit(codes, tmp_path, save_seconds=0)
 
 
 def threads():
@@ -162,7 +190,7 @@ def test_what_is_computed_ahead_is_that_of_the_plain_loop(monkeypatch):
         yield map(function, steps)
 
     for other in (in_line, partial(ahead, workers=3)):
-        monkeypatch.setattr(brenier, "ahead", other)
+        monkeypatch.setattr(_loop, "ahead", other)
         again = quick(iterations=20).fit(codes).potential_.state_dict()
         assert all(torch.equal(fitted[name], again[name]) for name in fitted)
     assert not threads()
@@ -301,9 +329,8 @@ def test_eight_gaussians_are_all_found():
 def test_repeated_codes_weigh_more_and_a_killed_fit_goes_on(tmp_path, monkeypatch):
     codes = np.random.default_rng(0).standard_normal((100, 2))
     twice = np.concatenate([codes, codes[:50]])
-    monkeypatch.setattr(brenier, "_SAVE_EVERY", 5)
-    unbroken = semidiscrete(iterations=17).fit(twice)
-    state, loss, calls = tmp_path / "state", brenier.exact_loss, iter(range(12))
+    unbroken = semidiscrete(iterations=37).fit(twice)
+    state, loss, calls = tmp_path / "state", brenier.exact_loss, iter(range(25))
 
     def killed(*arguments, **settings):
         next(calls)
@@ -312,8 +339,8 @@ def test_repeated_codes_weigh_more_and_a_killed_fit_goes_on(tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(brenier, "exact_loss", killed)
         with pytest.raises((StopIteration, RuntimeError)):
-            semidiscrete(iterations=17).fit(twice, resume=state)
-    resumed = semidiscrete(iterations=17).fit(twice, resume=state)
+            semidiscrete(iterations=37).fit(twice, resume=state, save_seconds=0)
+    resumed = semidiscrete(iterations=37).fit(twice, resume=state, save_seconds=0)
     for one, other in zip(
         unbroken.potential_.parameters(), resumed.potential_.parameters(), strict=True
     ):

@@ -107,6 +107,25 @@ def test_solutions_are_optimal_for_any_cloud(m, n, d, seed, scale, shift, copies
     check_optimal(x, y, otl.solve_kantorovich(x, y))
 
 
+@pytest.mark.parametrize("kind", ["plain", "outlier", "copies", "huge", "tiny", "far apart"])
+def test_large_problems_are_solved_from_any_start(kind):
+    """Where Sinkhorn's iteration is at ease, and where single precision has no number for its kernel."""
+    scale = {"huge": 1e140, "tiny": 1e-130}.get(kind, 1.0)
+    x, y = clouds(180, 140, 3, scale=scale)
+    if kind == "outlier":
+        y[0] = 1e6
+    if kind == "copies":
+        x[1:], y[1:] = x[0], y[0]
+    if kind == "far apart":
+        x[:90], y[:70] = x[:90] + 1e5, y[:70] + 1e5
+    solution = otl.solve_kantorovich(x, y)
+    check_optimal(x, y, solution)
+    if kind == "plain":
+        assert solution.cost == pytest.approx(
+            by_highs(x, y, np.full(180, 1 / 180), np.full(140, 1 / 140)), rel=1e-9
+        )
+
+
 def test_identical_points_cost_nothing():
     x = np.ones((5, 2))
     solution = otl.solve_kantorovich(x, x)

@@ -211,6 +211,11 @@ def test_a_killed_fit_ends_as_the_unbroken_one(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == [state.name]
     with pytest.raises(ValueError, match="state of another fit"):
         otl.SemiDiscreteOT(tolerance=0.03).fit(codes + 1, resume=state)
+    state.write_bytes(state.read_bytes()[:-1])
+    with pytest.raises(
+        ValueError, match="state.safetensors is damaged .*; remove it to start anew"
+    ):
+        otl.SemiDiscreteOT(tolerance=0.03).fit(codes, resume=state)
 
 
 def test_a_budget_ends_the_fit_and_says_so():

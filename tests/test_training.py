@@ -57,7 +57,7 @@ def test_every_recipe_of_images_trains_at_smoke(workshop, monkeypatch, name):
             low, high = card["metrics"][key]
             assert low <= high
     on_disk = path.stat().st_size / sum(value.numel() for value in model.state_dict().values())
-    assert on_disk < 2.2 if RECIPES[name].half else on_disk > 4
+    assert on_disk < 2.2  # 16 bits a number
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_run_that_diverges_stops_with_step_losses_and_the_last_good_state(work
     monkeypatch.setitem(checkpoints.KINDS, "Fragile", Fragile)
     recipe = Recipe("fragile", "", "Fragile", {"smoke": 1, "paper": 1}, batch=16)
     monkeypatch.setitem(RECIPES, "fragile", recipe)
-    said = r"(?s)step 13 of 32, in epoch 1: \{'loss': nan, 'error': 0\..*state-000000010"
+    said = r"(?s)step 13 of 32: \{'loss': nan, 'error': 0\..*state-000000010"
     with pytest.raises(DivergenceError, match=said):
         train("fragile", "smoke", save_seconds=0)
 
@@ -153,12 +153,14 @@ def test_transport_is_trained_on_the_codes(workshop, monkeypatch):
     metrics = card["metrics"]
     assert 0 < metrics["w2_of_codes_to_other_codes"] < metrics["w2_of_samples_to_codes"]
     assert card["iterations_at_scale_paper"] == 200_000
+    kept = {file.name for file in training.run_folder("mnist-aeot", "smoke", 0).iterdir()}
+    assert {"state-000000030.safetensors", "log.jsonl", "losses.png"} <= kept
 
 
 @pytest.mark.parametrize("name", ["eight-gaussians", "eight-gaussians-slow"])
 def test_the_toy_potential_is_trained(workshop, name):
     card = checkpoints.read_card(train(name, "smoke", out=workshop / "here"))
-    assert card["metrics"]["final_loss_eq15"] < 1_000
+    assert card["metrics"]["loss_eq15_of_the_last_100"] < 1_000
     assert card["data"]["name"] == "eight_gaussians"
 
 

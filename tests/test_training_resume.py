@@ -87,7 +87,7 @@ def interrupted_after(monkeypatch, step):
 
 
 def test_a_truncated_state_is_named_and_the_one_before_it_taken(workshop, monkeypatch):
-    unbroken = train("noisy", "smoke", out=workshop / "unbroken").read_bytes()
+    unbroken = train("noisy", "smoke", out=workshop / "unbroken", save_seconds=0).read_bytes()
     assert len(states()) == 2
     for path in states():
         path.unlink()

@@ -7,19 +7,17 @@ Prints the table and writes it to benchmarks/training.md.
     python benchmarks/training.py --steps 1 --batch 8   # a look
 
 pythae's models get our encoder and decoder, so that what is compared is the loss and the step around them.
-On the CPU one thread is timed by the time that the processor worked for it, so that other programs do
-not count; on a GPU the clock is taken.
 """
 
 import argparse
 import pathlib
-import platform
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from _report import table
+from _report import machine, table
 from accelerate import PartialState
 
 from ot_latent._training_data import Batches
@@ -28,6 +26,7 @@ from ot_latent._training_state import States
 from ot_latent.recipes import RECIPES
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
+CHANNELS = {"cifar10": 3, "icons": 3, "drawn_faces": 3, "celeba": 3}
 
 
 def recipes():
@@ -46,27 +45,28 @@ def recipes():
 
 def best(step, repeats, device):
     """Least seconds of a step, after one to warm up."""
-    clock = time.process_time if device.type == "cpu" else time.perf_counter
     seconds = []
     for _ in range(repeats + 1):
         if device.type == "cuda":
             torch.cuda.synchronize()
-        start = clock()
+        start = time.perf_counter()
         step()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        seconds.append(clock() - start)
+        seconds.append(time.perf_counter() - start)
     return min(seconds[1:])
 
 
-def ours(recipe, batch, repeats, device):
-    """Images that a second of the loop trains on. With a critic, images of its batches count."""
+@contextmanager
+def one_step(recipe, batch, device):
+    """A function that takes a step of the loop on random images."""
     torch.manual_seed(0)
     model = recipe.build().to(device, memory_format=torch.channels_last).train()
-    channels = recipe.arguments.get("channels", 1)
+    shape = recipe.arguments.get("channels", CHANNELS.get(recipe.data, 1)), recipe.side, recipe.side
     turns = recipe.critic_steps if hasattr(model, "critic") else 1
-    images = torch.randint(256, (batch * turns, channels, 64, 64), dtype=torch.uint8).numpy()
-    batches = Batches(images, None, batch=batch, turns=turns, seed=0, device=device, share=(0, 1))
+    images = torch.randint(256, (batch * turns, *shape), dtype=torch.uint8).numpy()
+    labels = torch.randint(10, (len(images),)).numpy() if recipe.uses_labels else None
+    batches = Batches(images, labels, batch=batch, turns=turns, seed=0, device=device, share=(0, 1))
     training = Training(
         recipe,
         model,
@@ -78,7 +78,13 @@ def ours(recipe, batch, repeats, device):
         save_seconds=60,
     )
     with _computed_in(recipe.precision, model, device):
-        return batch * turns / best(lambda: training.take(0, batches(0)), repeats, device)
+        yield lambda: training.take(0, batches(0))
+
+
+def ours(recipe, batch, repeats, device):
+    """Images that a second of the loop trains on. With a critic, images of its batches count."""
+    with one_step(recipe, batch, device) as step:
+        return batch * recipe.critic_steps / best(step, repeats, device)
 
 
 def pythae_model(recipe):
@@ -138,15 +144,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pythae", type=pathlib.Path)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--batch", type=int)
     parser.add_argument("--out", type=pathlib.Path, default=OUT)
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     if arguments.pythae:
         sys.path.append(str(arguments.pythae))
-    if device.type == "cpu":
-        torch.set_num_threads(1)
+    busy = machine()
     rows = []
     for recipe in recipes():
         batch = arguments.batch or recipe.batch
@@ -160,16 +165,17 @@ def main():
             [recipe.kind, batch, f"{full:,.0f}", f"{half:,.0f}", f"{half / full:.2f}", *shown]
         )
         print(rows[-1], flush=True)
-    machine = (
+    where = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
-        else f"one thread, {platform.machine()}"
+        else f"{torch.get_num_threads()} threads"
     )
     header = ["model", "batch", "float32", "bfloat16", "ratio", "pythae", "float32 to pythae"]
     text = (
-        f"# Training at 64 pixels\n\nImages a second, {machine}, torch {torch.__version__}. DCGAN and WGAN-GP with "
+        f"# Training at 64 pixels\n\nImages a second, {where}, torch {torch.__version__}. DCGAN and WGAN-GP with "
         "width 32; images of a critic's batches count, five to a step of WGAN-GP's generator. pythae: "
         "the same networks in its models, float32, where it has the model.\n\n"
+        f"{busy}\n\n"
         "## Images a second\n\n" + table(header, rows)
     )
     print(text)

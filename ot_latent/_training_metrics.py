@@ -11,9 +11,13 @@ from torch import nn
 
 from ot_latent import checkpoints, scores
 from ot_latent._training_data import ROWS, float_chunks, training_images
+from ot_latent.brenier import LatentTransport
 from ot_latent.generators import Generator
 from ot_latent.recipes import Recipe
 from ot_latent.scorers import Classifier
+from ot_latent.transport_report import transport_report
+
+_MOST_POINTS, _BLOCKS = 1_000, 5  # a side of an exact problem, and problems where codes are few
 
 
 def scorer_weights(recipe: Recipe, folder: Path) -> Path | None:
@@ -77,4 +81,19 @@ def _generation(model: nn.Module, images: np.ndarray, device, most: int, scorer:
         "frechet_distance": scores.frechet_distance(samples, real),
         "frechet_distance_interval_95": list(scores.frechet_interval(samples, real)),
         "frechet_distance_to": f"{len(real)} test images",
+    }
+
+
+def transport_metrics(latent: LatentTransport, codes: np.ndarray, held_out: np.ndarray) -> dict:
+    """Of a map to codes: how close its images come to held-out codes, and whether it repeats codes."""
+    block = min(_MOST_POINTS, len(held_out) // _BLOCKS)
+    cloud = latent.sample(len(held_out)).cpu().numpy()
+    score = transport_report({"samples": cloud}, codes, held_out, block)["samples"]
+    return {
+        "held_out_codes": len(held_out),
+        "w2_between_blocks_of": block,
+        "w2_over_that_of_codes": score.ratio,
+        "w2_over_that_of_codes_interval_95": list(score.ratio_interval),
+        "nearest_code_over_that_of_held_out": score.nearest,
+        "nearest_code_over_that_of_held_out_interval_95": list(score.nearest_interval),
     }

@@ -131,7 +131,7 @@ def _no_denormals():
 
 def _summary(values: torch.Tensor) -> list:
     """Tells the data of one fit from those of another, but not by digits that a processor may change."""
-    deviation = float(values.std())
+    deviation = float(values.std(correction=0)) or 1.0
     return [*values.shape, round(float(values.mean()) / deviation, 3) + 0.0, f"{deviation:.3g}"]
 
 

@@ -197,20 +197,21 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
 
 
 def _recipe_table() -> str:
-    """Name, minutes at quick on two cores and on one GPU, and what it is, of each recipe."""
-    from ot_latent.recipes import RECIPES
+    """Name, expected minutes at quick on two cores and on one GPU, and what it is, of each recipe."""
+    from ot_latent.recipes import RECIPES, expected_minutes
 
-    def minutes(value) -> str:
-        return "not measured" if value is None else f"{value:g} min"
-
-    rows = [("recipe", "two cores", "one GPU", "network (time at --scale quick)")]
+    rows, expected = [("recipe", "two cores", "one GPU", "network")], expected_minutes()
     for name, recipe in sorted(RECIPES.items()):
-        times = minutes(recipe.minutes), minutes(recipe.minutes_on_gpu)
-        rows.append((name, *times, recipe.summary))
+        times = expected[name]
+        rows.append((name, f"{times['here']:g} min", f"{times['GPU']:g} min", recipe.summary))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
+    lines = (
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
+    )
+    return "\n".join(lines) + (
+        "\n\nTimes at --scale quick, as benchmarks/recipes.py finds them: steps are timed on two cores, and for a"
+        "\nGPU estimated from the work in them; nothing was measured on one."
     )
 
 

@@ -86,8 +86,10 @@ def loss_curves(title: str, log: list[dict]):
     marker = "." if len(log) < 100 else None
     figure = Figure(figsize=(3.6 * len(names), 2.8), layout="constrained")
     for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        ax.plot([line[unit] for line in log], [line[name] for line in log], marker=marker)
-        ax.set(xlabel=unit, title=name)
+        losses = [line[name] for line in log]
+        ax.plot([line[unit] for line in log], losses, marker=marker)
+        steep = 0 < 100 * min(losses) < max(losses)
+        ax.set(xlabel=unit, title=name, yscale="log" if steep else "linear")
     figure.suptitle(title)
     return figure
 

@@ -27,7 +27,7 @@ from ot_latent._loop import DivergenceError as DivergenceError
 from ot_latent._training_data import Batches, channels_last, digest
 from ot_latent._training_data import training_images as training_images
 from ot_latent._training_loop import Training, processes
-from ot_latent._training_metrics import metrics, scorer_weights
+from ot_latent._training_metrics import metrics, scorer_weights, transport_metrics
 from ot_latent._training_state import States
 from ot_latent._training_state import StateWarning as StateWarning
 from ot_latent.kantorovich import solve_kantorovich
@@ -37,7 +37,6 @@ from ot_latent.recipes import Recipe, ToyRecipe, TransportRecipe
 
 _SMOKE_IMAGES = 2_000
 _METRIC_IMAGES = {"smoke": 500, "quick": 10_000, "paper": 10_000}
-_METRIC_POINTS = 2_000
 
 
 def train(
@@ -246,23 +245,18 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
     started = time.monotonic()
     trained = job.weights.with_name(f"{recipe.autoencoder}.safetensors")
     model = checkpoints.load(trained if trained.is_file() else recipe.autoencoder, job.device)
-    most = _SMOKE_IMAGES if job.scale == "smoke" else None
-    images = training_images(recipe.data, model.side, "train", job.data_dir, most)[0]
-    codes = scores.encode(model, channels_last(images), job.device)
+
+    def codes(split: str, most: int | None) -> np.ndarray:
+        images = training_images(recipe.data, model.side, split, job.data_dir, most)[0]
+        return scores.encode(model, channels_last(images), job.device)
+
+    fitted = codes("train", _SMOKE_IMAGES if job.scale == "smoke" else None)
     iterations = recipe.iterations[job.scale]
     latent = brenier.LatentTransport(
         recipe.method, iterations=iterations, random_state=job.seed, device=job.device
-    ).fit(codes, job.folder, job.save_seconds)
-    count = min(_METRIC_POINTS, len(codes) // 2)
-    sample = codes[np.random.default_rng(job.seed).permutation(len(codes))[: 2 * count]]
-    first, second = sample[:count], sample[count:]
+    ).fit(fitted, job.folder, job.save_seconds)
     checkpoints.round_to_half(latent.potential_)
-    drawn = latent.sample(count, job.seed).cpu().numpy()
-    found = {
-        "w2_of_samples_to_codes": solve_kantorovich(drawn, first).w2,
-        "w2_of_codes_to_other_codes": solve_kantorovich(second, first).w2,
-        "w2_points": count,
-    }
+    found = transport_metrics(latent, fitted, codes("test", _METRIC_IMAGES[job.scale]))
     facts = _iterations(recipe, job, started) | {"metrics": found}
     _save(recipe, job, latent.potential_, facts)
 

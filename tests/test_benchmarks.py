@@ -1,5 +1,6 @@
 """Benchmarks run, at a tiny size; how fast is nobody's business here."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,12 @@ def test_training(tmp_path):
     kinds = {row[0].removeprefix("| ") for row in rows[2:]}
     assert kinds == {"Autoencoder", "VAE", "POT", "WAEMMD", "AVB", "DCGAN", "WGANGP"}
     assert all(float(cell.replace(",", "")) > 0 for row in rows[2:] for cell in row[2:4])
+
+
+def test_recipes(tmp_path):
+    minutes = tmp_path / "minutes.json"
+    names = ["mnist-ae", "olivetti-aeot", "eight-gaussians"]
+    text = report(tmp_path, "recipes", *names, "--repeats", "1", "--minutes", str(minutes))
+    found = json.loads(minutes.read_text())
+    assert list(found) == names and all(time > 0 for row in found.values() for time in row.values())
+    assert all(f"| {name} |" in text for name in names)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from ot_latent.cli import main
 from ot_latent.datasets import DATASETS, CorruptDataError, MissingDataError
-from ot_latent.recipes import RECIPES
+from ot_latent.recipes import RECIPES, expected_minutes
 from ot_latent.training import DivergenceError, StateWarning
 
 
@@ -109,15 +109,18 @@ def test_an_extra_that_is_not_installed_is_named():
 
 
 def test_train_lists_its_recipes_with_their_times():
-    header, *rows = run("train", "--list").stdout.splitlines()
-    assert header.split("  ")[0] == "recipe"
+    table, _, remark = run("train", "--list").stdout.partition("\n\n")
+    header, *rows = table.splitlines()
     columns = [header.index(name) for name in ("two cores", "one GPU", "network")]
     assert [row.split()[0] for row in rows] == sorted(RECIPES)
-    for row, (_, recipe) in zip(rows, sorted(RECIPES.items()), strict=True):
+    known = expected_minutes()
+    assert known.keys() == RECIPES.keys()
+    for row, (name, recipe) in zip(rows, sorted(RECIPES.items()), strict=True):
         times = row[columns[0] : columns[1]], row[columns[1] : columns[2]]
-        for time, minutes in zip(times, (recipe.minutes, recipe.minutes_on_gpu), strict=True):
-            assert time.strip() == ("not measured" if minutes is None else f"{minutes:g} min")
+        for time, key in zip(times, ("here", "GPU"), strict=True):
+            assert time.strip() == f"{known[name][key]:g} min"
         assert row[columns[2] :] == recipe.summary
+    assert "estimated" in remark
 
 
 def test_listing_recipes_needs_no_torch():

@@ -106,8 +106,8 @@ class State:
             if before.shape != probe.shape or not np.allclose(before, probe, **near):
                 raise ValueError(
                     f"resume: {self.path} is the state of another generator, prior or operation: the "
-                    "same latents give other images. Pass another path; if they are the same, the "
-                    "generator must be in evaluation mode and draw noise from torch only."
+                    "same latents give other images. Remove it or pass another path; if they are the "
+                    "same, the generator must be in evaluation mode and draw noise from torch only."
                 )
 
     def save(self, done: int, complete: bool) -> None:

@@ -271,7 +271,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             "cifar10-wgan-gp",
             "WGAN-GP with residual networks, 32x32 in colour, Gaussian prior, 128-D",
             "WGANGP",
-            {"smoke": 1, "quick": 13, "paper": 1280},
+            {"smoke": 1, "quick": 44, "paper": 1280},
             {"width": 32},
             data="cifar10",
             side=32,
@@ -283,7 +283,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
             decay=False,
             scorer="cifar10-classifier",
             at_smoke={"batch": 16, "arguments": {"width": 16}},
-            note="A hundredth of the paper's epochs, a quarter of its width: objects are hardly recognisable.",
+            note="A thirtieth of the paper's epochs, a quarter of its width: objects are hardly recognisable.",
         ),
         Recipe(
             "cifar10-classifier",

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from ot_latent import checkpoints, datasets, networks, scores, training
-from ot_latent.recipes import RECIPES, Recipe
+from ot_latent import checkpoints, datasets, face_sets, networks, scores, training
+from ot_latent.recipes import RECIPES, Recipe, TransportRecipe
 from ot_latent.training import DivergenceError, train
 
 NETWORKS = [name for name, recipe in RECIPES.items() if isinstance(recipe, Recipe)]
+POTENTIALS = [name for name, recipe in RECIPES.items() if isinstance(recipe, TransportRecipe)]
 
 
 def log_of(name):
@@ -27,15 +28,23 @@ def lend_a_scorer(folder):
     checkpoints.save(folder / "cifar10-classifier.safetensors", model, card)
 
 
+@pytest.fixture(scope="module")
+def drawn():
+    return datasets.drawn_faces(200, side=128)
+
+
+@pytest.fixture
+def drawn_as_celeba(drawn, monkeypatch):
+    """CelebA has to be brought by the user: a few drawn faces in its place."""
+    monkeypatch.setattr(datasets, "celeba", lambda size, data_dir: drawn)
+    monkeypatch.setattr(face_sets, "CELEBA_TRAIN", 160)
+    monkeypatch.setattr(face_sets, "CELEBA_TEST", 40)
+
+
 @pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_recipe_of_images_trains_at_smoke(workshop, monkeypatch, name):
+def test_every_recipe_of_images_trains_at_smoke(workshop, drawn_as_celeba, monkeypatch, name):
     monkeypatch.setattr(training, "_SMOKE_IMAGES", 160)
-    face = datasets.drawn_faces(1, side=RECIPES[name].side)
-    # CelebA has to be brought by the user: one face in its place, as often as it has faces
-    monkeypatch.setattr(
-        datasets, "celeba", lambda size, data_dir: np.broadcast_to(face, (202_599, *face.shape[1:]))
-    )
     if RECIPES[name].scorer == "cifar10-classifier":
         lend_a_scorer(workshop)
     try:
@@ -157,6 +166,22 @@ def test_transport_is_trained_on_the_codes(workshop, monkeypatch):
     assert card["iterations_at_scale_paper"] == 200_000
     kept = {file.name for file in training.run_folder("mnist-aeot", "smoke", 0).iterdir()}
     assert {"state-000000030.safetensors", "log.jsonl", "losses.png"} <= kept
+
+
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_every_potential_is_trained_at_smoke(workshop, drawn_as_celeba, monkeypatch, name):
+    monkeypatch.setattr(training, "_SMOKE_IMAGES", 160)
+    if name.startswith("celeba"):
+        train("celeba-ae", "smoke")
+    try:
+        path = train(name, "smoke")
+    except datasets.MissingDataError as error:
+        pytest.skip(str(error).splitlines()[0])
+    card = checkpoints.read_card(path)
+    assert card["iterations"] == RECIPES[name].iterations["smoke"]
+    assert card["metrics"]["held_out_codes"] > 0 and card["data"]["terms"]
+    potential = checkpoints.load(path)
+    assert torch.isfinite(potential(torch.randn(3, len(potential.shift)))).all()
 
 
 @pytest.mark.parametrize("name", ["eight-gaussians", "eight-gaussians-slow"])

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ot_latent._loop import DivergenceError as DivergenceError
 from ot_latent._loop import Loop
 from ot_latent._training_state import States
 from ot_latent.all_codes import AllCodes

@@ -14,9 +14,9 @@ import torch
 import ot_latent as otl
 from ot_latent import _loop, brenier, datasets, scores
 from ot_latent._ahead import ahead
-from ot_latent._loop import DivergenceError
 from ot_latent._training_state import StateWarning
 from ot_latent.all_codes import AllCodes
+from ot_latent.brenier import DivergenceError
 from ot_latent.kantorovich import ConvergenceError
 from ot_latent.networks import Potential
 

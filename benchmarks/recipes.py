@@ -23,6 +23,7 @@ from torch.utils.flop_counter import flop_registry
 from training import one_step
 
 from ot_latent import brenier
+from ot_latent._regression import Regression
 from ot_latent.face_sets import CELEBA_TRAIN, DrawnFaces
 from ot_latent.networks import Potential
 from ot_latent.recipes import RECIPES, Recipe, ToyRecipe
@@ -104,7 +105,7 @@ def of_toy(recipe, repeats):
 
 
 def fitted(recipe, potential, loss, problems, repeats, before):
-    run = brenier._Regression(potential, loss, lambda step: 1e-4, 1, None, 60.0)
+    run = Regression(potential, loss, lambda step: 1e-4, 1, None, 60.0)
     times = measured(lambda: run.take(0, problems(0)), repeats)
     return recipe.iterations["quick"], *times, *before
 

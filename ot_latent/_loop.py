@@ -156,3 +156,8 @@ class Loop(ABC):
         if self.states and self.leads:
             self.states.save(progress.step, self.model, self.optimizers, asdict(progress))
         self.saved = now
+
+
+def half_cosine(rate: float, step: int, steps: int) -> float:
+    """A learning rate that falls from ``rate`` to zero along half a cosine."""
+    return rate * (1 + math.cos(math.pi * step / steps)) / 2

@@ -13,10 +13,9 @@ from accelerate import PartialState
 from accelerate.utils import convert_outputs_to_fp32, reduce
 from torch import nn
 
-from ot_latent._loop import Loop, Progress
+from ot_latent._loop import Loop, Progress, half_cosine
 from ot_latent._training_data import Batches
 from ot_latent._training_state import States
-from ot_latent.brenier import half_cosine
 from ot_latent.recipes import Recipe
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from contextlib import contextmanager
 from functools import partial
@@ -12,13 +11,13 @@ import numpy as np
 import torch
 
 from ot_latent._loop import DivergenceError as DivergenceError
-from ot_latent._loop import Loop
+from ot_latent._loop import half_cosine
+from ot_latent._regression import Regression, summary
 from ot_latent._training_state import States
 from ot_latent.all_codes import AllCodes
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.networks import Potential
 
-_LOG_EVERY = 100  # iterations over which the losses of a line of the log are averaged
 _ROWS = 16_384  # points that go through D at a time
 
 
@@ -98,11 +97,6 @@ def exact_loss(
     return error + weight * distance.square().sum(1).mean()
 
 
-def half_cosine(rate: float, step: int, steps: int) -> float:
-    """A learning rate that falls from ``rate`` to zero along half a cosine."""
-    return rate * (1 + math.cos(math.pi * step / steps)) / 2
-
-
 class _Minibatches:
     """Algorithm 1: the transport problem between a batch of noise and a batch of codes, step by step."""
 
@@ -128,49 +122,6 @@ def _no_denormals():
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-def _summary(values: torch.Tensor) -> list:
-    """Tells the data of one fit from those of another, but not by digits that a processor may change."""
-    deviation = float(values.std(correction=0)) or 1.0
-    return [*values.shape, round(float(values.mean()) / deviation, 3) + 0.0, f"{deviation:.3g}"]
-
-
-class _Regression(Loop):
-    """D fitted with Adam(rate, 0.5, 0.999) to what each step gives, by a loss of D and that."""
-
-    def __init__(
-        self,
-        potential: Potential,
-        loss: Callable[..., torch.Tensor],
-        rate: Callable[[int], float],
-        iterations: int,
-        states: States | None,
-        save_seconds: float,
-    ) -> None:
-        self.loss, self.rate = loss, rate
-        self.device = next(potential.parameters()).device
-        self.optimizer = torch.optim.Adam(potential.parameters(), rate(0), betas=(0.5, 0.999))
-        super().__init__(
-            "fit D",
-            potential,
-            [self.optimizer],
-            steps=iterations,
-            period=_LOG_EVERY,
-            states=states,
-            save_seconds=save_seconds,
-        )
-
-    def label(self) -> dict[str, int]:
-        return {"iteration": self.progress.step}
-
-    def take(self, step: int, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
-        self.optimizer.param_groups[0]["lr"] = self.rate(step)
-        loss = self.loss(self.model, *(part.to(self.device) for part in batch))
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return {"loss": loss.detach()}
 
 
 def fit_potential(
@@ -206,12 +157,12 @@ def fit_potential(
         If the loss is not finite.
     """
     settings = {
-        "points": _summary(points),
-        "phi": _summary(phi),
+        "points": summary(points),
+        "phi": summary(phi),
         "learning_rate": learning_rate,
         **({"iterations": iterations} if decay else {}),
     }
-    regression = _Regression(
+    regression = Regression(
         potential,
         partial(regression_loss, weight=0),
         lambda step: half_cosine(learning_rate, step, iterations) if decay else learning_rate,
@@ -358,7 +309,7 @@ class LatentTransport:
         centered = (codes - potential.shift) / potential.scale
         potential.to(self.device)
         problem, loss = self._method(centered, resume)
-        regression = _Regression(
+        regression = Regression(
             potential,
             loss,
             self._rate,
@@ -385,7 +336,7 @@ class LatentTransport:
         """What decides D, beside the number of iterations where the rate is constant."""
         told = {"device", "potential_", *(["iterations"] if self.method == "minibatch" else [])}
         decided = {name: value for name, value in vars(self).items() if name not in told}
-        return decided | {"codes": _summary(codes)}
+        return decided | {"codes": summary(codes)}
 
     def _rate(self, step: int) -> float:
         if self.method == "minibatch":

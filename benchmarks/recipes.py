@@ -13,14 +13,13 @@ import argparse
 import json
 import pathlib
 import time
-import timeit
 from functools import partial
 
 import torch
 from _report import table, write
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
-from training import one_step
+from training import best, one_step
 
 from ot_latent import brenier
 from ot_latent._regression import Regression
@@ -62,9 +61,8 @@ class Work(TorchDispatchMode):
 
 
 def measured(step, repeats):
-    """Seconds of a step: the least here, after one to warm up, and those that a GPU is expected to take."""
-    step()
-    here = min(timeit.repeat(step, number=1, repeat=repeats))
+    """Seconds of a step: the least here, and those that a GPU is expected to take."""
+    here = best(step, repeats, torch.device("cpu"))
     with Work() as work:
         step()
     return here, work.seconds
@@ -87,12 +85,12 @@ def of_potential(recipe, repeats):
     with Work() as work:
         problems, loss = settings._method(codes, None)
     before = time.perf_counter() - start, work.seconds
-    steps, *times, _, _ = fitted(recipe, Potential(dimension), loss, problems, repeats, before)
+    times = fitted(Potential(dimension), loss, problems, repeats)
     if recipe.method == "semidiscrete":
         # each of N codes takes a number of points of noise, and each of those N planes
         more = IMAGES[recipe.data] / count
         before, times = [more**2 * seconds for seconds in before], [more * each for each in times]
-    return steps, *times, *before
+    return recipe.iterations["quick"], *times, *before
 
 
 def of_toy(recipe, repeats):
@@ -101,13 +99,14 @@ def of_toy(recipe, repeats):
     points, phi = (torch.from_numpy(values).float() for values in (noise, dual.phi))
     potential = Potential(2, layers=4, width=512, slope=0.0)
     loss = partial(brenier.regression_loss, weight=0)
-    return fitted(recipe, potential, loss, lambda step: (points, phi, points), repeats, (0, 0))
+    times = fitted(potential, loss, lambda step: (points, phi, points), repeats)
+    return recipe.iterations["quick"], *times, 0, 0
 
 
-def fitted(recipe, potential, loss, problems, repeats, before):
+def fitted(potential, loss, problems, repeats):
+    """What `measured` says of a step of a regression."""
     run = Regression(potential, loss, lambda step: 1e-4, 1, None, 60.0)
-    times = measured(lambda: run.take(0, problems(0)), repeats)
-    return recipe.iterations["quick"], *times, *before
+    return measured(lambda: run.take(0, problems(0)), repeats)
 
 
 def rounded(minutes):
@@ -130,26 +129,12 @@ def expected(settings):
         steps, here, gpu, before, before_gpu = kind(recipe, settings.repeats)
         minutes = rounded((before + steps * here) / 60), rounded((before_gpu + steps * gpu) / 60)
         found[name] = dict(zip(("here", "GPU"), minutes, strict=True))
-        rows.append(
-            [
-                name,
-                f"{steps:,}",
-                f"{1e3 * here:,.1f}",
-                f"{1e3 * gpu:.1f}",
-                *map("{:g}".format, minutes),
-            ]
-        )
+        step_times = f"{1e3 * here:,.1f}", f"{1e3 * gpu:.1f}"
+        rows.append([name, f"{steps:,}", *step_times, *map("{:g}".format, minutes)])
         print(rows[-1], flush=True)
     settings.minutes.write_text(json.dumps(found, indent=2) + "\n")
-    header = [
-        "recipe",
-        "steps",
-        "ms a step here",
-        "ms on a GPU",
-        "minutes here",
-        "minutes on a GPU",
-    ]
-    return table(header, rows)
+    times = "ms a step here", "ms on a GPU", "minutes here", "minutes on a GPU"
+    return table(["recipe", "steps", *times], rows)
 
 
 def main():

@@ -26,7 +26,6 @@ from ot_latent._training_state import States
 from ot_latent.recipes import RECIPES
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
-CHANNELS = {"cifar10": 3, "icons": 3, "drawn_faces": 3, "celeba": 3}
 
 
 def recipes():
@@ -62,8 +61,9 @@ def one_step(recipe, batch, device):
     """A function that takes a step of the loop on random images."""
     torch.manual_seed(0)
     model = recipe.build().to(device, memory_format=torch.channels_last).train()
-    shape = recipe.arguments.get("channels", CHANNELS.get(recipe.data, 1)), recipe.side, recipe.side
-    turns = recipe.critic_steps if hasattr(model, "critic") else 1
+    # networks of CIFAR-10 know no other channels, so that their recipes do not name them
+    channels = recipe.arguments.get("channels", 3 if recipe.data == "cifar10" else 1)
+    shape, turns = (channels, recipe.side, recipe.side), recipe.critic_steps
     images = torch.randint(256, (batch * turns, *shape), dtype=torch.uint8).numpy()
     labels = torch.randint(10, (len(images),)).numpy() if recipe.uses_labels else None
     batches = Batches(images, labels, batch=batch, turns=turns, seed=0, device=device, share=(0, 1))

@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from tqdm.auto import tqdm
 
 
-def progress(iterable: Iterable, what: str, total: int | None = None, done: int = 0):
+def progress(iterable: Iterable, what: str, total: int | None = None):
     """Iterate with a bar that appears after two seconds and leaves nothing behind.
 
     ``TQDM_DISABLE=1`` turns it off; in notebooks tqdm itself does not look at that variable.
     """
-    return tqdm(iterable, what, total, initial=done, **_settings())
+    return tqdm(iterable, what, total, **_settings())
 
 
 def progress_bar(what: str, total: int, done: int, unit: str) -> tqdm:

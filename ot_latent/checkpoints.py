@@ -170,12 +170,17 @@ def save_state(
                 f"optimizer.{number}.{index}.{key}": value.contiguous()
                 for key, value in values.items()
             }
+    save_tensors(path, tensors, facts)
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict) -> None:
+    """Write tensors and JSON into one file, for `read_state`."""
     content = as_bytes(tensors, {"facts": json.dumps(facts)})
     write_atomically(path, lambda file: file.write_bytes(content))
 
 
 def read_state(path: Path) -> tuple[dict[str, torch.Tensor], dict]:
-    """Tensors and facts of a file that `save_state` wrote.
+    """Tensors and facts of a file that `save_state` or `save_tensors` wrote.
 
     Raises
     ------

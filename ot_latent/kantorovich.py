@@ -229,13 +229,14 @@ def _refined(cost, a, b, work) -> KantorovichSolution:
 
 
 def _start(cost: np.ndarray, work: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A source potential to start from, and what it leaves of the costs, with minima 0 of the columns.
+    """A source potential to start from, and in ``work`` what it leaves of the costs.
 
     After four rounds of Sinkhorn's iteration the simplex method has fewer pivots to do. Any potential
     would do: neither masses nor single precision spoil the solution. A small problem is not worth it.
     """
     if cost.size < _LARGE:
-        return np.zeros(len(cost)), cost.copy()
+        np.copyto(work, cost)
+        return np.zeros(len(cost)), work
     temperature = cost.mean() / 50
     with np.errstate(all="ignore"):
         kernel = np.exp(np.divide(cost, -temperature, out=work), dtype=np.float32)

@@ -82,14 +82,7 @@ class Recipe:
 
     def settings(self, epochs: int) -> dict:
         """What decides the weights that so many epochs give, beside the seed and the images."""
-        told = {
-            "name",
-            "summary",
-            "epochs",
-            "scorer",
-            "at_smoke",
-            "note",
-        }
+        told = {"name", "summary", "epochs", "scorer", "at_smoke", "note"}
         decided = {key: value for key, value in asdict(self).items() if key not in told}
         # at a constant rate a run can be prolonged
         return decided | ({"epochs": epochs} if self.decay else {})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from ot_latent._arrays import generator
 from ot_latent._roots import covariance_root
-from ot_latent.checkpoints import write_atomically
+from ot_latent.checkpoints import read_state, save_tensors
 from ot_latent.laguerre import Cells, Estimate, estimate_mass_error
 
 TABLE = 2**24  # scores that are held at a time where a whole row of them is needed
@@ -42,23 +39,21 @@ class Run:
     def save(self, path: Path, fit: str) -> None:
         tensors = {key: value for key, value in vars(self).items() if torch.is_tensor(value)}
         numbers = {key: value for key, value in vars(self).items() if key not in tensors}
-        metadata = {"fit": fit, "numbers": json.dumps(numbers)}
-        write_atomically(path, lambda file: save_file(tensors, file, metadata))
+        save_tensors(path, tensors, {"fit": fit, "numbers": numbers})
 
     @classmethod
     def load(cls, path: Path, fit: str, device: torch.device) -> Run:
         try:
-            with safe_open(path, framework="pt", device=str(device)) as file:
-                metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except SafetensorError as error:
-            raise ValueError(f"{path} is damaged ({error}); remove it to start anew") from error
-        if metadata.get("fit") != fit:
+            tensors, facts = read_state(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; remove it to start anew") from error
+        if facts.get("fit") != fit:
             raise ValueError(
                 f"{path} is the state of another fit (codes, prior, weights, heights or "
                 "random_state differ); remove it to start anew"
             )
-        return cls(**tensors, **json.loads(metadata["numbers"]))
+        tensors = {name: value.to(device) for name, value in tensors.items()}
+        return cls(**tensors, **facts["numbers"])
 
 
 class SemiDual:

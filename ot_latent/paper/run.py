@@ -1,0 +1,174 @@
+"""What every notebook needs: checked parameters, seeds, places for results, and the record of claims."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ot_latent._arrays import check_device, resolve_device
+from ot_latent._storage import checkout
+from ot_latent.paper import ledger
+from ot_latent.paper.claims import Interval, claims
+from ot_latent.training.recipes import SCALES
+
+if TYPE_CHECKING:
+    import torch
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
+
+
+class Run:
+    """One execution of a notebook: its parameters, checked, and what follows from them.
+
+    Parameters
+    ----------
+    name : str
+        Name of the notebook, ``"NN_words"``.
+    scale : "smoke", "quick" or "paper"
+    seed : int
+        Not negative.
+    train : bool
+        Train from scratch instead of loading the shipped weights.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    data_dir : str or None
+        Folder of the data sets; None for ``$OT_LATENT_DATA``, then the user's cache.
+    figures_dir : str
+        Where figures and results go, relative to the folder of the notebooks.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter is not what it should be; papermill passes anything on.
+
+    Examples
+    --------
+    >>> run = Run("04_perturbation_table", "smoke", 0, False, "cpu", None, "../build/figures")
+    >>> run.record("table3.gaussian100.l2", 0.24645, (0.245638, 0.247263))
+    """
+
+    def __init__(
+        self, name: str, scale: str, seed: int, train: bool, device: str, data_dir: str | None, figures_dir: str
+    ) -> None:
+        if not re.fullmatch(r"\d\d_\w+", str(name)):
+            raise ValueError(f"name must look like '04_perturbation_table', got {name!r}")
+        if scale not in SCALES:
+            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+        if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+            raise TypeError(f"seed must be an integer >= 0, got {seed!r}")
+        if not isinstance(train, bool):
+            raise TypeError(f"train must be True or False, got {train!r}")
+        check_device(device)
+        if not isinstance(data_dir, str | None):
+            raise TypeError(f"data_dir must be a path as text or None, got {data_dir!r}")
+        if not isinstance(figures_dir, str):
+            raise TypeError(f"figures_dir must be a path as text, got {figures_dir!r}")
+        self.name, self.scale, self.seed, self.train = name, scale, seed, train
+        self.device_request, self.data_dir = device, data_dir
+        self.figures_dir = (checkout() / "notebooks" / figures_dir).resolve()
+        self._rows: dict[str, ledger.Row] = {}
+        self._written: dict[str, ledger.Row] = {}
+        from ot_latent.paper.figures import use_style
+
+        use_style()
+
+    def __repr__(self) -> str:
+        return f"Run({self.name!r}, scale={self.scale!r}, seed={self.seed}, train={self.train})"
+
+    @property
+    def device(self) -> torch.device:
+        """The torch device of this run."""
+        return resolve_device(self.device_request)
+
+    def at(self, *, smoke: T, quick: T, paper: T) -> T:
+        """The one of three values that belongs to the scale of this run."""
+        return {"smoke": smoke, "quick": quick, "paper": paper}[self.scale]
+
+    def weights(self, recipe: str) -> Path:
+        """Weights of a recipe: the shipped ones, or trained now when the run's ``train`` is True."""
+        if self.train:
+            from ot_latent.training import train
+
+            return train(recipe, self.scale, self.seed, self.device_request, self.data_dir)
+        from ot_latent.models.checkpoints import shipped
+
+        return shipped(recipe)
+
+    def rng(self, stream: int = 0) -> np.random.Generator:
+        """Generator of an independent stream of random numbers; the same one at every call."""
+        return np.random.default_rng((self.seed, stream))
+
+    def save(self, figure: Figure, name: str) -> None:
+        """Write a figure to ``figures_dir/NN_name.png``."""
+        from ot_latent.paper.figures import save
+
+        save(figure, self.figures_dir / f"{self.name[:2]}_{name}.png")
+
+    def read_results(self) -> dict[str, Any]:
+        """All results that are recorded in ``figures_dir``, by notebook; {} before the first."""
+        return ledger.read_results(self.figures_dir)
+
+    def record(
+        self,
+        key: str,
+        value: float,
+        interval: Interval | None = None,
+        /,
+        *,
+        note: str = "",
+        data: str | None = None,
+        **quantities: float | Interval,
+    ) -> None:
+        """Set a number of this run against a claim of the papers; `table` shows and writes what was recorded.
+
+        Parameters
+        ----------
+        key : str
+            Of a claim in ``data/claims``, without the paper where that is clear: "table3.gaussian100.l2".
+        value : float
+        interval : (low, high), optional
+            95 % interval; None for an exact value.
+        note : str
+            What this run has to say of it.
+        data : str, optional
+            What it was computed on; may be left out where the claim is about random numbers.
+        **quantities
+            Numbers or intervals that the criterion names, such as ``p_value=0.3``.
+
+        Raises
+        ------
+        ValueError
+            As `ledger.judge`; except that at scale smoke nothing needs a reason for which it is not reproduced.
+        """
+        claim = claims().find(key, self.name)
+        if self.scale == "smoke" and not (note or claim.cause):
+            note = "at scale smoke there are too few samples to decide"
+        self._rows[claim.key] = ledger.judge(claim, value, interval, note=note, data=data, quantities=quantities)
+
+    def table(self, columns: Sequence[str] | None = None, rows: Iterable[Sequence[Any]] | None = None) -> ledger.Table:
+        """A table of ``rows`` under ``columns``; without them, the papers against what this run recorded.
+
+        The latter writes what is new into ``figures_dir/results.json``. Cells are text, numbers
+        or (low, high).
+
+        Raises
+        ------
+        ValueError
+            If nothing was recorded, or a row has more or fewer cells than there are columns.
+        """
+        if columns is not None and rows is not None:
+            return ledger.Table(columns, [*rows])
+        if columns is not None or rows is not None:
+            raise ValueError("a table of your own needs columns and rows")
+        if not self._rows:
+            raise ValueError("nothing is recorded yet: call run.record first")
+        if self._rows != self._written:
+            section = {"scale": self.scale, "seed": self.seed, "rows": self._rows}
+            ledger.write_results(self.figures_dir, self.name, section)
+            self._written = dict(self._rows)
+        return ledger.comparison(self._rows)

@@ -29,7 +29,8 @@ import torch
 from _report import fastest, table, write
 from PIL import Image
 
-from ot_latent import autoencoders, datasets
+from ot_latent import datasets
+from ot_latent.models import autoencoders
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
 DIFFERENT = 200  # pictures; files repeat them under other names
@@ -210,11 +211,7 @@ def reading(n):
             hungry = hungry or appetite(images)
             as_bytes = seconds(lambda: [images[rows] for rows in shuffled(images)])
             size = settings["size"]
-            floats = seconds(
-                lambda: [
-                    datasets.to_square(images[rows], size) is None for rows in shuffled(images)
-                ]
-            )
+            floats = seconds(lambda: [datasets.to_square(images[rows], size) is None for rows in shuffled(images)])
             rates = len(images) / as_bytes, len(images) / floats
             meals = f"{rates[1] / hungry:.0f}" if title == "64x64 grey" else "-"
             shown = f"{rates[0]:,.0f}", f"{images.nbytes / as_bytes / 1e9:.1f}", f"{rates[1]:,.0f}"
@@ -253,11 +250,7 @@ def memory(n):
                 make(pathlib.Path(name), count)
                 command = [sys.executable, "-c", PEAK.format(call=call, root=name)]
                 printed = subprocess.run(
-                    command,
-                    check=True,
-                    stdout=subprocess.PIPE,
-                    text=True,
-                    env=os.environ | {"OT_LATENT_DATA": name},
+                    command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | {"OT_LATENT_DATA": name}
                 )
                 decoded = next(pathlib.Path(name).glob("cache/decoded/*.npy")).stat().st_size
             peaks += [f"{count:,}", f"{decoded / 1e6:,.0f}", f"{float(printed.stdout):.0f}"]
@@ -267,17 +260,11 @@ def memory(n):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=4000, help="images (default: %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, default=OUT, help="default: %(default)s")
     arguments = parser.parse_args()
-    sections = {
-        "Decoding, once": decoding,
-        "Reading, from then on": reading,
-        "Memory while decoding": memory,
-    }
+    sections = {"Decoding, once": decoding, "Reading, from then on": reading, "Memory while decoding": memory}
     text = f"# Data sets: {arguments.n:,} images, {os.cpu_count()} cores\n\n"
     text += "Made by `python benchmarks/datasets.py`, from images that it makes itself. "
     text += f"{os.getloadavg()[0]:.1f} other processes wanted to run at the start.\n"

@@ -26,9 +26,9 @@ from scipy.spatial.distance import cdist
 
 import ot_latent as otl
 from ot_latent import brenier
-from ot_latent._ahead import ahead
+from ot_latent._loop import ahead
+from ot_latent.brenier import Potential
 from ot_latent.datasets import eight_gaussians
-from ot_latent.networks import Potential
 
 DIMENSION = 10  # of the codes of digits in the notebooks
 OUT = pathlib.Path(__file__).with_suffix(".md")
@@ -189,9 +189,7 @@ def known_potential(matrix, m, steps, up_to_constant):
     for _ in range(steps):
         points = torch.randn(m, DIMENSION)
         phi = ((points @ slope) * points).sum(1) / 2
-        loss = brenier.regression_loss(
-            potential, points, phi - phi.mean(), points, 0, up_to_constant
-        )
+        loss = brenier.regression_loss(potential, points, phi - phi.mean(), points, 0, up_to_constant)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -235,9 +233,7 @@ def constants(settings):
     names = ("eight Gaussians", "Gaussian to Gaussian", "Gaussian, exact potentials")
     for name, m in itertools.product(names, (8, 64)):
         printed, free = (
-            np.array(
-                [errors(name, m, free, seed, settings.steps) for seed in range(settings.seeds)]
-            )
+            np.array([errors(name, m, free, seed, settings.steps) for seed in range(settings.seeds)])
             for free in (False, True)
         )
         change = free - printed
@@ -249,18 +245,14 @@ def constants(settings):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="tiny sizes")
     parser.add_argument("--out", type=pathlib.Path, default=OUT, help="default: %(default)s")
     arguments = parser.parse_args()
     full = {"batches": (64, 256), "iterations": 10, "turns": 20, "long": 5_000}
     tiny = {"batches": (8, 16), "iterations": 2, "turns": 1, "long": 10}
     settings = argparse.Namespace(
-        **(tiny if arguments.quick else full),
-        steps=5 if arguments.quick else 1_000,
-        seeds=2 if arguments.quick else 4,
+        **(tiny if arguments.quick else full), steps=5 if arguments.quick else 1_000, seeds=2 if arguments.quick else 4
     )
     sections = {
         "An iteration against the network's step": iterations,

@@ -15,7 +15,8 @@ import torch
 from _report import table, write
 
 import ot_latent as otl
-from ot_latent import brenier, checkpoints, datasets, scores
+from ot_latent import brenier, datasets, scores
+from ot_latent.models import checkpoints
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
 
@@ -79,9 +80,7 @@ def codes(run):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fits", nargs="*", default=["256:5000", "1024:2000"])
     parser.add_argument("--n", type=int, default=10_000, help="images (default: %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, default=OUT, help="default: %(default)s")

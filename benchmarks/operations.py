@@ -164,13 +164,7 @@ def against_lolatents(n, d):
         ratios = [f"{times['lolatents'] / times[name]:.0f}" for name in ("ours", "raw")]
         rows.append([t, *shown, *ratios])
 
-    header = [
-        "t",
-        "E\\|ỹ - y\\|: ours, exact",
-        "lolatents",
-        "E\\|ỹ - y\\|²: ours, exact",
-        "lolatents",
-    ]
+    header = ["t", "E\\|ỹ - y\\|: ours, exact", "lolatents", "E\\|ỹ - y\\|²: ours, exact", "lolatents"]
     header += ["time: theirs / ours", "theirs / raw"]
     return f"{n:,} points of the uniform prior.\n\n" + table(header, rows)
 
@@ -213,19 +207,11 @@ def copied_slerps(n, d):
     )
     times = fastest({name: lambda f=f: f(*far, 0.25) for name, f in copies.items()})
     for name, f in copies.items():
-        errors = [
-            f"{float((f(*z, 0.25) - exact[batch]).abs().max()):.1e}" for batch, z in batches.items()
-        ]
+        errors = [f"{float((f(*z, 0.25) - exact[batch]).abs().max()):.1e}" for batch, z in batches.items()]
         flows = f(far[0].clone().requires_grad_(), far[1], 0.25).requires_grad
         ratio = times[name] / times["`otl.slerp`"]
         rows.append([name, *errors, "yes" if flows else "no", f"{ratio:.2f}"])
-    header = [
-        "slerp, t = 0.25",
-        "error, independent",
-        "error, nearly parallel",
-        "gradients",
-        "time",
-    ]
+    header = ["slerp, t = 0.25", "error, independent", "error, nearly parallel", "gradients", "time"]
     return table(header, rows)
 
 
@@ -251,9 +237,7 @@ def many_times(n, d):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=1_000_000, help="points (default: %(default)s)")
     parser.add_argument("--d", type=int, default=100, help="dimensions (default: %(default)s)")
     parser.add_argument("--out", type=pathlib.Path, default=OUT, help="default: %(default)s")

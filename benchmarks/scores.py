@@ -56,10 +56,7 @@ def kernel_distance_by_sklearn(x, y, block):
     blocks = len(x) // block
     pairs = [(x[i::blocks][:block], y[i::blocks][:block]) for i in range(blocks)]
     cross = [polynomial_kernel(u, v, degree=3, coef0=1).mean() for u, v in pairs]
-    values = [
-        mean_of_others(u) + mean_of_others(v) - 2 * c
-        for (u, v), c in zip(pairs, cross, strict=True)
-    ]
+    values = [mean_of_others(u) + mean_of_others(v) - 2 * c for (u, v), c in zip(pairs, cross, strict=True)]
     return np.mean(values), np.std(values, ddof=1) / math.sqrt(blocks)
 
 
@@ -89,43 +86,15 @@ def against_peers(n, features):
     to the largest of them, and seconds. Features are Gaussian."""
     rng, rows = np.random.default_rng(0), []
     p = softmax(3 * rng.standard_normal((n, 1_000)), axis=1)
-    sets = {
-        d: (0.9 * rng.standard_normal((n, d)) + 0.05, rng.standard_normal((n, d))) for d in features
-    }
+    sets = {d: (0.9 * rng.standard_normal((n, d)) + 0.05, rng.standard_normal((n, d))) for d in features}
     block = min(1_000, n // 2)
-    cases = [
-        (
-            "Inception Score",
-            "torch-fidelity",
-            inception_score_by_torch_fidelity,
-            scores.inception_score,
-            (p,),
-        ),
-    ]
+    cases = [("Inception Score", "torch-fidelity", inception_score_by_torch_fidelity, scores.inception_score, (p,))]
     for d, (x, y) in sets.items():
         cases += [
-            (
-                f"FID, {d}",
-                "torch-fidelity",
-                frechet_by_torch_fidelity,
-                scores.frechet_distance,
-                (x, y),
-            ),
+            (f"FID, {d}", "torch-fidelity", frechet_by_torch_fidelity, scores.frechet_distance, (x, y)),
             (f"FID, {d}", "scipy's sqrtm", frechet_by_sqrtm, scores.frechet_distance, (x, y)),
-            (
-                f"KID, {d}",
-                "scikit-learn",
-                kernel_distance_by_sklearn,
-                scores.kernel_distance,
-                (x, y, block),
-            ),
-            (
-                f"precision ... coverage, {d}",
-                "prdc",
-                neighbour_scores_by_prdc,
-                scores.neighbour_scores,
-                (x, y),
-            ),
+            (f"KID, {d}", "scikit-learn", kernel_distance_by_sklearn, scores.kernel_distance, (x, y, block)),
+            (f"precision ... coverage, {d}", "prdc", neighbour_scores_by_prdc, scores.neighbour_scores, (x, y)),
         ]
     for name, peer, theirs, ours, arguments in cases:
         try:
@@ -188,9 +157,7 @@ def evaluating(n, features):
         for count in (n, 4 * n):
             tracemalloc.start()
             start = time.perf_counter()
-            otl.evaluate_operations(
-                _flat(d), otl.Gaussian(), Flat(d // 2), count, run, dimension=128
-            )
+            otl.evaluate_operations(_flat(d), otl.Gaussian(), Flat(d // 2), count, run, dimension=128)
             seconds = time.perf_counter() - start
             peak = tracemalloc.get_traced_memory()[1]
             tracemalloc.stop()

@@ -28,7 +28,8 @@ JUDGE = 200_000  # noise points of the final judgement
 
 @functools.cache
 def mnist_codes():
-    from ot_latent import checkpoints, datasets, scores
+    from ot_latent import datasets, scores
+    from ot_latent.models import checkpoints
 
     return scores.encode(checkpoints.load("mnist-ae"), datasets.mnist("train")[0])
 
@@ -100,11 +101,7 @@ def peer(path, tolerance):
     seconds = time.perf_counter() - start
     heights = scale * (g / 2 - ((centered / scale) ** 2).sum(1) / 2)
     np.savez(
-        f"{path}.peer.npz",
-        heights=heights,
-        seconds=seconds,
-        steps=int(result.it),
-        converged=bool(result.converged),
+        f"{path}.peer.npz", heights=heights, seconds=seconds, steps=int(result.it), converged=bool(result.converged)
     )
 
 
@@ -113,8 +110,7 @@ def judged(codes, heights, rng=1):
     import torch
 
     import ot_latent as otl
-    from ot_latent.laguerre import estimate_mass_error
-    from ot_latent.semidual import SemiDual
+    from ot_latent.laguerre import SemiDual, estimate_mass_error
 
     masses = torch.full((len(codes),), 1 / len(codes), dtype=torch.float64)
     dual = SemiDual(torch.from_numpy(codes), masses, otl.Gaussian(), rng)
@@ -142,11 +138,7 @@ def iteration(codes, repeats=5):
     def one_matrix():
         (noise @ cells.codes.T + cells.heights).argmax(1)
 
-    candidates = {
-        "product": product,
-        "assignment": lambda: cells.highest(noise),
-        "addmm and argmax": one_matrix,
-    }
+    candidates = {"product": product, "assignment": lambda: cells.highest(noise), "addmm and argmax": one_matrix}
     best = fastest(candidates, repeats)
     return {name: seconds / len(noise) * 1e6 for name, seconds in best.items()}
 
@@ -209,10 +201,7 @@ def main():
                     ratio = result["seconds"] / mine["seconds"]
                     versus.append(
                         [n, who, f"{result['seconds']:.0f}", f"{ratio:.1f}"]
-                        + [
-                            int(result["steps"]),
-                            f"{error.value:.4f} ± {error.high - error.value:.4f}",
-                        ]
+                        + [int(result["steps"]), f"{error.value:.4f} ± {error.high - error.value:.4f}"]
                         + [f"{value.value:.4f}"]
                     )
             text = report(conditions, fits, speed, versus)

@@ -20,10 +20,10 @@ import torch
 from _report import machine, table
 from accelerate import PartialState
 
-from ot_latent._training_data import Batches
-from ot_latent._training_loop import Training, _computed_in
-from ot_latent._training_state import States
-from ot_latent.recipes import RECIPES
+from ot_latent._storage import States
+from ot_latent.training.batches import Batches
+from ot_latent.training.loop import Training, _computed_in
+from ot_latent.training.recipes import RECIPES
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
 
@@ -34,11 +34,7 @@ def recipes():
         yield RECIPES[name]
     for name, batch in (("mnist-dcgan-gaussian", 64), ("cifar10-wgan-gp", 8)):
         recipe = RECIPES[name]
-        arguments = recipe.arguments | {
-            "side": 64,
-            "width": 32,
-            "channels": 1 if name.startswith("mnist") else 3,
-        }
+        arguments = recipe.arguments | {"side": 64, "width": 32, "channels": 1 if name.startswith("mnist") else 3}
         yield replace(recipe, side=64, arguments=arguments, batch=batch)
 
 
@@ -161,15 +157,9 @@ def main():
         )
         peer = theirs(recipe, batch, arguments.steps, device) if arguments.pythae else None
         shown = ["-", "-"] if peer is None else [f"{peer:,.0f}", f"{full / peer:.2f}"]
-        rows.append(
-            [recipe.kind, batch, f"{full:,.0f}", f"{half:,.0f}", f"{half / full:.2f}", *shown]
-        )
+        rows.append([recipe.kind, batch, f"{full:,.0f}", f"{half:,.0f}", f"{half / full:.2f}", *shown])
         print(rows[-1], flush=True)
-    where = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"{torch.get_num_threads()} threads"
-    )
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     header = ["model", "batch", "float32", "bfloat16", "ratio", "pythae", "float32 to pythae"]
     text = (
         f"# Training at 64 pixels\n\nImages a second, {where}, torch {torch.__version__}. DCGAN and WGAN-GP with "

@@ -1,15 +1,40 @@
-"""The little that numpy and torch arrays need in order to share one implementation.
+"""What numpy and torch arrays need in order to share one implementation, in pieces and with progress.
 
 Nothing here imports torch: a torch tensor brings its own namespace along.
 """
 
+from __future__ import annotations
+
 import functools
 import math
 import numbers
+import os
+import re
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array, to_device
+from scipy import linalg
+from tqdm.auto import tqdm
+
+
+def progress(iterable: Iterable, what: str, total: int | None = None):
+    """Iterate with a bar that appears after two seconds and leaves nothing behind.
+
+    ``TQDM_DISABLE=1`` turns it off; in notebooks tqdm itself does not look at that variable.
+    """
+    return tqdm(iterable, what, total, **_settings())
+
+
+def progress_bar(what: str, total: int, done: int, unit: str) -> tqdm:
+    """The same bar for work that comes in uneven portions: ``with`` it, and call its ``update(n)``."""
+    return tqdm(None, what, total, initial=done, unit=f" {unit}", **_settings())
+
+
+def _settings() -> dict:
+    return {"leave": False, "delay": 2, "disable": os.environ.get("TQDM_DISABLE", "0") != "0"}
 
 
 def as_floating(value, name="x"):
@@ -18,9 +43,7 @@ def as_floating(value, name="x"):
         try:
             return np.asarray(value, dtype=float)
         except (TypeError, ValueError) as error:
-            raise TypeError(
-                f"{name} must be a number or a numpy or torch array, got {type(value).__name__}"
-            ) from error
+            raise TypeError(f"{name} must be a number or a numpy or torch array, got {type(value).__name__}") from error
     if not array_namespace(value).isdtype(value.dtype, "real floating"):
         raise TypeError(f"{name} must be floating, got {value.dtype}: convert it to a float type")
     return value
@@ -56,8 +79,7 @@ def conform(x, *parameters):
             return parameter
         if is_torch_array(parameter) and not is_torch_array(x):
             raise TypeError(
-                "x must be a torch tensor, because the law or weights it meets are one; "
-                f"got {type(x).__name__}"
+                f"x must be a torch tensor, because the law or weights it meets are one; got {type(x).__name__}"
             )
         if is_torch_array(parameter) or not is_torch_array(x):
             return xp.astype(to_device(parameter, device(x)), x.dtype, copy=False)
@@ -104,10 +126,7 @@ def generator(rng=None, like=None):
         return rng
     is_seed = isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0
     if rng is not None and not is_seed:
-        raise TypeError(
-            "rng must be None, an int >= 0, a numpy.random.Generator or a torch.Generator, "
-            f"got {rng!r}"
-        )
+        raise TypeError(f"rng must be None, an int >= 0, a numpy.random.Generator or a torch.Generator, got {rng!r}")
     if like is None or not is_torch_array(like):
         return np.random.default_rng(rng)
     seed = int(torch.randint(2**62, ())) if rng is None else int(rng)
@@ -151,3 +170,122 @@ def require_positive(value, name):
 def valid_probability(p):
     """`p` with NaN outside [0, 1], as scipy's quantile functions have it."""
     return array_namespace(p).where((p >= 0) & (p <= 1), p, math.nan)
+
+
+# Bytes of a piece. Several of numpy's fit the second-level cache, and allocators keep pieces of this
+# size at hand, where larger ones come from the system anew each time. Torch shares each piece out
+# among its threads.
+_NUMPY_PIECE = 2**17
+
+_TORCH_PIECE = 2**20
+
+# OMP_NUM_THREADS is what torch and BLAS go by, too.
+_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+_THREADS = int(os.environ.get("OMP_NUM_THREADS") or 0) or _CORES
+
+
+def in_pieces(function, arrays, dtype):
+    """``function(*arrays)`` in the given dtype; the arrays broadcast to the shape of the result.
+
+    Torch tensors on other devices than the processor, and those that `torch.compile` traces, go
+    through the function in one piece. The last axis is never cut.
+    """
+    if is_torch_array(arrays[0]):
+        return _torch_in_pieces(function, arrays, dtype)
+    result = np.empty(np.broadcast_shapes(*(array.shape for array in arrays)), dtype=dtype)
+    # not side by side: each step on a piece is so short that threads would wait for the interpreter
+    for piece, *parts in _pieces(result, arrays):
+        piece[...] = function(*parts)
+    return result
+
+
+def side_by_side(function, tasks):
+    """Call ``function(*task)`` for each task, several at a time; the first error is raised."""
+    tasks = list(tasks)
+    if _THREADS == 1 or len(tasks) == 1:
+        for task in progress(tasks, "pieces"):
+            function(*task)
+        return
+    with ThreadPoolExecutor(_THREADS) as pool:
+        done = pool.map(lambda task: function(*task), tasks)
+        for _ in progress(done, "pieces", len(tasks)):
+            pass
+
+
+def _pieces(result, arrays):
+    """Pieces of `result`, each with its parts of the `arrays`."""
+    axis, rows = _cut(result.shape, result.dtype.itemsize, _NUMPY_PIECE)
+    if rows is None:
+        yield result, *arrays
+        return
+    for start in range(0, result.shape[axis], rows):
+        here = slice(start, start + rows)
+        piece, *parts = (_part(array, axis - result.ndim, here) for array in (result, *arrays))
+        yield from _pieces(piece, parts)
+
+
+def _part(array, axis, here):
+    """`array[here]` along an axis that counts from the last, unless the array is constant there."""
+    if array.ndim < -axis or array.shape[axis] == 1:
+        return array
+    return array[(..., here, *[slice(None)] * (-axis - 1))]
+
+
+def _torch_in_pieces(function, arrays, dtype):
+    xp = array_namespace(arrays[0])
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    compiling = sys.modules["torch"].compiler.is_compiling()
+    axis, rows = _cut(shape, arrays[0].dtype.itemsize, _TORCH_PIECE)
+    if rows is None or compiling or str(device(arrays[0])) != "cpu":
+        return xp.astype(function(*arrays), dtype, copy=False)
+
+    def parts(array):
+        last = axis - len(shape)
+        if is_torch_array(array) and array.ndim >= -last and array.shape[last] > 1:
+            return array.split(rows, last)  # one node for gradients, where slices would be many
+        starts = range(0, shape[axis], rows)
+        return [_part(array, last, slice(start, start + rows)) for start in starts]
+
+    pieces = zip(*map(parts, arrays), strict=True)
+    return xp.concat([_torch_in_pieces(function, piece, dtype) for piece in pieces], axis=axis)
+
+
+def _cut(shape, itemsize, size):
+    """The first axis that can be cut and how many of its rows fit `size` bytes; None: no need to."""
+    many = int(np.prod(shape)) * itemsize / size
+    axis = next((i for i, n in enumerate(shape[:-1]) if n > 1), None)
+    if many <= 1 or axis is None:
+        return axis, None
+    return axis, max(1, int(shape[axis] / many))
+
+
+def covariance_root(covariance: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """The symmetric root C^{1/2} by eigenvalues, those below ``least`` raised to it: (d, d) -> (d, d).
+
+    It is the optimal map from noise N(0, I) to N(0, C).
+
+    Examples
+    --------
+    >>> covariance_root(np.diag([4.0, 9.0]))
+    array([[2., 0.],
+           [0., 3.]])
+    """
+    values, vectors = linalg.eigh(covariance, driver="evd")
+    return vectors * np.sqrt(values.clip(min=least)) @ vectors.T
+
+
+def resolve_device(device: str):
+    """The torch device that "auto", "cpu", "cuda", "cuda:N" or "mps" names; auto prefers a GPU."""
+    check_device(device)
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(device)
+
+
+def check_device(device: str) -> None:
+    """Refuse what `resolve_device` does not know, without importing torch."""
+    if not (isinstance(device, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device)):
+        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {device!r}")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 
 import torch
 from torch import nn
 
-from ot_latent._ahead import ahead
-from ot_latent._progress import progress_bar
-from ot_latent._training_state import States
+from ot_latent._arrays import progress_bar
+from ot_latent._storage import States
 
 _CHECK_EVERY = 10  # steps after which losses are looked at: a GPU has to be waited for
 
@@ -87,7 +89,7 @@ class Loop(ABC):
 
     def restore(self, states: States) -> None:
         """Go on from the newest state that is whole."""
-        if facts := states.load(self.model, self.optimizers):
+        if facts := states.restore(self.model, self.optimizers):
             self.progress = Progress(**facts)
 
     def run(self, batches: Callable) -> Progress:
@@ -161,3 +163,30 @@ class Loop(ABC):
 def half_cosine(rate: float, step: int, steps: int) -> float:
     """A learning rate that falls from ``rate`` to zero along half a cosine."""
     return rate * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+@contextmanager
+def ahead(function: Callable, steps: Iterable, workers: int = 1) -> Iterator[Iterator]:
+    """An iterator over ``function(step)`` for each step, in order, as a context.
+
+    Threads compute at most ``workers + 1`` results that nobody has asked for. An exception of the function
+    is raised where its result would have come, with its traceback. However the context is left, no
+    thread outlives it.
+    """
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="ahead")
+    steps = iter(steps)
+
+    def submit(count: int) -> list:
+        return [pool.submit(function, step) for step in islice(steps, count)]
+
+    def results() -> Iterator:
+        pending = deque(submit(workers + 1))
+        while pending:
+            result = pending.popleft().result()
+            pending += submit(1)
+            yield result
+
+    try:
+        yield results()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,29 +1,58 @@
-"""The Kantorovich potential as a network, and the map z + grad D(z): Liu 2018, section 3."""
+"""Networks of the papers, each stated layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
+from torch import nn
 
-from ot_latent._loop import DivergenceError as DivergenceError
-from ot_latent._loop import half_cosine
-from ot_latent._regression import Regression, summary
-from ot_latent._training_state import States
-from ot_latent.all_codes import AllCodes
-from ot_latent.kantorovich import solve_kantorovich
-from ot_latent.networks import Potential
+from ot_latent._loop import Loop, half_cosine
+from ot_latent._storage import States
+
+
+def perceptron(inputs: int, outputs: int, hidden: int = 2, width: int = 64, slope: float = 0.0) -> nn.Sequential:
+    """Multi-layer perceptron: ``hidden`` times [linear to ``width``, LeakyReLU of ``slope``], linear.
+
+    (n, inputs) -> (n, outputs); a slope of 0 is ReLU.
+    """
+    sizes = [inputs] + [width] * hidden
+    layers = [
+        layer
+        for before, after in zip(sizes, sizes[1:], strict=False)
+        for layer in (nn.Linear(before, after), nn.LeakyReLU(slope))
+    ]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
+
+
+class Potential(nn.Module):
+    """The discriminator D of Liu 2018, a multi-layer perceptron: (n, dim) -> (n,).
+
+    ``layers`` linear layers with the output's among them, ``width`` units in each hidden one, LeakyReLU
+    of the given slope between. The paper's settings: 6 layers and slope 0.2 for MNIST and CelebA,
+    4 layers and slope 0 (ReLU) for the eight Gaussians.
+
+    ``shift`` and ``scale`` are the one shift and the one number by which the codes were moved before
+    the fit (`brenier.LatentTransport`); they travel with the weights.
+    """
+
+    def __init__(self, dim: int, layers: int = 6, width: int = 512, slope: float = 0.2) -> None:
+        super().__init__()
+        self.config = {"dim": dim, "layers": layers, "width": width, "slope": slope}
+        self.body = perceptron(dim, 1, layers - 1, width, slope)
+        self.register_buffer("shift", torch.zeros(dim))
+        self.register_buffer("scale", torch.ones(()))
+
+    def forward(self, points: torch.Tensor) -> torch.Tensor:
+        return self.body(points).squeeze(1)
+
 
 _ROWS = 16_384  # points that go through D at a time
 
 
-def gradient(
-    potential: Potential, points: torch.Tensor, create_graph: bool = False
-) -> torch.Tensor:
+def gradient(potential: Potential, points: torch.Tensor, create_graph: bool = False) -> torch.Tensor:
     """grad D at each point: (n, d) -> (n, d)."""
     with torch.enable_grad():
         if not points.requires_grad:
@@ -73,11 +102,7 @@ def transport(potential: Potential, points: torch.Tensor) -> torch.Tensor:
 
 
 def exact_loss(
-    potential: Potential,
-    points: torch.Tensor,
-    phi: torch.Tensor,
-    moved: torch.Tensor,
-    weight: float,
+    potential: Potential, points: torch.Tensor, phi: torch.Tensor, moved: torch.Tensor, weight: float
 ) -> torch.Tensor:
     """D against an exact potential, up to the constant that is free, and z + grad D(z) against its map.
 
@@ -95,33 +120,6 @@ def exact_loss(
     error = (potential(points) - phi).var()
     distance = points + gradient(potential, points, create_graph=True) - moved
     return error + weight * distance.square().sum(1).mean()
-
-
-class _Minibatches:
-    """Algorithm 1: the transport problem between a batch of noise and a batch of codes, step by step."""
-
-    def __init__(self, codes: torch.Tensor, batch: int, seed: int) -> None:
-        self.codes, self.batch, self.seed = codes.numpy(), batch, seed
-
-    def __call__(self, step: int) -> tuple[torch.Tensor, ...]:
-        """Noise, its exact potential to a batch of codes, and the codes that it is matched with."""
-        # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
-        rng = np.random.default_rng((self.seed, step))
-        noise = rng.standard_normal((self.batch, self.codes.shape[1]), dtype=np.float32)
-        target = self.codes[rng.integers(len(self.codes), size=self.batch)]
-        dual = solve_kantorovich(noise, target)
-        arrays = noise, dual.phi.astype(np.float32), target[dual.matching]
-        return tuple(torch.from_numpy(array) for array in arrays)
-
-
-@contextmanager
-def _no_denormals():
-    """Adam's averages of units that ReLU has silenced fade into denormals, fifty times as slow."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
 
 
 def fit_potential(
@@ -173,183 +171,47 @@ def fit_potential(
     return regression.run(lambda step: (points, phi, points)).log
 
 
-# What the two methods need differs by orders of magnitude.
-_DEFAULTS = {
-    "minibatch": {
-        "batch": 64,
-        "iterations": 200_000,
-        "learning_rate": 1e-4,
-        "gradient_weight": 0.1,
-    },
-    "semidiscrete": {
-        "batch": 512,
-        "iterations": 5_000,
-        "learning_rate": 1e-3,
-        "gradient_weight": 1.0,
-    },
-}
+_LOG_EVERY = 100  # iterations over which the losses of a line of the log are averaged
 
 
-class LatentTransport:
-    """A map z + grad D(z) from Gaussian noise to the codes of an auto-encoder.
+def summary(values: torch.Tensor) -> list:
+    """Tells the data of one fit from those of another, but not by digits that a processor may change."""
+    deviation = float(values.std(correction=0)) or 1.0
+    return [*values.shape, round(float(values.mean()) / deviation, 3) + 0.0, f"{deviation:.3g}"]
 
-    The codes are shifted to mean zero and divided by one number, their root mean square coordinate,
-    before the fit; the optimal map for the quadratic cost follows such a change exactly.
 
-    Parameters
-    ----------
-    method : "minibatch" or "semidiscrete"
-        "minibatch" is Algorithm 1 of Liu 2018: in each iteration the exact problem between a batch of
-        noise and a batch of codes, solved in a thread while the network takes the step before; D fits
-        its potential and the lengths of its moves by eq. (18). Its potentials are those of small
-        samples, so the map is biased, however long it is fitted.
-        "semidiscrete" solves the problem between the noise and all codes once (`SemiDiscreteOT`) and
-        regresses D on that potential and its map at fresh noise (`exact_loss`). The bias that N codes
-        leave is measured on N points of the Gaussian with their covariance, whose map is known, and
-        taken off (`all_codes`).
-    batch : int
-        Points of noise in an iteration, and for "minibatch" of codes; at least 2. By default 64, as in
-        the paper, and 512.
-    iterations : int
-        By default 200,000, as in the paper, and 5,000.
-    learning_rate : float
-        alpha of Adam(alpha, 0.5, 0.999): by default 1e-4, as in the paper for images, and 1e-3, which
-        "semidiscrete" lowers to zero along half a cosine.
-    gradient_weight : float
-        lambda of eq. (18), 0.1 by default as in the paper for images, and the weight of `exact_loss`,
-        1 by default.
-    up_to_constant : bool
-        Of "minibatch": fit D to the potentials of each batch up to a constant, which is arbitrary.
-        Eq. (18) as printed, ``False``, compares values: with mean(phi) = 0 in each batch it draws D
-        towards (1 - 1/m) times the potential.
-    tolerance : float
-        Of "semidiscrete": bound of the certified mass error.
-    layers, width, slope
-        Of `networks.Potential`; the defaults are the paper's for images.
-    random_state : int
-        Seed of the weights, the noise and the batches.
-    device : torch device
-
-    Attributes
-    ----------
-    potential_ : networks.Potential
-        The fitted D with the shift and scale of the codes.
-    """
+class Regression(Loop):
+    """D fitted with Adam(rate, 0.5, 0.999) to what each step gives, by a loss of D and that."""
 
     def __init__(
         self,
-        method: str = "minibatch",
-        *,
-        batch: int | None = None,
-        iterations: int | None = None,
-        learning_rate: float | None = None,
-        gradient_weight: float | None = None,
-        up_to_constant: bool = True,
-        tolerance: float = 0.02,
-        layers: int = 6,
-        width: int = 512,
-        slope: float = 0.2,
-        random_state: int = 0,
-        device: str | torch.device = "cpu",
+        potential: Potential,
+        loss: Callable[..., torch.Tensor],
+        rate: Callable[[int], float],
+        iterations: int,
+        states: States | None,
+        save_seconds: float,
     ) -> None:
-        if method not in _DEFAULTS:
-            raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
-        given = {
-            "batch": batch,
-            "iterations": iterations,
-            "learning_rate": learning_rate,
-            "gradient_weight": gradient_weight,
-        }
-        for name, default in _DEFAULTS[method].items():
-            setattr(self, name, default if given[name] is None else given[name])
-        if self.batch < 2:
-            raise ValueError(f"batch must be at least 2, got {batch}")
-        self.method, self.up_to_constant, self.tolerance = method, up_to_constant, tolerance
-        self.layers, self.width, self.slope = layers, width, slope
-        self.random_state, self.device = random_state, torch.device(device)
-
-    def __repr__(self) -> str:
-        return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
-
-    def fit(self, codes, resume: Path | None = None, save_seconds: float = 60.0) -> LatentTransport:
-        """Fit D to the codes.
-
-        Parameters
-        ----------
-        codes : (n, d) array-like
-        resume : path, optional
-            A folder for the last two states of the run, its log, and for "semidiscrete" the heights.
-            A run that was killed goes on from there.
-        save_seconds : float
-            Between two states.
-
-        Raises
-        ------
-        ValueError
-            If codes are not finite with shape (n, d), or ``resume`` holds the states of a fit to other
-            codes or with other settings.
-        DivergenceError
-            If the loss is not finite.
-
-        Warns
-        -----
-        ConvergenceWarning
-            For "semidiscrete", if the mass error was not certified to be below `tolerance`.
-        """
-        resume = Path(resume) if resume else None
-        codes = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
-        if codes.ndim != 2 or not torch.isfinite(codes).all():
-            raise ValueError(
-                f"codes must be finite with shape (n, d), got shape {tuple(codes.shape)}"
-            )
-        torch.manual_seed(self.random_state)
-        potential = Potential(codes.shape[1], self.layers, self.width, self.slope)
-        potential.shift.copy_(codes.mean(0))
-        potential.scale.copy_((codes - potential.shift).square().mean().sqrt())
-        centered = (codes - potential.shift) / potential.scale
-        potential.to(self.device)
-        problem, loss = self._method(centered, resume)
-        regression = Regression(
+        self.loss, self.rate = loss, rate
+        self.device = next(potential.parameters()).device
+        self.optimizer = torch.optim.Adam(potential.parameters(), rate(0), betas=(0.5, 0.999))
+        super().__init__(
+            "fit D",
             potential,
-            loss,
-            self._rate,
-            self.iterations,
-            States(resume, self._settings(codes)) if resume else None,
-            save_seconds,
+            [self.optimizer],
+            steps=iterations,
+            period=_LOG_EVERY,
+            states=states,
+            save_seconds=save_seconds,
         )
-        with _no_denormals():
-            regression.run(problem)
-        self.potential_ = potential.eval()
-        return self
 
-    def _method(self, codes: torch.Tensor, resume: Path | None) -> tuple[Callable, Callable]:
-        """What a step fits D to, and by which loss."""
-        if self.method == "minibatch":
-            loss = partial(
-                regression_loss, weight=self.gradient_weight, up_to_constant=self.up_to_constant
-            )
-            return _Minibatches(codes, self.batch, self.random_state), loss
-        problem = AllCodes(codes, self.batch, self.random_state, self.tolerance, resume)
-        return problem, partial(exact_loss, weight=self.gradient_weight)
+    def label(self) -> dict[str, int]:
+        return {"iteration": self.progress.step}
 
-    def _settings(self, codes: torch.Tensor) -> dict:
-        """What decides D, beside the number of iterations where the rate is constant."""
-        told = {"device", "potential_", *(["iterations"] if self.method == "minibatch" else [])}
-        decided = {name: value for name, value in vars(self).items() if name not in told}
-        return decided | {"codes": summary(codes)}
-
-    def _rate(self, step: int) -> float:
-        if self.method == "minibatch":
-            return self.learning_rate
-        return half_cosine(self.learning_rate, step, self.iterations)
-
-    def transform(self, noise) -> torch.Tensor:
-        """Algorithm 2, step 1: noise (n, d) to codes (n, d)."""
-        if not hasattr(self, "potential_"):
-            raise RuntimeError("this LatentTransport is not fitted yet; call fit(codes) first")
-        return transport(self.potential_, torch.as_tensor(noise).float().to(self.device))
-
-    def sample(self, n: int, rng: int = 0) -> torch.Tensor:
-        """n new codes: (n, d)."""
-        generator = torch.Generator().manual_seed(rng)
-        return self.transform(torch.randn(n, len(self.potential_.shift), generator=generator))
+    def take(self, step: int, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+        self.optimizer.param_groups[0]["lr"] = self.rate(step)
+        loss = self.loss(self.model, *(part.to(self.device) for part in batch))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.detach()}

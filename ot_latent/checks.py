@@ -1,5 +1,7 @@
 """Do points still follow the prior? A calibrated test with an answer in words."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +9,8 @@ from array_api_compat import array_namespace, is_torch_array
 from scipy import special, stats
 
 from ot_latent._arrays import as_floating, at_least_single
-from ot_latent.product import as_prior
-from ot_latent.radial import Radial
+from ot_latent.priors.product import as_prior
+from ot_latent.priors.radial import Radial
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,7 @@ class PriorCheck:
         else:
             side = "too close to the centre" if self.radius < 1 else "too far out"
             where = f"they lie {side}, at {self.radius:.2f} times the squared norm of the prior"
-        return (
-            f"These {many} have left the prior ({p}): {where}. "
-            "Pass prior= to the operation that made them."
-        )
+        return f"These {many} have left the prior ({p}): {where}. Pass prior= to the operation that made them."
 
 
 def check_prior(z, prior, level=0.01, rng=0):
@@ -167,9 +166,7 @@ def _unrounded(values, bits, support, rng):
     """Random numbers that round to `values` with `bits` significant bits; in the support if they are."""
     mantissa, exponent = np.frexp(np.abs(values))
     step = np.ldexp(1.0, exponent - bits)
-    towards_zero = np.where(
-        mantissa == 0.5, step / 2, step
-    )  # below a power of two the grid is finer
+    towards_zero = np.where(mantissa == 0.5, step / 2, step)  # below a power of two the grid is finer
     sign = np.sign(values)
     first, second = values - sign * towards_zero / 2, values + sign * step / 2
     low, high = np.minimum(first, second), np.maximum(first, second)

@@ -47,11 +47,12 @@ _scale = click.option(
     show_default=True,
     help="Seconds, minutes, or the papers' own sample counts and epochs.",
 )
+
 _seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 
 
 def _checked_device(context, parameter, value):
-    from ot_latent.notebook import check_device
+    from ot_latent._arrays import check_device
 
     try:
         check_device(value)
@@ -61,17 +62,15 @@ def _checked_device(context, parameter, value):
 
 
 _device = click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    callback=_checked_device,
-    help="auto, cpu, cuda, cuda:N or mps.",
+    "--device", default="auto", show_default=True, callback=_checked_device, help="auto, cpu, cuda, cuda:N or mps."
 )
+
 _data_dir = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Folder that holds the data sets [default: $OT_LATENT_DATA, then the user's cache].",
 )
+
 _figures_dir = click.option(
     "--figures-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -95,9 +94,7 @@ def main():
 @_scale
 @_seed
 @click.option("--train", is_flag=True, help="Train from scratch; do not use the shipped weights.")
-@click.option(
-    "--jobs", type=click.IntRange(min=1), help="Notebooks at a time [default: one a core]."
-)
+@click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at a time [default: one a core].")
 @_device
 @_data_dir
 @_figures_dir
@@ -111,7 +108,7 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
       ot-latent reproduce 01 04_perturbation_table --jobs 2
     """
     with _one_line(ValueError, FileNotFoundError):
-        from ot_latent.reproduce import reproduce
+        from ot_latent.paper.reproduce import reproduce
 
         report = reproduce(
             notebooks,
@@ -133,15 +130,9 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
 @_seed
 @_device
 @_data_dir
+@click.option("--out", type=click.Path(path_type=Path), help="Where the weights go [default: see the printed path].")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Where the weights go [default: see the printed path].",
-)
-@click.option(
-    "--epochs",
-    type=click.IntRange(min=1),
-    help="Passes over the images [default: the recipe's, at this scale].",
+    "--epochs", type=click.IntRange(min=1), help="Passes over the images [default: the recipe's, at this scale]."
 )
 @click.option(
     "--precision",
@@ -149,11 +140,7 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
     help="In which the networks compute [default: the recipe's].",
 )
 @click.option(
-    "--save-seconds",
-    type=click.FloatRange(min=0),
-    default=60,
-    show_default=True,
-    help="Seconds between two states.",
+    "--save-seconds", type=click.FloatRange(min=0), default=60, show_default=True, help="Seconds between two states."
 )
 def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
     """Train the network that RECIPE describes, and print where weights and loss curves are.
@@ -167,7 +154,7 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
     Example:
       ot-latent train mnist-vae --scale smoke
     """
-    from ot_latent.recipes import RECIPES
+    from ot_latent.training.recipes import RECIPES
 
     if list_recipes:
         click.echo(_recipe_table())
@@ -181,15 +168,7 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
         from ot_latent import training
 
     with _one_line(OSError, ValueError, training.DivergenceError), _notes():
-        path = training.train(
-            recipe,
-            scale=scale,
-            seed=seed,
-            device=device,
-            data_dir=data_dir,
-            out=out,
-            **settings,
-        )
+        path = training.train(recipe, scale=scale, seed=seed, device=device, data_dir=data_dir, out=out, **settings)
     click.echo(path)
     curves = training.run_folder(recipe, scale, seed) / "losses.png"
     if curves.exists():
@@ -198,17 +177,14 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
 
 def _recipe_table() -> str:
     """Name, expected minutes at quick on two cores and on one GPU, and what it is, of each recipe."""
-    from ot_latent.recipes import RECIPES, expected_minutes
+    from ot_latent.training.recipes import RECIPES, expected_minutes
 
     rows, expected = [("recipe", "two cores", "one GPU", "network")], expected_minutes()
     for name, recipe in sorted(RECIPES.items()):
         times = expected[name]
         rows.append((name, f"{times['here']:g} min", f"{times['GPU']:g} min", recipe.summary))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "\n".join(lines) + (
         "\n\nTimes at --scale quick, as benchmarks/recipes.py finds them: steps are timed on two cores, and for a"
         "\nGPU estimated from the work in them; nothing was measured on one."
@@ -217,9 +193,7 @@ def _recipe_table() -> str:
 
 @main.command()
 @click.argument("generators", nargs=-1)
-@click.option(
-    "--n", type=click.IntRange(min=200), default=50_000, show_default=True, help="Images a row."
-)
+@click.option("--n", type=click.IntRange(min=200), default=50_000, show_default=True, help="Images a row.")
 @_seed
 @_device
 def evaluate(generators, n, seed, device):
@@ -233,16 +207,14 @@ def evaluate(generators, n, seed, device):
       ot-latent evaluate mnist-dcgan-uniform --n 2000
     """
     with _one_line(FileNotFoundError):
-        from ot_latent import table2
-        from ot_latent.notebook import resolve_device
+        from ot_latent._arrays import resolve_device
+        from ot_latent.paper import table2
 
         known = {setting.name: setting for setting in table2.shipped()}
         if unknown := [name for name in generators if name not in known]:
             raise click.UsageError(f"no generator {unknown[0]}; shipped are: {', '.join(known)}")
         for name in generators or known:
-            found = table2.evaluate(
-                known[name], n, seed, resume=True, device=resolve_device(device)
-            )
+            found = table2.evaluate(known[name], n, seed, resume=True, device=resolve_device(device))
             click.echo(f"{name}\n{found}\n{table2.keep(known[name], found)}")
 
 
@@ -260,9 +232,9 @@ def reference(names, device, data_dir):
       ot-latent reference mnist
     """
     with _one_line(FileNotFoundError, ValueError):
-        from ot_latent import references
-        from ot_latent.datasets import CorruptDataError, MissingDataError
-        from ot_latent.notebook import resolve_device
+        from ot_latent._arrays import resolve_device
+        from ot_latent.datasets.catalogue import CorruptDataError, MissingDataError
+        from ot_latent.scores import references
 
         with _one_line(CorruptDataError, MissingDataError):
             for name in names or references.REFERENCES:
@@ -321,12 +293,11 @@ def data_get(name, data_dir, size, partial, skip_broken):
     Example:
       ot-latent data get mnist
     """
-    from ot_latent.datasets import DATASETS, get
+    from ot_latent.datasets.catalogue import DATASETS
+    from ot_latent.datasets.loaders import get
 
     if name not in DATASETS:
-        raise click.UsageError(
-            f"there is no data set {name!r}; there are: {', '.join(sorted(DATASETS))}"
-        )
+        raise click.UsageError(f"there is no data set {name!r}; there are: {', '.join(sorted(DATASETS))}")
     chosen = {"size": size, "partial": partial, "on_error": "skip" if skip_broken else None}
     settings = {key: value for key, value in chosen.items() if value}
     with _one_line(OSError, ValueError), _notes():
@@ -346,8 +317,8 @@ def results(figures_dir):
     """
     import json
 
-    from ot_latent.notebook import checkout
-    from ot_latent.published import render_results
+    from ot_latent._storage import checkout
+    from ot_latent.paper.ledger import render_results
 
     with _one_line(FileNotFoundError):
         path = (figures_dir or checkout() / "figures") / "results.json"
@@ -367,7 +338,7 @@ def lab():
     with _one_line(FileNotFoundError):
         from jupyterlab.labapp import main as jupyterlab
 
-        from ot_latent.notebook import checkout
+        from ot_latent._storage import checkout
 
         first = checkout() / "notebooks" / "00_start_here.ipynb"
     jupyterlab([str(first)])

@@ -11,11 +11,17 @@ import ot
 from scipy.spatial.distance import cdist
 
 _TOLERANCE = 1e-9  # of the relative duality gap and of the relative infeasibility
+
 _PIVOTS = 100_000_000  # the simplex method ends long before; a limit only guards against cycling
+
 _ROUNDS = 5  # of refinement; one is the rule, three are rare
+
 _GRAINS = 2.0**52  # of mass; floats hold their number without rounding
+
 _KEPT, _KEPT_BYTES = local(), 2**23  # arrays of a thread, and the most that it keeps
+
 _LARGE = 2**14  # entries of a cost matrix that is worth a start better than zero
+
 _SMALLEST = 1e-290  # squared distances below lose digits
 
 
@@ -59,8 +65,7 @@ class KantorovichSolution:
 
     def __repr__(self) -> str:
         return (
-            f"KantorovichSolution({len(self.phi)} -> {len(self.psi)} points, "
-            f"cost={self.cost:.6g}, gap={self.gap:.1e})"
+            f"KantorovichSolution({len(self.phi)} -> {len(self.psi)} points, cost={self.cost:.6g}, gap={self.gap:.1e})"
         )
 
 
@@ -115,8 +120,7 @@ def solve_kantorovich(x, y, a=None, b=None) -> KantorovichSolution:
     largest = cost.max()
     if not np.isfinite(largest) or (largest < _SMALLEST and (x != y[0]).any()):
         raise ValueError(
-            f"the largest squared distance between x and y, {2 * largest:.1e}, is out of range; "
-            "scale the points"
+            f"the largest squared distance between x and y, {2 * largest:.1e}, is out of range; scale the points"
         )
     return _refined(cost, *_supplies(a, b), work)
 

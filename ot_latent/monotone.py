@@ -8,6 +8,8 @@ law of Y is the one map that keeps the order of points,
 and applied to each coordinate it is optimal between laws with i.i.d. coordinates (Theorem 1).
 """
 
+from __future__ import annotations
+
 import functools
 import itertools
 import math
@@ -17,21 +19,23 @@ import scipy.special
 from array_api_compat import array_namespace
 from scipy.integrate import quad
 
-from ot_latent._arrays import as_floating, conform, elementwise, wants_gradient
-from ot_latent._progress import progress
-from ot_latent.cubic_table import CubicTable
-from ot_latent.laws import LawPerEntry, apply_per_entry
-from ot_latent.numerical import NumericalLaw
-from ot_latent.priors import Gaussian, Uniform
-from ot_latent.product import Product
-from ot_latent.radial import Radial, RadialMap
-from ot_latent.sums import PairSum
-from ot_latent.uniform_sums import Trapezoid
+from ot_latent._arrays import as_floating, conform, elementwise, progress, wants_gradient
+from ot_latent.priors.gaussian import Gaussian
+from ot_latent.priors.laws import LawPerEntry, apply_per_entry
+from ot_latent.priors.numerical.cubic_table import CubicTable
+from ot_latent.priors.numerical.law import NumericalLaw
+from ot_latent.priors.numerical.sums import PairSum
+from ot_latent.priors.product import Product
+from ot_latent.priors.radial import Radial, RadialMap
+from ot_latent.priors.uniform import Uniform
+from ot_latent.priors.uniform_sums import Trapezoid
 
 # Tabulated maps are accurate to this part of the target's interquartile range or, further out, of
 # the distance to its median; and constant beyond tails of exp(-LAST_LEVEL) / 2 = 1e-17.
 ERROR = 1e-9
+
 LAST_LEVEL = 38.5
+
 # A table of a map costs as much as the quadrature for so many points.
 _FEW = 2000
 
@@ -299,9 +303,7 @@ class _PerEntry(MonotoneMap):
 
         def moved(x):
             level = law.level(np.asarray(x, dtype=float))
-            return conform(x, np.clip(axis.origin + self.target.place(level), axis.low, axis.high))[
-                0
-            ]
+            return conform(x, np.clip(axis.origin + self.target.place(level), axis.low, axis.high))[0]
 
         return moved
 

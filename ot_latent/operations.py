@@ -9,16 +9,18 @@ The points that go in must be independent of each other and follow the prior; nu
 tensors, any leading shape, the latent dimension last.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import as_floating, at_least_single, conform, generator, parameter
-from ot_latent._pieces import in_pieces
+from ot_latent._arrays import as_floating, at_least_single, conform, generator, in_pieces, parameter
 from ot_latent.monotone import ScaledMap, monotone_map
-from ot_latent.priors import Gaussian, Uniform
-from ot_latent.product import as_prior
-from ot_latent.radial import Radial
-from ot_latent.scipy_prior import sum_law
+from ot_latent.priors.gaussian import Gaussian
+from ot_latent.priors.product import as_prior
+from ot_latent.priors.radial import Radial
+from ot_latent.priors.scipy_prior import sum_law
+from ot_latent.priors.uniform import Uniform
 
 # Whose inverse single precision can still multiply by.
 _LARGEST_WEIGHT = 1e30
@@ -72,8 +74,7 @@ def combine(zs, weights, prior=None, laws=None):
     if isinstance(weights, float) or weights.ndim == 0 or weights.shape[0] != len(zs):
         got = () if isinstance(weights, float) else tuple(weights.shape)
         raise ValueError(
-            f"weights must have one entry per point along the first axis: got shape {got} for "
-            f"{len(zs)} points"
+            f"weights must have one entry per point along the first axis: got shape {got} for {len(zs)} points"
         )
     return _weighted_sum(zs, weights, prior, laws)
 

@@ -25,9 +25,8 @@ import torch.nn.functional as F
 from array_api_compat import is_torch_array
 
 from ot_latent._arrays import generator
-from ot_latent.laguerre import Estimate, estimate_mass_error
-from ot_latent.priors import Gaussian
-from ot_latent.semidual import TABLE, Ascent, SemiDual
+from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
+from ot_latent.priors.gaussian import Gaussian
 
 _CENTER = 32  # noise points for each cell that tell its mean
 
@@ -84,9 +83,7 @@ class SemiDiscreteOT:
     ICLR 2020. Liu et al. (2018), section 3.
     """
 
-    def __init__(
-        self, *, tolerance: float = 0.02, max_steps: int = 20_000, random_state: int = 0
-    ) -> None:
+    def __init__(self, *, tolerance: float = 0.02, max_steps: int = 20_000, random_state: int = 0) -> None:
         if not tolerance > 0:
             raise ValueError(f"tolerance must be positive, got {tolerance!r}")
         if max_steps < 1:
@@ -96,9 +93,7 @@ class SemiDiscreteOT:
     def __repr__(self) -> str:
         return f"SemiDiscreteOT(tolerance={self.tolerance}, max_steps={self.max_steps})"
 
-    def fit(
-        self, codes, prior=None, weights=None, heights=None, resume: Path | None = None
-    ) -> SemiDiscreteOT:
+    def fit(self, codes, prior=None, weights=None, heights=None, resume: Path | None = None) -> SemiDiscreteOT:
         """Maximise the semi-dual until the masses of the cells are certified.
 
         Parameters
@@ -269,8 +264,7 @@ class SemiDiscreteOT:
         d = self._dual.codes.shape[1]
         if not points.is_floating_point() or points.ndim != 2 or points.shape[1] != d:
             raise ValueError(
-                f"z must be floating with shape (points, {d}), got {points.dtype} with shape "
-                f"{tuple(points.shape)}"
+                f"z must be floating with shape (points, {d}), got {points.dtype} with shape {tuple(points.shape)}"
             )
         if not torch.isfinite(points).all():
             raise ValueError("z holds NaN or infinite values")

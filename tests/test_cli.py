@@ -8,10 +8,11 @@ import warnings
 import pytest
 from click.testing import CliRunner
 
+from ot_latent._loop import DivergenceError
+from ot_latent._storage import StateWarning
 from ot_latent.cli import main
 from ot_latent.datasets import DATASETS, CorruptDataError, MissingDataError
-from ot_latent.recipes import RECIPES, expected_minutes
-from ot_latent.training import DivergenceError, StateWarning
+from ot_latent.training.recipes import RECIPES, expected_minutes
 
 
 def run(*arguments):
@@ -60,9 +61,7 @@ def test_reproduce_unknown_notebook_lists_those_that_exist():
     assert_one_clear_error(result, 1, "no notebook 'nonsense'", "04_perturbation_table")
 
 
-@pytest.mark.parametrize(
-    "option", [("--scale", "tiny"), ("--seed", "-1"), ("--jobs", "0"), ("--data-dir", "nowhere")]
-)
+@pytest.mark.parametrize("option", [("--scale", "tiny"), ("--seed", "-1"), ("--jobs", "0"), ("--data-dir", "nowhere")])
 def test_reproduce_refuses_bad_options(option):
     assert_one_clear_error(run("reproduce", *option), 2, option[0])
 
@@ -97,15 +96,10 @@ def test_reproduce_passes_its_options_on_and_its_report_out(monkeypatch, tmp_pat
 
 
 def test_an_extra_that_is_not_installed_is_named():
-    code = (
-        "import sys; sys.modules['papermill'] = None;"
-        "from ot_latent.cli import main; main(['reproduce'])"
-    )
+    code = "import sys; sys.modules['papermill'] = None;from ot_latent.cli import main; main(['reproduce'])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 1
-    assert result.stderr == (
-        "Error: papermill is not installed. Remedy: pip install 'ot-latent[notebooks]'\n"
-    )
+    assert result.stderr == ("Error: papermill is not installed. Remedy: pip install 'ot-latent[notebooks]'\n")
 
 
 def test_train_lists_its_recipes_with_their_times():
@@ -238,8 +232,6 @@ def test_lab_opens_the_first_notebook(monkeypatch, root):
 
 
 def test_it_runs_as_a_module():
-    result = subprocess.run(
-        [sys.executable, "-m", "ot_latent.cli", "data", "list"], capture_output=True, text=True
-    )
+    result = subprocess.run([sys.executable, "-m", "ot_latent.cli", "data", "list"], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "mnist" in result.stdout

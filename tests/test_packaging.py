@@ -103,9 +103,7 @@ def test_bench_brings_the_peers_that_the_benchmarks_import(root, project):
         name.partition(".")[0]
         for node in nodes
         if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in (
-            [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
-        )
+        for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
     }
     ours = {"ot_latent", "accelerate", "numpy", "scipy", "torch", "PIL", "h5py", "lmdb"}
     peers = imported - set(sys.stdlib_module_names) - ours - {path.stem for path in scripts}

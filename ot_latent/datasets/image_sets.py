@@ -1,0 +1,140 @@
+"""Images as networks take them: whole sets of bytes at a side, and their floats, chunk by chunk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ot_latent import datasets
+
+#: Images that are worked on at a time.
+ROWS = 1_000
+#: Images of CelebA's official training set; the last 19,962 of all are its test set.
+CELEBA_TRAIN, CELEBA_TEST = 162_770, 19_962
+#: Of the ten images of each person of Olivetti, the last ones are held out.
+OLIVETTI_HELD_OUT = 2
+
+
+Images = tuple[np.ndarray, np.ndarray | None]
+
+
+def _mnist(side: int, split: str, data_dir, most: int | None) -> Images:
+    return datasets.mnist(split, data_dir)
+
+
+def _cifar10(side: int, split: str, data_dir, most: int | None) -> Images:
+    """Of those batches that are at hand; a warning names them if some are missing."""
+    return datasets.cifar10(split, data_dir, partial=True)
+
+
+def _icons(side: int, split: str, data_dir, most: int | None) -> Images:
+    """Both sets of icons at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests."""
+    large, small = (datasets.icons(name, data_dir) for name in ("crypto32", "fugue16"))
+    images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
+    held_out = np.arange(len(images)) % 10 == 9
+    return images[held_out if split == "test" else ~held_out], None
+
+
+def _celeba(side: int, split: str, data_dir, most: int | None) -> Images:
+    """The official sets, 162,770 and 19,962."""
+    images = datasets.celeba(side, data_dir)
+    return images[:CELEBA_TRAIN] if split == "train" else images[-CELEBA_TEST:], None
+
+
+def _olivetti(side: int, split: str, data_dir, most: int | None) -> Images:
+    """Eight images of each person and their mirror images, 640, or the two others, 80; 64 pixels a side."""
+    images, _ = datasets.olivetti(data_dir)
+    persons = images.reshape(-1, 10, *images.shape[1:])
+    test = slice(10 - OLIVETTI_HELD_OUT, None)
+    if split == "test":
+        return persons[:, test].reshape(-1, *images.shape[1:]), None
+    # one image of every person after the other, so that the first ones show many persons
+    train = persons[:, : test.start].swapaxes(0, 1).reshape(-1, *images.shape[1:])
+    return np.concatenate([train, train[:, :, ::-1]]), None
+
+
+#: Images (n, h, w) or (n, h, w, 3) uint8 and labels, or None, by name, from (side, split, data_dir,
+#: most): a set that takes long may return the first images only, as many as are wanted.
+_SETS: dict[str, Callable[..., Images]] = {
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "icons": _icons,
+    "celeba": _celeba,
+    "olivetti": _olivetti,
+}
+
+
+def training_images(
+    name: str, side: int, split: str = "train", data_dir: str | Path | None = None, most: int | None = None
+) -> Images:
+    """The images of a set, resized, as bytes.
+
+    Parameters
+    ----------
+    name : str
+        "mnist"; "cifar10", of which those batches are taken that are here; "icons", both sets of
+        `datasets.icons`, every tenth for tests; "celeba"; or "olivetti".
+    side : int
+        In pixels.
+    split : "train" or "test"
+    data_dir : path, optional
+        Folder of the data sets.
+    most : int, optional
+        Take only so many, the first ones.
+
+    Returns
+    -------
+    images : (n, channels, side, side) uint8
+        Memory-mapped where the set is.
+    labels : (n,) uint8, or None where the set has none
+
+    Raises
+    ------
+    ValueError
+        If the set or the split is not known.
+    """
+    if name not in _SETS:
+        raise ValueError(f"name must be one of {', '.join(_SETS)}, got {name!r}")
+    if split not in ("train", "test"):
+        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
+    images, labels = _SETS[name](side, split, data_dir, most)
+    return _resized(images[:most], side), None if labels is None else labels[:most]
+
+
+def _resized(images: np.ndarray, side: int) -> np.ndarray:
+    planes = images[:, None] if images.ndim == 3 else np.moveaxis(images, 3, 1)
+    if images.shape[1:3] == (side, side):
+        return planes
+    resized = np.empty((*planes.shape[:2], side, side), np.uint8)
+    for first in range(0, len(images), ROWS):
+        rows = slice(first, first + ROWS)
+        resized[rows] = datasets.to_square(images[rows], side).mul_(255).round_().byte().numpy()
+    return resized
+
+
+def channels_last(images: np.ndarray) -> np.ndarray:
+    """What `training_images` gives, as the loaders of `datasets` give it: a view."""
+    return images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, 3)
+
+
+def digest(images: np.ndarray) -> str:
+    """md5 of the bytes of images, chunk by chunk: they may be memory-mapped."""
+    md5 = hashlib.md5(usedforsecurity=False)
+    for first in range(0, len(images), ROWS):
+        md5.update(np.ascontiguousarray(images[first : first + ROWS]))
+    return md5.hexdigest()
+
+
+def as_floats(images: torch.Tensor) -> torch.Tensor:
+    """Bytes as network input in [0, 1]."""
+    return images.to(torch.float32, memory_format=torch.channels_last).div_(255)
+
+
+def float_chunks(images: np.ndarray) -> Iterator[torch.Tensor]:
+    """All images as network input, so many at a time that the floats fit any memory."""
+    for first in range(0, len(images), ROWS):
+        yield as_floats(torch.tensor(images[first : first + ROWS]))

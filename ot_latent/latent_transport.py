@@ -1,0 +1,276 @@
+"""A map from noise to the codes of an auto-encoder: AE-OT of Liu et al. (2018).
+
+By their Algorithms 1 and 2, or by semi-discrete transport to all codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ot_latent._arrays import covariance_root
+from ot_latent._loop import half_cosine
+from ot_latent._storage import States
+from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, summary, transport
+from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.semidiscrete import SemiDiscreteOT
+
+
+class _Minibatches:
+    """Algorithm 1: the transport problem between a batch of noise and a batch of codes, step by step."""
+
+    def __init__(self, codes: torch.Tensor, batch: int, seed: int) -> None:
+        self.codes, self.batch, self.seed = codes.numpy(), batch, seed
+
+    def __call__(self, step: int) -> tuple[torch.Tensor, ...]:
+        """Noise, its exact potential to a batch of codes, and the codes that it is matched with."""
+        # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
+        rng = np.random.default_rng((self.seed, step))
+        noise = rng.standard_normal((self.batch, self.codes.shape[1]), dtype=np.float32)
+        target = self.codes[rng.integers(len(self.codes), size=self.batch)]
+        dual = solve_kantorovich(noise, target)
+        arrays = noise, dual.phi.astype(np.float32), target[dual.matching]
+        return tuple(torch.from_numpy(array) for array in arrays)
+
+
+@contextmanager
+def _no_denormals():
+    """Adam's averages of units that ReLU has silenced fade into denormals, fifty times as slow."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+# What the two methods need differs by orders of magnitude.
+_DEFAULTS = {
+    "minibatch": {"batch": 64, "iterations": 200_000, "learning_rate": 1e-4, "gradient_weight": 0.1},
+    "semidiscrete": {"batch": 512, "iterations": 5_000, "learning_rate": 1e-3, "gradient_weight": 1.0},
+}
+
+
+class LatentTransport:
+    """A map z + grad D(z) from Gaussian noise to the codes of an auto-encoder.
+
+    The codes are shifted to mean zero and divided by one number, their root mean square coordinate,
+    before the fit; the optimal map for the quadratic cost follows such a change exactly.
+
+    Parameters
+    ----------
+    method : "minibatch" or "semidiscrete"
+        "minibatch" is Algorithm 1 of Liu 2018: in each iteration the exact problem between a batch of
+        noise and a batch of codes, solved in a thread while the network takes the step before; D fits
+        its potential and the lengths of its moves by eq. (18). Its potentials are those of small
+        samples, so the map is biased, however long it is fitted.
+        "semidiscrete" solves the problem between the noise and all codes once (`SemiDiscreteOT`) and
+        regresses D on that potential and its map at fresh noise (`exact_loss`). The bias that N codes
+        leave is measured on N points of the Gaussian with their covariance, whose map is known, and
+        taken off (`all_codes`).
+    batch : int
+        Points of noise in an iteration, and for "minibatch" of codes; at least 2. By default 64, as in
+        the paper, and 512.
+    iterations : int
+        By default 200,000, as in the paper, and 5,000.
+    learning_rate : float
+        alpha of Adam(alpha, 0.5, 0.999): by default 1e-4, as in the paper for images, and 1e-3, which
+        "semidiscrete" lowers to zero along half a cosine.
+    gradient_weight : float
+        lambda of eq. (18), 0.1 by default as in the paper for images, and the weight of `exact_loss`,
+        1 by default.
+    up_to_constant : bool
+        Of "minibatch": fit D to the potentials of each batch up to a constant, which is arbitrary.
+        Eq. (18) as printed, ``False``, compares values: with mean(phi) = 0 in each batch it draws D
+        towards (1 - 1/m) times the potential.
+    tolerance : float
+        Of "semidiscrete": bound of the certified mass error.
+    layers, width, slope
+        Of `brenier.Potential`; the defaults are the paper's for images.
+    random_state : int
+        Seed of the weights, the noise and the batches.
+    device : torch device
+
+    Attributes
+    ----------
+    potential_ : brenier.Potential
+        The fitted D with the shift and scale of the codes.
+    """
+
+    def __init__(
+        self,
+        method: str = "minibatch",
+        *,
+        batch: int | None = None,
+        iterations: int | None = None,
+        learning_rate: float | None = None,
+        gradient_weight: float | None = None,
+        up_to_constant: bool = True,
+        tolerance: float = 0.02,
+        layers: int = 6,
+        width: int = 512,
+        slope: float = 0.2,
+        random_state: int = 0,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if method not in _DEFAULTS:
+            raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
+        given = {
+            "batch": batch,
+            "iterations": iterations,
+            "learning_rate": learning_rate,
+            "gradient_weight": gradient_weight,
+        }
+        for name, default in _DEFAULTS[method].items():
+            setattr(self, name, default if given[name] is None else given[name])
+        if self.batch < 2:
+            raise ValueError(f"batch must be at least 2, got {batch}")
+        self.method, self.up_to_constant, self.tolerance = method, up_to_constant, tolerance
+        self.layers, self.width, self.slope = layers, width, slope
+        self.random_state, self.device = random_state, torch.device(device)
+
+    def __repr__(self) -> str:
+        return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
+
+    def fit(self, codes, resume: Path | None = None, save_seconds: float = 60.0) -> LatentTransport:
+        """Fit D to the codes.
+
+        Parameters
+        ----------
+        codes : (n, d) array-like
+        resume : path, optional
+            A folder for the last two states of the run, its log, and for "semidiscrete" the heights.
+            A run that was killed goes on from there.
+        save_seconds : float
+            Between two states.
+
+        Raises
+        ------
+        ValueError
+            If codes are not finite with shape (n, d), or ``resume`` holds the states of a fit to other
+            codes or with other settings.
+        DivergenceError
+            If the loss is not finite.
+
+        Warns
+        -----
+        ConvergenceWarning
+            For "semidiscrete", if the mass error was not certified to be below `tolerance`.
+        """
+        resume = Path(resume) if resume else None
+        codes = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
+        if codes.ndim != 2 or not torch.isfinite(codes).all():
+            raise ValueError(f"codes must be finite with shape (n, d), got shape {tuple(codes.shape)}")
+        torch.manual_seed(self.random_state)
+        potential = Potential(codes.shape[1], self.layers, self.width, self.slope)
+        potential.shift.copy_(codes.mean(0))
+        potential.scale.copy_((codes - potential.shift).square().mean().sqrt())
+        centered = (codes - potential.shift) / potential.scale
+        potential.to(self.device)
+        problem, loss = self._method(centered, resume)
+        regression = Regression(
+            potential,
+            loss,
+            self._rate,
+            self.iterations,
+            States(resume, self._settings(codes)) if resume else None,
+            save_seconds,
+        )
+        with _no_denormals():
+            regression.run(problem)
+        self.potential_ = potential.eval()
+        return self
+
+    def _method(self, codes: torch.Tensor, resume: Path | None) -> tuple[Callable, Callable]:
+        """What a step fits D to, and by which loss."""
+        if self.method == "minibatch":
+            loss = partial(regression_loss, weight=self.gradient_weight, up_to_constant=self.up_to_constant)
+            return _Minibatches(codes, self.batch, self.random_state), loss
+        problem = AllCodes(codes, self.batch, self.random_state, self.tolerance, resume)
+        return problem, partial(exact_loss, weight=self.gradient_weight)
+
+    def _settings(self, codes: torch.Tensor) -> dict:
+        """What decides D, beside the number of iterations where the rate is constant."""
+        told = {"device", "potential_", *(["iterations"] if self.method == "minibatch" else [])}
+        decided = {name: value for name, value in vars(self).items() if name not in told}
+        return decided | {"codes": summary(codes)}
+
+    def _rate(self, step: int) -> float:
+        if self.method == "minibatch":
+            return self.learning_rate
+        return half_cosine(self.learning_rate, step, self.iterations)
+
+    def transform(self, noise) -> torch.Tensor:
+        """Algorithm 2, step 1: noise (n, d) to codes (n, d)."""
+        if not hasattr(self, "potential_"):
+            raise RuntimeError("this LatentTransport is not fitted yet; call fit(codes) first")
+        return transport(self.potential_, torch.as_tensor(noise).float().to(self.device))
+
+    def sample(self, n: int, rng: int = 0) -> torch.Tensor:
+        """n new codes: (n, d)."""
+        generator = torch.Generator().manual_seed(rng)
+        return self.transform(torch.randn(n, len(self.potential_.shift), generator=generator))
+
+
+_BIAS_POINTS = 2**16  # of noise, on which B is measured
+
+
+class AllCodes:
+    """The exact potential from the noise to all codes, less the bias that N points leave.
+
+    N codes of a law are not the law: within a cell the map stands still, so that a smooth fit to it
+    moves points too little, the more so the higher the dimension. For the Gaussian with the
+    covariance C of the codes this can be measured: its map is z -> A z, A the root of C, and the
+    map to N points of it is on average z -> (A - B) z. B z is added to the map to the codes, and
+    z.B z / 2 to its potential. For Gaussian codes this is all that is missing.
+    """
+
+    def __init__(self, codes: torch.Tensor, batch: int, seed: int, tolerance: float, resume: Path | None) -> None:
+        self.batch, self.seed = batch, seed
+        distinct, counts = torch.unique(codes, dim=0, return_counts=True)
+        rng = np.random.default_rng((seed, *b"gaussian"))
+        normal = torch.from_numpy(rng.standard_normal(distinct.shape, dtype=np.float32))
+        points = normal @ _linear_map(codes)
+
+        def solved(points: torch.Tensor, weights: torch.Tensor | None, name: str) -> SemiDiscreteOT:
+            state = resume and resume / f"{name}.safetensors"
+            ot = SemiDiscreteOT(tolerance=tolerance, random_state=seed)
+            return ot.fit(points, weights=weights, resume=state)
+
+        self.codes = solved(distinct, counts, "codes")
+        self.bias = self._bias(points, solved(points, None, "gaussian"))
+
+    def _bias(self, points: torch.Tensor, ot: SemiDiscreteOT) -> torch.Tensor:
+        """B: what the map to points of a Gaussian lacks of a linear one, (d, d), symmetric.
+
+        Whatever its heights, T is the optimal map to its own image, in which points have the masses
+        of their cells. The linear map to the Gaussian with the covariance of that image is what
+        it is compared with: neither the draw of the points nor the error of the masses enters.
+        """
+        rng = np.random.default_rng((self.seed, *b"bias"))
+        shape = _BIAS_POINTS, points.shape[1]
+        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+        noise = noise - noise.mean(0)
+        noise = noise @ torch.linalg.inv(_linear_map(noise))  # so that its covariance is exactly I
+        image = ot.transport(noise)
+        bias = _linear_map(image) - image.T @ noise / len(noise)
+        return (bias + bias.T) / 2
+
+    def __call__(self, step: int) -> tuple[torch.Tensor, ...]:
+        """Noise, the potential and the map there."""
+        rng = np.random.default_rng((self.seed, step))
+        shape = self.batch, len(self.bias)
+        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+        added = noise @ self.bias
+        phi = self.codes.potential(noise) + (added * noise).sum(1) / 2
+        return noise, phi, self.codes.transport(noise) + added
+
+
+def _linear_map(points: torch.Tensor) -> torch.Tensor:
+    """The root of their covariance, which maps standard normal noise to a Gaussian with it: (d, d)"""
+    covariance = np.atleast_2d(np.cov(points.double().numpy(), rowvar=False))
+    return torch.from_numpy(covariance_root(covariance)).float()

@@ -1,0 +1,5 @@
+"""Networks, auto-encoders, GANs, their objectives, and the weights that ship."""
+
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

@@ -1,0 +1,272 @@
+"""Auto-encoders of the papers: each is an encoder, a decoder and its loss.
+
+Those that are trained against a critic have two: ``loss`` for encoder and decoder, ``critic_loss`` for the
+critic. Each sends gradients to its own part alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from ot_latent.models import networks, objectives
+from ot_latent.models.networks import frozen
+from ot_latent.models.objectives import gaussian_divergence, positive, squared_error
+
+
+class Autoencoder(nn.Module):
+    """Deterministic auto-encoder, the first half of AE-OT (Liu 2018, section 3).
+
+    Parameters
+    ----------
+    latent_dim : int
+        Dimension of the codes; 10 for MNIST in Liu 2018.
+    width : int
+        Channels of the first convolution, see `networks.encoder`.
+    channels : int
+        Of the images: 1 for grey, 3 for colour.
+    side : 32, 64 or 128
+        Of the images, in pixels.
+    """
+
+    gaussian = False  # whether Q(Z|X) is a Gaussian instead of a point
+
+    def __init__(self, latent_dim: int = 10, width: int = 16, channels: int = 1, side: int = 64) -> None:
+        super().__init__()
+        self.latent_dim, self.width = latent_dim, width
+        self.channels, self.side = channels, side
+        outputs = 2 * latent_dim if self.gaussian else latent_dim
+        self.encoder = networks.encoder(outputs, width, channels, side)
+        self.decoder = networks.decoder(latent_dim, width, channels, side)
+
+    @property
+    def config(self) -> dict:
+        """Arguments that build this model again."""
+        names = ("latent_dim", "width", "channels", "side")
+        return {name: getattr(self, name) for name in names}
+
+    def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean and log-variance of a Gaussian Q(Z|X), each (n, latent_dim)."""
+        mean, log_variance = self.encoder(images).chunk(2, dim=1)
+        return mean, log_variance
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """Mean of Q(Z|X): (n, channels, side, side) -> (n, latent_dim)."""
+        return self.posterior(images)[0] if self.gaussian else self.encoder(images)
+
+    def draw(self, images: torch.Tensor) -> torch.Tensor:
+        """One code z ~ Q(Z|X) for each image: (n, channels, side, side) -> (n, latent_dim)."""
+        if not self.gaussian:
+            return self.encode(images)
+        return _gaussian_draw(*self.posterior(images))
+
+    def decode(self, codes: torch.Tensor) -> torch.Tensor:
+        """(n, latent_dim) -> (n, channels, side, side) with values in (0, 1)."""
+        return self.decoder(codes)
+
+    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """||x - Dec(Enc(x))||^2, the total under "loss"."""
+        return {"loss": squared_error(images, self.decode(self.encode(images)))}
+
+
+class VAE(Autoencoder):
+    """Variational auto-encoder with Gaussian encoder and decoder (Bousquet 2017, eq. (5)).
+
+    Parameters
+    ----------
+    latent_dim, width, channels, side : int
+        As in `Autoencoder`.
+    variance : float
+        sigma^2 of the decoder N(G(z), sigma^2 I). At 1/2 the reconstruction term of (5) is ||x - G(z)||^2.
+    """
+
+    gaussian = True
+
+    def __init__(
+        self, latent_dim: int = 10, width: int = 16, variance: float = 0.5, channels: int = 1, side: int = 64
+    ) -> None:
+        super().__init__(latent_dim, width, channels, side)
+        self.variance = variance
+
+    @property
+    def config(self) -> dict:
+        return {**super().config, "variance": self.variance}
+
+    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Eq. (5) up to the decoder's constant: KL(Q(Z|X), P_Z) + ||x - G(z)||^2 / (2 sigma^2)."""
+        mean, log_variance = self.posterior(images)
+        divergence = gaussian_divergence(mean, log_variance).mean()
+        error = squared_error(images, self.decode(_gaussian_draw(mean, log_variance)))
+        return {"loss": error / (2 * self.variance) + divergence, "error": error, "kl": divergence}
+
+
+class WAEMMD(Autoencoder):
+    """Wasserstein auto-encoder with MMD penalty (Tolstikhin et al. 2018): F(Q) of eq. (12) is the MMD.
+
+    Parameters
+    ----------
+    latent_dim, width, channels, side : int
+        As in `Autoencoder`.
+    weight : float
+        lambda of eq. (12); 10 for MNIST in the WAE paper.
+    gaussian : bool
+        Q(Z|X) is a Gaussian instead of a point.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        weight: float = 10.0,
+        gaussian: bool = False,
+        channels: int = 1,
+        side: int = 64,
+    ) -> None:
+        self.gaussian = gaussian  # the size of the encoder depends on it
+        super().__init__(latent_dim, width, channels, side)
+        self.weight = positive("weight", weight)
+
+    @property
+    def config(self) -> dict:
+        return {**super().config, "weight": self.weight, "gaussian": self.gaussian}
+
+    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """E ||x - G(z)||^2 + weight * MMD^2(Q_Z, P_Z), see `objectives.mmd`."""
+        codes = self.draw(images)
+        error = squared_error(images, self.decode(codes))
+        penalty = objectives.mmd(codes, torch.randn_like(codes))
+        return {"loss": error + self.weight * penalty, "error": error, "penalty": penalty}
+
+
+class POT(WAEMMD):
+    """Penalised optimal transport, Bousquet 2017, eq. (13), later called WAE-GAN.
+
+    Parameters
+    ----------
+    latent_dim, width, weight, gaussian, channels, side
+        As in `WAEMMD`.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        weight: float = 10.0,
+        gaussian: bool = False,
+        channels: int = 1,
+        side: int = 64,
+    ) -> None:
+        super().__init__(latent_dim, width, weight, gaussian, channels, side)
+        self.critic = networks.code_critic(latent_dim)
+
+    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Eq. (13) for encoder and decoder, see `objectives.pot`."""
+        with frozen(self.critic):
+            return objectives.pot(*self._batch(images), self.critic, self.weight)
+
+    def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Minus the penalty of `loss`, for the critic."""
+        with torch.no_grad():
+            _, _, codes, noise = self._batch(images)
+        return {"loss": -objectives.gan_value(self.critic(codes), self.critic(noise))}
+
+    def _batch(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        codes = self.draw(images)
+        return images, self.decode(codes), codes, torch.randn_like(codes)
+
+
+class AAE(POT):
+    """Adversarial auto-encoder with Gaussian decoder, Bousquet 2017, eq. (7): `POT` at weight 2 sigma^2.
+
+    Parameters
+    ----------
+    latent_dim, width, gaussian, channels, side
+        As in `WAEMMD`.
+    variance : float
+        sigma^2 of the decoder N(G(z), sigma^2 I).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        variance: float = 0.5,
+        gaussian: bool = False,
+        channels: int = 1,
+        side: int = 64,
+    ) -> None:
+        weight = 2 * positive("variance", variance)
+        super().__init__(latent_dim, width, weight, gaussian, channels, side)
+        self.variance = variance
+
+    @property
+    def config(self) -> dict:
+        shared = {key: value for key, value in super().config.items() if key != "weight"}
+        return {**shared, "variance": self.variance}
+
+    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Eq. (7) for encoder and decoder, see `objectives.aae`."""
+        with frozen(self.critic):
+            return objectives.aae(*self._batch(images), self.critic, self.variance)
+
+
+class AVB(Autoencoder):
+    """Adversarial variational Bayes, Bousquet 2017, eq. (6): the encoder turns noise into codes.
+
+    Parameters
+    ----------
+    latent_dim, width, channels, side : int
+        As in `Autoencoder`.
+    variance : float
+        sigma^2 of the decoder N(G(z), sigma^2 I).
+    noise_dim : int
+        Dimension of the noise eps of z = e(x, eps).
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 10,
+        width: int = 16,
+        variance: float = 0.5,
+        noise_dim: int = 32,
+        channels: int = 1,
+        side: int = 64,
+    ) -> None:
+        super().__init__(latent_dim, width, channels, side)
+        self.variance, self.noise_dim = positive("variance", variance), noise_dim
+        self.encoder = networks.JoinedNetwork(noise_dim, latent_dim, width, channels, side)
+        self.critic = networks.JoinedNetwork(latent_dim, 1, width, channels, side)
+
+    @property
+    def config(self) -> dict:
+        return {**super().config, "variance": self.variance, "noise_dim": self.noise_dim}
+
+    def encode(self, images: torch.Tensor) -> torch.Tensor:
+        """e(x, 0), the code at the centre of the noise: (n, channels, side, side) -> (n, latent_dim)."""
+        return self.encoder(images, images.new_zeros(len(images), self.noise_dim))
+
+    def draw(self, images: torch.Tensor) -> torch.Tensor:
+        """e(x, eps) with eps ~ N(0, I): (n, channels, side, side) -> (n, latent_dim)."""
+        noise = torch.randn(len(images), self.noise_dim, device=images.device, dtype=images.dtype)
+        return self.encoder(images, noise)
+
+    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Eq. (6) for encoder and decoder, see `objectives.avb`."""
+        codes = self.draw(images)
+        with frozen(self.critic):
+            return objectives.avb(images, self.decode(codes), codes, self._logits, self.variance)
+
+    def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Minus the value of eq. (4) between pairs (x, z) with z from Q(Z|x) and from the prior."""
+        with torch.no_grad():
+            codes = self.draw(images)
+        drawn, prior = self._logits(images, codes), self._logits(images, torch.randn_like(codes))
+        return {"loss": -objectives.gan_value(drawn, prior)}
+
+    def _logits(self, images: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+        return self.critic(images, codes).squeeze(1)
+
+
+def _gaussian_draw(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """A point of N(mean, diag exp(log_variance)) for each row, with gradients into both."""
+    return mean + torch.exp(log_variance / 2) * torch.randn_like(mean)

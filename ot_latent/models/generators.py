@@ -1,0 +1,103 @@
+"""Every trained generator in one form: latent points of a known prior in, images out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ot_latent import brenier
+from ot_latent.brenier import Potential
+from ot_latent.models import autoencoders, checkpoints, gans
+from ot_latent.priors.gaussian import Gaussian
+from ot_latent.priors.uniform import Uniform
+
+_ROWS = 50  # images that are made at a time
+
+
+@dataclass(frozen=True)
+class Generator:
+    """A network that turns points of its prior into images.
+
+    Attributes
+    ----------
+    latent_dim : int
+    prior : Uniform or Gaussian
+        The law of every coordinate, as the operations take it.
+    network : callable
+        (n, latent_dim) -> (n, channels, height, width) in [0, 1], on ``device``.
+    device : torch device
+    """
+
+    latent_dim: int
+    prior: Uniform | Gaussian
+    network: Callable[[torch.Tensor], torch.Tensor]
+    device: str | torch.device = "cpu"
+
+    def sample(self, shape: int | tuple[int, ...], rng: Any = None) -> torch.Tensor:
+        """Latent points (*shape, latent_dim), on the CPU; ``rng`` as in `Uniform.sample`."""
+        shape = (shape,) if isinstance(shape, int) else shape
+        return self.prior.sample((*shape, self.latent_dim), rng, like=torch.zeros(()))
+
+    def __call__(self, z: torch.Tensor) -> torch.Tensor:
+        """Images of latent points, chunk by chunk: (..., d) -> (..., channels, height, width) on the CPU."""
+        with torch.no_grad():
+            rows = z.reshape(-1, self.latent_dim).split(_ROWS)
+            images = torch.cat([self.network(chunk.to(self.device)).cpu() for chunk in rows])
+        return images.reshape(*z.shape[:-1], *images.shape[1:])
+
+
+def load(weights: str | Path, decoder: str | Path | None = None, device: str | torch.device = "cpu") -> Generator:
+    """The generator that a checkpoint holds.
+
+    A GAN comes with the prior that it was trained on; an auto-encoder whose codes were trained towards
+    the standard Gaussian is its decoder; the potential D of AE-OT, with the auto-encoder whose codes it
+    was fitted to, is Dec(z + grad D(z)).
+
+    Parameters
+    ----------
+    weights, decoder : path or name
+        As in `checkpoints.load`; ``decoder`` is the auto-encoder of a potential.
+    device : torch device
+
+    Raises
+    ------
+    ValueError
+        If a potential comes without its auto-encoder, or another model with one.
+    TypeError
+        If the checkpoint is no generator.
+
+    Examples
+    --------
+    >>> generator = load("mnist-vae")
+    >>> generator.prior
+    Gaussian(mean=0.0, std=1.0)
+    >>> generator(generator.sample(3, rng=0)).shape
+    torch.Size([3, 1, 64, 64])
+    """
+    model = _loaded(weights, device)
+    if isinstance(model, Potential) != (decoder is not None):
+        raise ValueError(
+            "decoder must be the auto-encoder of a potential, and is for potentials only: "
+            f"got {decoder!r} for a {type(model).__name__}"
+        )
+    if isinstance(model, gans.DCGAN | gans.WGANGP):
+        return Generator(model.latent_dim, model.prior, model.generate, device)
+    if isinstance(model, Potential):
+        decode = _loaded(decoder, device).decode
+        return Generator(model.config["dim"], Gaussian(0, 1), lambda z: decode(brenier.transport(model, z)), device)
+    if isinstance(model, autoencoders.Autoencoder) and type(model) is not autoencoders.Autoencoder:
+        return Generator(model.latent_dim, Gaussian(0, 1), model.decode, device)
+    raise TypeError(
+        f"{weights} holds a {type(model).__name__}, whose latent points follow no known prior. An "
+        "auto-encoder becomes a generator by the potential of AE-OT: load(potential, autoencoder)"
+    )
+
+
+def _loaded(weights: str | Path, device: str | torch.device) -> nn.Module:
+    # convolutions of one thread are twice as fast with the channels last
+    return checkpoints.load(weights, device).to(memory_format=torch.channels_last)

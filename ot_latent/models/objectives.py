@@ -1,0 +1,187 @@
+"""The objectives of the papers on a batch: each function is an equation, its arguments are samples.
+
+Equations are those of Bousquet 2017 where no other paper is named.
+
+Throughout, ``data`` are points x of P_X, ``codes`` are z ~ Q(Z|x), ``decoded`` are G(z), ``noise`` are
+points of the prior P_Z, and a critic is any function from points to logits: T = sigmoid(critic).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch.nn.functional import softplus
+
+#: Scales over which the kernel of `mmd` is summed, as in the code of the WAE paper.
+IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+def squared_error(data: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+    """||x - G(z)||^2, summed over pixels and averaged over images: c(X, G(Z)) of Bousquet 2017."""
+    return (data - decoded).square().flatten(1).sum(1).mean()
+
+
+def gaussian_divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """KL(N(mean, diag exp(log_variance)), N(0, I)) per row: (n, d), (n, d) -> (n,)."""
+    return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
+
+
+def negative_log_likelihood(data: torch.Tensor, decoded: torch.Tensor, variance: float) -> torch.Tensor:
+    """-E log p_G(x|z) of the decoder N(G(z), variance I), with its constant."""
+    constant = data[0].numel() / 2 * math.log(2 * math.pi * variance)
+    return squared_error(data, decoded) / (2 * variance) + constant
+
+
+def gan_value(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """E log T(first) + E log(1 - T(second)), eq. (4) at one T, from the critic's logits.
+
+    The largest value over all T is D_GAN = 2 D_JS - log 4, reached where the logit is the logarithm of
+    the ratio of the two densities. The critic ascends it, the encoder descends it.
+
+    Examples
+    --------
+    >>> round(gan_value(torch.zeros(3), torch.zeros(5)).item(), 4)  # a critic that cannot tell: -log 4
+    -1.3863
+    """
+    return -softplus(-first).mean() - softplus(second).mean()
+
+
+def non_saturating(second: torch.Tensor) -> torch.Tensor:
+    """-E log T(second), what the generator of a GAN descends instead of E log(1 - T(second)).
+
+    Goodfellow et al. (2014), section 3: the fixed point of `gan_value` is the same, but the gradient
+    does not vanish where the critic tells the generator's points with certainty.
+
+    Examples
+    --------
+    >>> round(non_saturating(torch.zeros(3)).item(), 4)  # a critic that cannot tell: log 2
+    0.6931
+    """
+    return softplus(-second).mean()
+
+
+def wasserstein_dual(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """E f(first) - E f(second), eq. (2) at one f, from the values of f = critic.
+
+    The largest value over all f of slope at most 1 is W1 of the two laws. WGAN-GP lets the critic
+    ascend it less a weight times `gradient_penalty`; the generator descends it.
+    """
+    return first.mean() - second.mean()
+
+
+def gradient_penalty(
+    critic: Callable[[torch.Tensor], torch.Tensor], first: torch.Tensor, second: torch.Tensor
+) -> torch.Tensor:
+    """E (||grad critic(w)|| - 1)^2 at random points w between pairs (Gulrajani et al. 2017, eq. (3)).
+
+    Parameters
+    ----------
+    critic : callable
+        (n, ...) -> one number each.
+    first, second : tensors of one shape (n, ...)
+    """
+    share = torch.rand(len(first), *[1] * (first.ndim - 1), dtype=first.dtype, device=first.device)
+    between = (share * first + (1 - share) * second).detach().requires_grad_()
+    (slopes,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
+    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+def imq_kernel(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Inverse multiquadratic kernel of the WAE paper: (m, d), (n, d) -> (m, n).
+
+    The sum over ``IMQ_SCALES`` s of C / (C + ||x - y||^2), with C = 2 d s: 2 d is the expected squared
+    distance between two points of the prior N(0, I).
+    """
+    # differences before squares: the matrix product of cdist loses the digits of close pairs
+    distances = (first[:, None] - second).square().sum(2)
+    constants = [2 * first.shape[1] * scale for scale in IMQ_SCALES]
+    return sum(constant / (constant + distances) for constant in constants)
+
+
+def mmd(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Unbiased estimate of the squared maximum mean discrepancy of two laws: a U-statistic.
+
+    Parameters
+    ----------
+    first : (m, d) tensor
+    second : (n, d) tensor
+        At least two points each.
+
+    Returns
+    -------
+    Scalar. It is below zero about as often as above where the laws agree.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two points or dimensions differ.
+    """
+    if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:]:
+        raise ValueError(
+            "mmd takes two or more points of one dimension on each side, "
+            f"got shapes {tuple(first.shape)} and {tuple(second.shape)}"
+        )
+
+    def within(points: torch.Tensor) -> torch.Tensor:
+        kernel, n = imq_kernel(points, points), len(points)
+        return (kernel.sum() - kernel.diagonal().sum()) / (n * (n - 1))
+
+    return within(first) + within(second) - 2 * imq_kernel(first, second).mean()
+
+
+def pot(
+    data: torch.Tensor,
+    decoded: torch.Tensor,
+    codes: torch.Tensor,
+    noise: torch.Tensor,
+    critic: Callable[[torch.Tensor], torch.Tensor],
+    weight: float,
+    cost: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = squared_error,
+) -> dict[str, torch.Tensor]:
+    """Penalised optimal transport, eq. (13): E c(X, G(Z)) + weight * D_GAN(Q_Z, P_Z)."""
+    error = cost(data, decoded)
+    penalty = gan_value(critic(codes), critic(noise))
+    return {"loss": error + weight * penalty, "error": error, "penalty": penalty}
+
+
+def aae(
+    data: torch.Tensor,
+    decoded: torch.Tensor,
+    codes: torch.Tensor,
+    noise: torch.Tensor,
+    critic: Callable[[torch.Tensor], torch.Tensor],
+    variance: float,
+) -> dict[str, torch.Tensor]:
+    """Adversarial auto-encoder, eq. (7): D_GAN(Q_Z, P_Z) - E log p_G(X|Z).
+
+    2 ``variance`` times this is `pot` with weight 2 ``variance`` plus a constant (section 4.1).
+    """
+    penalty = gan_value(critic(codes), critic(noise))
+    likelihood = negative_log_likelihood(data, decoded, variance)
+    return {"loss": penalty + likelihood, "nll": likelihood, "penalty": penalty}
+
+
+def avb(
+    data: torch.Tensor,
+    decoded: torch.Tensor,
+    codes: torch.Tensor,
+    critic: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
+    variance: float,
+) -> dict[str, torch.Tensor]:
+    """Adversarial variational Bayes, eq. (6): E KL(Q(Z|X), P_Z) - E log p_G(X|Z).
+
+    As in the paper's footnote 1, the divergence is the mean logit of a critic of pairs (x, z) that
+    ascends `gan_value`: at its optimum the logit is log q(z|x) / p_Z(z).
+    """
+    divergence = critic(data, codes).mean()
+    likelihood = negative_log_likelihood(data, decoded, variance)
+    return {"loss": divergence + likelihood, "nll": likelihood, "kl": divergence}
+
+
+def positive(name: str, value: float) -> float:
+    """``value``, if it can be the weight of a term: positive and finite."""
+    if not 0 < value < float("inf"):
+        raise ValueError(f"{name} must be a positive, finite number, got {value!r}")
+    return value

@@ -1,0 +1,121 @@
+"""One notebook in one kernel: what a worker of `ot_latent.reproduce` does.
+
+A job tells the cell that it is at through a small file, so that any process that shares the file
+system can follow it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import papermill
+from nbclient.exceptions import DeadKernelError
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import Engine, papermill_engines
+from papermill.exceptions import PapermillExecutionError
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to execute; holds nothing but what can travel to another machine."""
+
+    name: str
+    source: Path
+    target: Path
+    progress: Path
+    parameters: dict
+    threads: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended. `error` is what a person needs to see, None when all went well."""
+
+    name: str
+    seconds: float
+    error: str | None = None
+
+
+class _KernelEngine(Engine):
+    """Papermill's engine, with an environment for the kernel alone and a file that tells the cell."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, *, job: Job, start_timeout, **_):
+        code = [i for i, cell in enumerate(nb_man.nb.cells) if cell.cell_type == "code"]
+
+        def tell(cell, cell_index):
+            _write_progress(job, code.index(cell_index) + 1, len(code), cell.source)
+
+        client = PapermillNotebookClient(
+            nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, on_cell_execute=tell
+        )
+        # what the kernel process itself says would tear the progress lines
+        with _log(job).open("w") as log:
+            client.execute(cwd=str(job.source.parent), env=_kernel_environment(job.threads), stderr=log)
+
+
+papermill_engines.register("ot-latent", _KernelEngine)
+
+
+def _kernel_environment(threads: int) -> dict[str, str]:
+    environment = dict(os.environ)
+    # with a backend from outside, figures would not be shown inline
+    environment.pop("MPLBACKEND", None)
+    environment["TQDM_DISABLE"] = "1"
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        environment[f"{library}_NUM_THREADS"] = str(threads)
+    return environment
+
+
+def _write_progress(job: Job, cell: int, cells: int, source: str) -> None:
+    """Say which cell runs. In one step, because another process reads at any time."""
+    unfinished = job.progress.with_suffix(".tmp")
+    unfinished.write_text(json.dumps({"cell": cell, "cells": cells, "source": source}))
+    os.replace(unfinished, job.progress)
+
+
+def read_progress(job: Job) -> dict | None:
+    """What `_write_progress` said last, None for a job that has not begun."""
+    try:
+        return json.loads(job.progress.read_text())
+    except FileNotFoundError:
+        return None
+
+
+def run_job(job: Job) -> Outcome:
+    """Execute one notebook. Errors are returned as text, because not all of them can be pickled."""
+    start = time.monotonic()
+    error = None
+    try:
+        # papermill would only warn and go on with the notebook's own values
+        missing = job.parameters.keys() - papermill.inspect_notebook(job.source).keys()
+        if missing:
+            return Outcome(job.name, 0.0, f"it has no parameters {', '.join(sorted(missing))}")
+        papermill.execute_notebook(
+            job.source, job.target, job.parameters, engine_name="ot-latent", progress_bar=False, job=job
+        )
+    except PapermillExecutionError as failure:
+        lines = "\n".join(failure.traceback) or f"{failure.ename}: {failure.evalue}"
+        error = f"{where(job)}\n{lines}"
+    except DeadKernelError:
+        error = f"the kernel died (killed, or out of memory; see {_log(job)}) in {where(job)}"
+    except Exception:
+        error = f"\n{traceback.format_exc()}"
+    return Outcome(job.name, time.monotonic() - start, error)
+
+
+def _log(job: Job) -> Path:
+    return job.target.with_suffix(".log")
+
+
+def where(job: Job) -> str:
+    """The cell that ran last and its source."""
+    state = read_progress(job)
+    if state is None:
+        return "no cell: it had not begun"
+    return f"cell {state['cell']} of {state['cells']}:\n\n{state['source']}\n"

@@ -1,0 +1,302 @@
+"""Run the notebooks headless, several at a time, and render the table of their results.
+
+Each notebook is one job on a `concurrent.futures.Executor`: processes of this machine by default; any
+other executor that shares the file system (a cluster's, say) can be passed instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from shutil import get_terminal_size
+from tempfile import TemporaryDirectory
+from threading import Thread
+
+import click
+from tqdm import tqdm
+
+from ot_latent._arrays import check_device
+from ot_latent._storage import checkout
+from ot_latent.paper.jobs import Job, Outcome, read_progress, run_job, where
+from ot_latent.paper.ledger import render_results
+
+#: Reads the results that the others write, so it runs when they are done.
+LAST = "00_start_here"
+
+
+_POLL_SECONDS = 0.5
+
+_LINE_EVERY_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Report:
+    """How all jobs ended."""
+
+    outcomes: tuple[Outcome, ...]
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The outcomes with an error."""
+        return tuple(outcome for outcome in self.outcomes if outcome.error is not None)
+
+    def __int__(self) -> int:
+        """Exit code of a command: 0 when every notebook ran to its end, else 1."""
+        return int(bool(self.failed))
+
+
+def reproduce(
+    notebooks=None,
+    *,
+    scale: str = "quick",
+    seed: int = 0,
+    train: bool = False,
+    jobs: int | None = None,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    figures_dir: str | Path | None = None,
+    build_dir: str | Path | None = None,
+    executor: Executor | None = None,
+    root: str | Path | None = None,
+) -> Report:
+    """Regenerate figures and tables by executing notebooks; the committed ones are not touched.
+
+    A notebook that fails does not stop the others. Failures are printed when all have ended, then
+    the table of results.
+
+    Parameters
+    ----------
+    notebooks : sequence of str, optional
+        Names ("04_perturbation_table"), numbers ("4" or "04") or paths; by default all.
+    scale : "smoke", "quick" or "paper"
+    seed : int
+    train : bool
+        Train from scratch instead of loading the shipped weights.
+    jobs : int, optional
+        How many notebooks run at a time; by default one a core. The threads of each kernel are
+        its share of the cores.
+    device : str
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
+    data_dir : path, optional
+        A folder that holds the data sets; by default `$OT_LATENT_DATA`, then the user's cache.
+    figures_dir : path, optional
+        Where figures and results go. By default the checkout's `figures` for what is committed
+        (scale "quick", seed 0, shipped weights), else `build/figures-<scale>`.
+    build_dir : path, optional
+        Where executed copies go, in the folder `notebooks`; by default the checkout's `build`.
+    executor : Executor, optional
+        Runs the jobs; must share the file system. By default `jobs` processes of this machine.
+    root : path, optional
+        The checkout; by default the one in which this package lies.
+
+    Raises
+    ------
+    ValueError
+        If there is no such notebook, and the message lists those that exist, or no such device.
+    """
+    check_device(device)
+    root = Path(root or checkout()).resolve()
+    build = Path(build_dir or root / "build").resolve()
+    is_committed_setting = scale == "quick" and seed == 0 and not train
+    default_figures = root / "figures" if is_committed_setting else build / f"figures-{scale}"
+    figures = Path(figures_dir or default_figures).resolve()
+    sources = select_notebooks(notebooks, root / "notebooks")
+    jobs = jobs or min(_cores(), len(sources))
+
+    executed = build / "notebooks"
+    executed.mkdir(parents=True, exist_ok=True)
+    figures.mkdir(parents=True, exist_ok=True)
+    parameters = {
+        "scale": scale,
+        "seed": seed,
+        "train": train,
+        "device": device,
+        "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
+        "figures_dir": str(figures),
+    }
+    with TemporaryDirectory(prefix="progress-", dir=build) as told:
+        todo = [
+            Job(
+                name=source.stem,
+                source=source,
+                target=executed / source.name,
+                progress=Path(told, f"{source.stem}.json"),
+                parameters=parameters,
+                threads=max(1, _cores() // jobs),
+            )
+            for source in sources
+        ]
+        with Progress(todo) as progress:
+            outcomes = _run([job for job in todo if job.name != LAST], jobs, executor, progress)
+            outcomes |= _run([job for job in todo if job.name == LAST], jobs, executor, progress)
+    report = Report(tuple(outcomes[job.name] for job in todo))
+    for outcome in report.failed:
+        click.echo(f"\n{'-' * 80}\n{outcome.name} failed: {outcome.error}", err=True)
+    results = figures / "results.json"
+    if results.exists():
+        table = render_results(json.loads(results.read_text(encoding="utf-8")))
+        (figures / "RESULTS.md").write_text(table, encoding="utf-8")
+        click.echo(f"\n{table}")
+    return report
+
+
+def _cores() -> int:
+    """Cores that this process may use; a batch system often grants fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def select_notebooks(wanted, folder: Path) -> list[Path]:
+    """Paths of the notebooks that are meant, each once; all of the folder's for None or nothing."""
+    existing = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    if not existing:
+        raise ValueError(f"there are no notebooks in {folder}")
+
+    def find(name: str) -> Path:
+        for path in existing:
+            number = path.stem[:2]
+            if name in (path.stem, path.name, number, number.lstrip("0") or "0"):
+                return path
+            if Path(name).resolve() == path.resolve():
+                return path
+        names = ", ".join(path.stem for path in existing)
+        raise ValueError(f"there is no notebook {name!r}; there are: {names}")
+
+    return list(dict.fromkeys(find(str(name)) for name in wanted or existing))
+
+
+def _run(jobs: list[Job], workers: int, executor: Executor | None, progress: Progress) -> dict[str, Outcome]:
+    """Run all jobs and return their outcomes by name, whatever happens to the processes."""
+    if executor is not None:
+        outcomes = _collect(executor, jobs, progress)
+    else:
+        outcomes = _collect_in_processes(jobs, workers, progress)
+        if len(jobs) > 1:
+            # A killed process takes the whole pool along, the innocent with the guilty one:
+            # those that did not end run again, each alone.
+            for job in jobs:
+                if job.name not in outcomes:
+                    outcomes |= _collect_in_processes([job], 1, progress)
+    for job in jobs:
+        if job.name not in outcomes:
+            lost = f"its process died (killed, or out of memory) in {where(job)}"
+            outcomes[job.name] = Outcome(job.name, 0.0, lost)
+            progress.end(outcomes[job.name])
+    return outcomes
+
+
+def _collect_in_processes(jobs: list[Job], workers: int, progress: Progress) -> dict[str, Outcome]:
+    with ProcessPoolExecutor(
+        workers,
+        mp_context=get_context("spawn"),  # a fork would copy the locks of the caller's threads
+        initializer=_end_with_the_parent,
+    ) as pool:
+        return _collect(pool, jobs, progress)
+
+
+def _end_with_the_parent() -> None:
+    """Make this worker end at once on Ctrl-C and when its parent is killed; its kernel follows.
+
+    Without it a worker goes on with the next notebook, or waits for one for ever.
+    """
+
+    def watch():
+        parent_process().join()
+        os._exit(1)
+
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    Thread(target=watch, daemon=True).start()
+
+
+def _collect(executor: Executor, jobs: list[Job], progress: Progress) -> dict[str, Outcome]:
+    """Outcomes of the jobs by name; those that went down with the executor are left out."""
+    futures = {executor.submit(run_job, job): job for job in jobs}
+    outcomes = {}
+    pending = set(futures)
+    try:
+        while pending:
+            done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            for future in done:
+                try:
+                    outcome = future.result()
+                except BrokenExecutor:
+                    continue
+                outcomes[outcome.name] = outcome
+                progress.end(outcome)
+            progress.update()
+    finally:
+        for future in pending:  # only after an interrupt
+            future.cancel()
+    return outcomes
+
+
+class Progress:
+    """One line per notebook on stderr: name, cell k of n, elapsed.
+
+    On a terminal the lines are updated in place; in a log there is a line when a notebook starts,
+    when it ends, and now and then in between.
+    """
+
+    def __init__(self, jobs: list[Job]):
+        self._jobs = {job.name: job for job in jobs}
+        self._width = max(map(len, self._jobs))
+        self._began: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        self._ended: set[str] = set()
+        self._bars: dict[str, tqdm] = {}
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            for position, name in enumerate(self._jobs):
+                self._bars[name] = tqdm(
+                    position=position,
+                    bar_format="{desc}",
+                    ncols=get_terminal_size().columns,
+                    disable=False,  # TQDM_DISABLE is for the bars inside of kernels
+                )
+                self._say(name, "waits")
+        return self
+
+    def __exit__(self, *_) -> None:
+        for bar in self._bars.values():
+            bar.close()
+
+    def update(self) -> None:
+        """Look where the running notebooks are, and say so."""
+        now = time.monotonic()
+        for name, job in self._jobs.items():
+            state = None if name in self._ended else read_progress(job)
+            if state is None:
+                continue
+            self._began.setdefault(name, now)
+            silent = now - self._told.get(name, -_LINE_EVERY_SECONDS)
+            if self._bars or silent >= _LINE_EVERY_SECONDS:
+                self._told[name] = now
+                elapsed = _clock(now - self._began[name])
+                self._say(name, f"cell {state['cell']} of {state['cells']}  {elapsed}")
+
+    def end(self, outcome: Outcome) -> None:
+        """Say how a notebook ended."""
+        self._ended.add(outcome.name)
+        verb = "done" if outcome.error is None else "FAILED"
+        self._say(outcome.name, f"{verb}  {_clock(outcome.seconds)}")
+
+    def _say(self, name: str, text: str) -> None:
+        line = f"{name:{self._width}}  {text}"
+        if name in self._bars:
+            self._bars[name].set_description_str(line)
+        else:
+            click.echo(line, err=True)
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}:{seconds:02d}"

@@ -1,0 +1,1 @@
+"""Laws without a closed form, tabulated to ten digits in the bulk and in both tails."""

@@ -1,0 +1,129 @@
+"""Smooth functions of one coordinate at the speed of a table."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from array_api_compat import array_namespace, is_torch_array
+
+from ot_latent._arrays import conform
+
+_MANTISSA = {4: 23, 8: 52}  # bits, by the bytes of a floating-point number
+
+_BIAS = {4: 127, 8: 1023}
+
+_LARGEST_OCTAVE = 100  # within the reach of single precision, with room for the panels
+
+
+class CubicTable:
+    """A function by cubic polynomials on panels that the bits of floating-point numbers name.
+
+    An `Axis` measures places left and right of its median by numbers u. Each octave of u is cut into
+    2^bits equal panels, so that the leading bits of u are the index of its panel: no search. The
+    cubics agree with the function and its derivative at both ends of each panel. Where they are not
+    accurate enough, around kinks and far out, the function itself is called.
+
+    Parameters
+    ----------
+    function, derivative : callable
+        Of places x, arrays.
+    axis : Axis
+    ends : (float, float)
+        Coordinates η on the axis between which the table is wanted.
+    bits : int
+    tolerance : callable
+        ``tolerance(values)`` is the error allowed at values of the function.
+    """
+
+    def __init__(self, function, derivative, axis, ends, bits, tolerance):
+        self.function, self.axis, self.bits = function, axis, bits
+        left, right = (min(math.ceil(abs(eta) / math.log(2)), _LARGEST_OCTAVE) + 1 for eta in ends)
+        far = max(left, right)
+        blocks = {  # side of the median, octaves; two sides of a kind have the same octaves
+            (True, True): [(True, -far, 0), (False, -far, 0)],
+            (False, False): [(True, 0, far), (False, 0, far)],
+            (True, False): [(True, -left, 0), (False, 0, right)],
+            (False, True): [(False, -right, 0), (True, 0, left)],
+        }[axis.left_bounded, axis.right_bounded]
+        self.first, self.last = blocks[0][1], blocks[1][2]
+        # a place in a panel without a cubic, for NaN
+        self.outermost = 2.0**self.first if axis.left_bounded else 2.0**self.last * 0.75
+        panels = zip(*map(self._panels, blocks), strict=True)
+        start, width, sides, outermost = (np.concatenate(parts) for parts in panels)
+        self.offset = 0 if axis.left_bounded != axis.right_bounded else len(start) // 2
+
+        def at(part):
+            place, unit = axis.place_at(start + part * width, sides)
+            x = axis.origin + place
+            return function(x), derivative(x) * unit * width
+
+        with np.errstate(all="ignore"):  # far out, in panels that are not used
+            (v0, m0), (v1, m1) = at(0.0), at(1.0)
+            cubic = v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, m0 + m1 - 2 * (v1 - v0)
+            accurate = ~outermost
+            for part in (0.25, 0.5, 0.75):
+                value, _ = at(part)
+                accurate &= abs(_cubic(part, *cubic) - value) <= tolerance(value)
+        self.accurate = accurate
+        # a constant NaN marks panels without a cubic, and leaves gradients alone
+        self.cubic = [np.where(accurate, c, 0.0) for c in cubic]
+        self.cubic[0][~accurate] = np.nan
+        self.places = 1 / width, start / width
+        self.panels = tuple(axis.origin + axis.place_at(u, sides)[0] for u in (start, start + width))
+
+    def _panels(self, block):
+        """Of each panel: start, width, side of the median, whether it is of the outermost octave."""
+        left, low, high = block
+        octave = np.repeat(np.arange(low, high), 2**self.bits)
+        width = 2.0 ** (octave - self.bits)
+        start = np.tile(np.arange(2**self.bits, 2 ** (self.bits + 1)), high - low) * width
+        outermost = octave == (low if high == 0 else high - 1)
+        return start, width, np.full(len(start), left), outermost
+
+    def __call__(self, x):
+        xp = array_namespace(x)
+        if x.ndim == 0:
+            return self(x[None])[0]
+        left, u = self.axis.distance(x - self.axis.origin)
+        inside = 1 - float(xp.finfo(x.dtype).eps)
+        u = u.clip(2.0**self.first, 2.0**self.last * inside)
+        if bool(xp.any(xp.isnan(u))):
+            u = xp.where(xp.isnan(u), self.outermost, u)
+        row = self._row(u)
+        if self.offset:
+            row = xp.where(left, row, row + self.offset)
+        s = self._part(u, row)
+        value = _cubic(s, *(column.take(row) for column in conform(x, *self.cubic)))
+        beside = xp.isnan(value)
+        if bool(xp.any(beside)):
+            value = xp.where(beside, 0.0, value)
+            value[beside] = self.function(x[beside])
+        return value
+
+    def _row(self, u):
+        """The panel of u, from its exponent and the leading bits of its mantissa."""
+        size = u.dtype.itemsize
+        shift = _MANTISSA[size] - self.bits
+        zero = (_BIAS[size] + self.first) << self.bits
+        if is_torch_array(u):
+            xp = array_namespace(u)
+            integers = u.detach().view(xp.int32 if size == 4 else xp.int64)
+            return xp.astype(integers >> shift, xp.int64) - zero
+        return (u.view(np.int32 if size == 4 else np.int64) >> shift) - zero
+
+    def _part(self, u, row):
+        """Where u is in its panel, from 0 to 1, exactly."""
+        if is_torch_array(u):  # with a gradient
+            scale, corner = (column.take(row) for column in conform(u, *self.places))
+            return u * scale - corner
+        # what follows the leading bits of the mantissa, as the mantissa of a number in [1, 2)
+        size = u.dtype.itemsize
+        one = u.dtype.type(1)
+        integers = u.view(np.int32 if size == 4 else np.int64)
+        following = (integers << self.bits) & ((1 << _MANTISSA[size]) - 1)
+        return (following | one.view(integers.dtype)).view(u.dtype) - one
+
+
+def _cubic(s, c0, c1, c2, c3):
+    return c0 + s * (c1 + s * (c2 + s * c3))

@@ -1,0 +1,201 @@
+"""Laws of the norms of sums of independent points that know no direction, by quadrature."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import special, stats
+from scipy.optimize import brentq
+
+from ot_latent.priors.numerical.law import LOG2, Axis, NumericalLaw, log
+from ot_latent.priors.numerical.piecewise import Piecewise
+
+# The law of a norm is resolved to tails of exp(-LAST_LEVEL) / 2 = 1e-9, from integrals up to far
+# smaller ones, and to this, relative to the tail.
+LAST_LEVEL = 20.0
+
+FAR = 60.0
+
+TOLERANCE = 1e-6
+
+
+class _LawOfNorm:
+    """A law by its probabilities below and above single places."""
+
+    def cdf(self, rho):
+        return np.array([self._probability(float(r), below=True) for r in np.atleast_1d(rho)])
+
+    def sf(self, rho):
+        return np.array([self._probability(float(r), below=False) for r in np.atleast_1d(rho)])
+
+
+class NormOfSum(_LawOfNorm):
+    """‖X + Y‖ from the laws of ‖X‖ and ‖Y‖, by quadrature over both.
+
+    Given ‖X‖ = s and ‖Y‖ = r, the norm is at most ρ with the probability that the cosine between
+    them is at most (ρ² - s² - r²) / 2sr: 1 for r <= ρ - s, 0 for r <= s - ρ and for r >= ρ + s.
+    """
+
+    def __init__(self, d, X, Y):
+        self.d, self.X, self.Y = d, X, Y
+        self.low = 0.0
+        self.high = X.support[1] + Y.support[1]
+        self.reach = Y.icdf(0.5 * math.exp(-FAR)), Y.isf(0.5 * math.exp(-FAR))
+
+    def _probability(self, rho, below):
+        s, mass = self._outer(rho)
+        certain = (
+            self.Y.cdf(np.maximum(rho - s, 0.0))
+            if below
+            else (self.Y.cdf(np.maximum(s - rho, 0.0)) + self.Y.sf(rho + s))
+        )
+        low = np.clip(np.abs(rho - s), *self.reach)
+        high = np.clip(rho + s, *self.reach)
+        # panels in sin², which takes away the square roots of the cosine's law at both ends
+        nodes, weights = _PANELS
+        r = low[:, None] + (high - low)[:, None] * np.sin(nodes) ** 2
+        dr = (high - low)[:, None] * np.sin(2 * nodes) * weights
+        sr4 = np.maximum(4 * s[:, None] * r, 1e-300)
+        # (1 + c) / 2 and (1 - c) / 2 at the norm rho, by differences that do not cancel
+        s = s[:, None]
+        if below:
+            half = (rho - s + r) * (rho + s - r) / sr4
+        else:
+            half = (s + r - rho) * (s + r + rho) / sr4
+        inner = _cosine_cdf(self.d, half) * self.Y.pdf(r) * dr
+        return float(mass @ (certain + inner.sum(1)))
+
+    def _outer(self, rho):
+        """Places s of ‖X‖ and their masses, panels ending where the inner integral has kinks."""
+        kinks = [abs(rho - end) for end in self.Y.support if math.isfinite(end)]
+        kinks += [rho, *(rho + end for end in self.Y.support if math.isfinite(end))]
+        # towards s = ρ, where small norms of Y begin to count, panels shrink
+        kinks += [rho * (1 + side * 0.3**k) for side in (-1, 1) for k in range(1, 7)]
+        return _quadrature(self.X, kinks)
+
+
+class NormAndSphere(_LawOfNorm):
+    """‖X + b U‖ for U uniform on the unit sphere: see `NormOfSum`, with one integral less."""
+
+    def __init__(self, d, X, b):
+        self.d, self.X, self.b = d, X, b
+        self.low = max(0.0, X.support[0] - b, b - X.support[1])
+        self.high = X.support[1] + b
+
+    def _probability(self, rho, below):
+        # in the plane the cosine's law has square roots at both ends, towards which panels shrink
+        ends = np.array([abs(rho - self.b), rho + self.b])
+        kinks = ends * (1 + np.array([-1, 1])[:, None, None] * 0.3 ** np.arange(25.0)[:, None])
+        s, mass = _quadrature(self.X, [*ends, *kinks.ravel()])
+        if below:
+            half = (rho - s + self.b) * (rho + s - self.b) / (4 * s * self.b)
+        else:
+            half = (s + self.b - rho) * (s + self.b + rho) / (4 * s * self.b)
+        return float(mass @ _cosine_cdf(self.d, half))
+
+
+class NormOfTwo:
+    """‖a U + b V‖ for two points on the unit sphere: ρ² = (a - b)² + 4ab B, B ~ Beta(h, h)."""
+
+    def __init__(self, d, a, b):
+        self.least, self.product, self.square = abs(a - b), 4 * a * b, a**2 + b**2
+        self.beta = stats.beta((d - 1) / 2, (d - 1) / 2)
+
+    def _beta(self, rho):
+        return np.clip((rho - self.least) * (rho + self.least) / self.product, 0, 1)
+
+    def _rho(self, beta):
+        return np.sqrt(self.least**2 + self.product * beta)
+
+    def support(self):
+        return self.least, float(self._rho(1.0))
+
+    def cdf(self, rho):
+        return self.beta.cdf(self._beta(rho))
+
+    def sf(self, rho):
+        return self.beta.sf(self._beta(rho))
+
+    def pdf(self, rho):
+        return self.beta.pdf(self._beta(rho)) * 2 * rho / self.product
+
+    def ppf(self, p):
+        return self._rho(self.beta.ppf(p))
+
+    def isf(self, q):
+        return self._rho(self.beta.isf(q))
+
+    def mean(self):
+        return self.beta.expect(self._rho)
+
+    def var(self):
+        return self.square - self.mean() ** 2
+
+
+def _quadrature(law, kinks):
+    """Places of a law and their masses, in panels that end at places `kinks` too."""
+    levels = law.level(np.array(kinks) - law.axis.origin)
+    ends = np.unique(np.clip([*law.marks, *levels, -FAR, FAR], -FAR, FAR))
+    nodes, weights = _GAUSS
+    half = np.diff(ends)[:, None] / 2
+    w = ends[:-1, None] + half * (1 + nodes)
+    mass = half * weights * 0.5 * np.exp(-np.abs(w))
+    return (law.axis.origin + law.place(w)).ravel(), mass.ravel()
+
+
+_GAUSS = np.polynomial.legendre.leggauss(8)
+
+
+def _panels(count, order):
+    """Gauss-Legendre on equal panels of [0, π/2]."""
+    nodes, weights = np.polynomial.legendre.leggauss(order)
+    width = math.pi / 2 / count
+    starts = width * np.arange(count)[:, None]
+    return (starts + width * (nodes + 1) / 2).ravel(), np.tile(weights * width / 2, count)
+
+
+_PANELS = _panels(8, 10)
+
+
+def _cosine_cdf(d, half):
+    """P((1 + c) / 2 <= half) for the cosine c between two random directions in R^d."""
+    half = np.clip(half, 0.0, 1.0)
+    return special.betainc((d - 1) / 2, (d - 1) / 2, half)
+
+
+def tabulate_norm(law):
+    """A law on [low, high] as a `NumericalLaw`, from its cdf and sf."""
+    bounded = math.isfinite(law.high)
+    largest = law.high if bounded else float(law.X.isf(0.1) + law.Y.isf(0.1))
+    median = brentq(lambda r: float(law.cdf(np.array([r]))[0]) - 0.5, law.low, largest, rtol=1e-13)
+    right_unit = law.high - median if bounded else median - law.low
+    axis = Axis(law.low, median, law.high, median - law.low, right_unit)
+
+    def below(eta):
+        return LOG2 + log(law.cdf(law.low + axis.left_unit * np.exp(eta)))
+
+    def above(eta):
+        v = right_unit * (1 - np.exp(-eta) if bounded else np.expm1(eta))
+        return -LOG2 - log(law.sf(median + v))
+
+    start, stop = _reach(below, -1), _reach(above, 1)
+    inner = np.array([0.02, 0.1, 0.3])
+    table = Piecewise.fit(below, np.array([start, *(start * inner[::-1]), 0.0]), TOLERANCE).joined(
+        Piecewise.fit(above, np.array([0.0, *(stop * inner), stop]), TOLERANCE)
+    )
+    law_of_norm = NumericalLaw(axis, table, math.nan, math.nan)
+    mean = law_of_norm.expectation(lambda r: r)
+    var = law_of_norm.expectation(lambda r: (r - mean) ** 2)
+    return NumericalLaw(axis, table, mean, var)
+
+
+def _reach(level, sign):
+    """η at which the level is about ±LAST_LEVEL."""
+    for size in 0.25 * 1.3 ** np.arange(40):
+        value = float(level(np.array([sign * size]))[0])
+        if not math.isfinite(value):
+            return sign * size / 1.3
+        if abs(value) > LAST_LEVEL:
+            return sign * size
+    return sign * size

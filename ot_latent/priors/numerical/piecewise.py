@@ -1,0 +1,136 @@
+"""Increasing functions as piecewise Chebyshev series that find their own panels."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ot_latent._arrays import conform
+
+# A panel has converged when its last coefficients are below this.
+TOLERANCE = 1e-11
+
+_DEGREE = 15
+
+_NODES = np.cos(math.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
+
+_TO_SERIES = np.linalg.inv(np.polynomial.chebyshev.chebvander(_NODES, _DEGREE)).T
+
+
+class Piecewise:
+    """An increasing function by Chebyshev series on panels, and straight beyond them.
+
+    Parameters
+    ----------
+    ends : array (n + 1,)
+        Of the panels, increasing.
+    series : array (n, 16)
+        Coefficients on each panel.
+    """
+
+    def __init__(self, ends, series):
+        self.ends, self.series = ends, series
+        self._slopes = np.polynomial.chebyshev.chebder(series, axis=1) * (2 / np.diff(ends)[:, None])
+        self._end_slopes = [float(slope) for slope in self._at(ends[[0, -1]], self._slopes)]
+
+    @classmethod
+    def fit(cls, function, ends, tolerance=TOLERANCE):
+        """Halve the panels between `ends` until the series of all of them have converged."""
+        starts, stops, done = np.array(ends[:-1]), np.array(ends[1:]), []
+        least, stalled = np.full(len(starts), np.inf), np.zeros(len(starts), dtype=int)
+        while len(starts):
+            middle, half = (starts + stops) / 2, (stops - starts) / 2
+            values = function((middle[:, None] + half[:, None] * _NODES).ravel())
+            if not np.all(np.isfinite(values)):
+                raise ValueError("the law's distribution function is 0 or NaN within its support")
+            values = values.reshape(len(starts), -1)
+            series = values @ _TO_SERIES
+            last = np.abs(series[:, -3:]).max(1)
+            converged = last <= tolerance + 4e-16 * np.abs(values).max(1)
+            # what halving improves no longer is noise of the function itself; the worst singularity
+            # met, a square root, improves by 0.71
+            stalled = np.where(last < 0.75 * least, 0, stalled + 1)
+            least = np.minimum(least, last)
+            noise = (stalled >= 3) & (last < 1e-4) & (half < 0.02)
+            narrow = half < 1e-10 * (ends[-1] - ends[0])
+            keep = converged | narrow | noise
+            done += zip(starts[keep], stops[keep], series[keep], strict=True)
+            starts, stops, middle = starts[~keep], stops[~keep], middle[~keep]
+            starts, stops = np.concatenate([starts, middle]), np.concatenate([middle, stops])
+            least, stalled = np.tile(least[~keep], 2), np.tile(stalled[~keep], 2)
+        done.sort(key=lambda panel: panel[0])
+        starts = (panel[0] for panel in done)
+        return cls(np.array([*starts, ends[-1]]), np.array([panel[2] for panel in done]))
+
+    @property
+    def largest_jump(self):
+        """Between two panels, or within one that was halved until it was narrow."""
+        first, last = self.series @ (-1.0) ** np.arange(_DEGREE + 1), self.series.sum(1)
+        narrow = np.diff(self.ends) < 1e-9 * (self.ends[-1] - self.ends[0])
+        return max(
+            np.max(np.abs(first[1:] - last[:-1]), initial=0.0), np.max(np.abs(last - first), where=narrow, initial=0.0)
+        )
+
+    def joined(self, other):
+        """This function up to where `other` begins, and `other` from there."""
+        ends = np.concatenate([self.ends[:-1], other.ends])
+        return Piecewise(ends, np.concatenate([self.series, other.series]))
+
+    def mirrored(self):
+        """x -> -f(-x)."""
+        signs = -((-1.0) ** np.arange(self.series.shape[1]))
+        return Piecewise(-self.ends[::-1], signs * self.series[::-1])
+
+    def __call__(self, x):
+        xp = array_namespace(x)
+        inside = xp.clip(x, float(self.ends[0]), float(self.ends[-1]))
+        value, beyond = self._at(inside, self.series), x - inside
+        first, last = self._end_slopes
+        further = value + xp.where(beyond < 0, first * beyond, last * beyond)
+        return xp.where(beyond == 0, value, further)
+
+    def slope(self, x):
+        """The derivative."""
+        inside = array_namespace(x).clip(x, float(self.ends[0]), float(self.ends[-1]))
+        return self._at(inside, self._slopes)
+
+    def _at(self, x, series):
+        """Clenshaw's recurrence, for points within the panels."""
+        xp = array_namespace(x)
+        ends, lengths, series = conform(x, self.ends, np.diff(self.ends), series)
+        row = xp.clip(xp.searchsorted(ends, x, side="right") - 1, 0, len(self.ends) - 2)
+        # clipped, because in single precision a narrow panel may have no width
+        s = xp.clip(2 * (x - ends[row]) / lengths[row] - 1, -1.0, 1.0)
+        series = series[row]
+        last, before = series[..., -1], 0.0
+        for degree in range(series.shape[-1] - 2, 0, -1):
+            last, before = series[..., degree] + 2 * s * last - before, last
+        return series[..., 0] + s * last - before
+
+    def inverse(self):
+        """The inverse function, whose panels also end at 0."""
+        # beginning with the images of the panels, so that no narrow feature falls between nodes
+        ends = np.unique([*self(self.ends), 0.0])
+        apart = np.append(np.diff(ends) > 1e-9, True)
+        return Piecewise.fit(self._solve, ends[apart])
+
+    def _solve(self, y):
+        """x where the function is y: Newton's method, kept in the bracket by bisection."""
+        levels = np.maximum.accumulate(self(self.ends))
+        row = np.clip(np.searchsorted(levels, y, side="right") - 1, 0, len(levels) - 2)
+        low, high = self.ends[row], self.ends[row + 1]
+        rise = levels[row + 1] - levels[row]
+        part = (y - levels[row]) / np.where(rise > 0, rise, 1.0)
+        x = low + (high - low) * np.clip(part, 0, 1)
+        for _ in range(80):
+            error, slope = self(x) - y, self.slope(x)
+            low, high = np.where(error < 0, x, low), np.where(error > 0, x, high)
+            newton = x - error / np.where(slope > 0, slope, 1e-300)
+            x_new = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
+            x_new = np.where(error == 0, x, x_new)
+            step, x = np.abs(x_new - x), x_new
+            if np.all(step <= 1e-15 * np.abs(x) + 1e-300):
+                break
+        return x

@@ -1,0 +1,147 @@
+"""Continuous laws without a closed form, tabulated to ten digits in the bulk and in both tails.
+
+A law is kept as the *level* of its places: w = log 2F(x) below the median and -log 2(1 - F(x))
+above, so that a tail probability of 1e-12 is as well resolved as one of 0.3. Levels are interpolated
+in a coordinate in which they are nearly straight: the logarithm of the distance to a finite end of
+the support, or of one plus the distance to the median (`Axis`).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ot_latent.priors.numerical.law import LAST_MARK, LOG2, Axis, NumericalLaw, log
+from ot_latent.priors.numerical.piecewise import Piecewise
+
+_ROUNDING = 3e-11  # of a level, where it is worth interpolating
+
+JUMP = (
+    "the distribution function jumps, as that of a discrete law does: a monotone map needs a "
+    "continuous law (Agustsson et al. 2019, Theorem 2)"
+)
+
+_QUANTILES = 1e-4, 1e-2, 0.1, 0.25, 0.4
+
+
+def tabulate(law):
+    """`law` as a `NumericalLaw`, from its own distribution functions and their inverses.
+
+    Raises
+    ------
+    ValueError
+        If its distribution function jumps.
+    """
+    low, high = (float(end) for end in law.support)
+    median = float(law.icdf(0.5))
+    left_unit = median - (low if math.isfinite(low) else float(law.icdf(0.25)))
+    right_unit = (high if math.isfinite(high) else float(law.isf(0.25))) - median
+    axis = Axis(low, median, high, left_unit, right_unit)
+    table = _left_levels(law.cdf, law.icdf, law.pdf, axis)
+    steps = left_unit * np.array([0.1, 0.3, 0.7, 0.9])
+    if abs(right_unit / left_unit - 1) < 1e-12 and np.allclose(
+        law.cdf(median - steps), law.sf(median + steps), rtol=1e-12, atol=0
+    ):
+        # symmetric: what scipy cannot resolve near an upper end it may resolve near the lower
+        right = table
+    else:
+        right = _left_levels(lambda x: law.sf(-x), lambda q: -law.isf(q), lambda x: law.pdf(-x), axis.mirrored())
+    table = table.joined(right.mirrored())
+    return NumericalLaw(axis, table, float(law.mean), float(law.var))
+
+
+def _left_levels(cdf, icdf, pdf, axis):
+    """The level as a function of η left of the median."""
+    farthest = _farthest(icdf, axis)
+
+    def level(eta):
+        return LOG2 + _log_cdf(cdf, axis, axis.distance_at(eta, left=True))
+
+    start, far = _last_reliable(level, farthest), level
+    if level(np.array([start]))[0] > -LAST_MARK:
+        # where the distribution function loses its digits, as 1 - x does, the density may keep them
+        outer = _levels_by_density(pdf, axis, level, start)
+        if outer is not None:
+            cut, far = start, outer
+            start = _last_reliable(outer, cut - 2 * LAST_MARK, begin=cut)
+
+            def level(eta, inner=level):
+                return np.where(eta > cut, inner(np.maximum(eta, cut)), far(np.minimum(eta, cut)))
+
+    # panels that begin at quantiles see a bulk that is small beside the support
+    quantiles = axis.coordinate(np.array([float(icdf(p)) for p in _QUANTILES]) - axis.origin)
+    inner = quantiles[(quantiles > start) & (quantiles < 0)]
+    table = Piecewise.fit(level, np.array([start, *np.unique(inner), 0.0]))
+    at_median = abs(float(table(np.zeros(1))[0]))
+    if at_median > 1e-6 or table.largest_jump > 0.01:
+        raise ValueError(JUMP)
+    return table
+
+
+def _farthest(icdf, axis):
+    """η as far out as the quantile function and floating point reach."""
+    anchor = axis.low if axis.left_bounded else axis.median
+    for p in (1e-250, 1e-100, 1e-30, 1e-10):
+        try:
+            farthest = float(icdf(p))
+        except OverflowError:
+            continue
+        if axis.low < farthest < axis.median and math.isfinite(farthest):
+            break
+    distance = abs(farthest - anchor)
+    rounding = 1e-11 * abs(axis.low) if axis.left_bounded else 0.0
+    return axis.eta_at(max(distance, rounding), left=True)
+
+
+def _log_cdf(cdf, axis, distance):
+    """log F by the distance to the lower end, or to the median if there is none."""
+    if not axis.left_bounded:
+        return log(cdf(axis.median - distance))
+    # x is rounded, and with it the distance: log F is nearly straight in its logarithm
+    x, further = axis.low + distance, axis.low + 2 * distance
+    log_tail, actual = log(cdf(x)), x - axis.low
+    slope = (log(cdf(further)) - log_tail) / log((further - axis.low) / actual)
+    return np.where(actual == distance, log_tail, log_tail + slope * log(distance / actual))
+
+
+def _levels_by_density(pdf, axis, level, start):
+    """The level beyond `start` as an integral of the density; None if that does not fit."""
+    nodes, weights = np.polynomial.legendre.leggauss(10)
+    nodes, weights = (1 + nodes) / 2, weights / 2
+    ends = start - 0.02 * np.arange(10_000)
+
+    def mass(inner, outer):
+        """Between two coordinates."""
+        eta = inner[:, None] + (outer - inner)[:, None] * nodes
+        place = axis.place(eta)
+        speed = axis.speed(place)
+        return (pdf(axis.origin + place) / speed @ weights) * (inner - outer)
+
+    with np.errstate(all="ignore"):
+        masses = np.nan_to_num(mass(ends[:-1], ends[1:]), posinf=0.0)
+    beyond = np.append(np.cumsum(masses[::-1])[::-1], 0.0)  # each end
+    known = math.exp(float(level(np.array([start]))[0]) - LOG2)
+    if not abs(beyond[0] / known - 1) < 1e-6:
+        return None
+
+    def by_density(eta):
+        row = np.clip(np.ceil((start - eta) / 0.02).astype(int), 0, len(ends) - 1)
+        with np.errstate(all="ignore"):
+            tail = beyond[row] + mass(eta, ends[row])
+        return LOG2 + log(tail * (known / beyond[0]))
+
+    return by_density
+
+
+def _last_reliable(level, start, begin=-1e-3):
+    """How far from the median, at most `start`, a distribution function keeps its digits."""
+    eta = np.linspace(begin, start, 400)
+    step = 1e-7 * np.abs(eta)
+    with np.errstate(all="ignore"):
+        outer, values, inner = level(eta - step), level(eta), level(eta + step)
+        rounding = np.abs(outer - 2 * values + inner)
+        falling = np.diff(values, prepend=0.0) <= 0
+    reliable = np.isfinite(outer) & falling & (rounding < _ROUNDING)
+    known = len(eta) if reliable.all() else int(np.argmin(reliable))
+    return float(eta[max(known - 1, 0)])

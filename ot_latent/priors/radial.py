@@ -1,0 +1,216 @@
+"""Priors that know no direction: points on a sphere, in a ball, or of any law of the norm.
+
+Their coordinates depend on each other, so that nothing can be matched coordinate by coordinate. But
+a sum of independent points that know no direction knows none either, and between two such laws
+
+    T(y) = Q(F(‖y‖)) y / ‖y‖,    F the law of ‖Y‖, Q the quantile function of the prior's norm,
+
+is the gradient of a convex function of y (an increasing function of ‖y‖ along y), and therefore the
+optimal map for squared cost by Brenier's theorem.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+from array_api_compat import array_namespace
+from scipy import stats
+
+from ot_latent._arrays import as_floating, at_least_single, cast_like, draw, generator, progress
+from ot_latent.priors.laws import check_weights, per_distinct_column, require_no_gradient
+from ot_latent.priors.numerical.law import NumericalLaw
+from ot_latent.priors.numerical.norms import NormAndSphere, NormOfSum, NormOfTwo, tabulate_norm
+from ot_latent.priors.scipy_prior import ScipyPrior
+
+
+class Radial:
+    """Points of a uniformly random direction whose norm has any continuous law.
+
+    Parameters
+    ----------
+    d : int
+        Dimension.
+    norm : frozen distribution of scipy.stats, or ScipyPrior
+        Of the norm, on [0, ∞). The prior of Kilcher et al. (2018), ‖z‖² ~ Γ(1/2, θ), has
+        ``scipy.stats.halfnorm(scale=(θ / 2) ** 0.5)``.
+
+    Raises
+    ------
+    ValueError
+        If `d` is below 2, or the norm may be negative.
+
+    Examples
+    --------
+    >>> prior = Ball(3)
+    >>> z1, z2 = prior.sample((2, 1000, 3), rng=0)
+    >>> midpoint = prior.combine([0.5, 0.5])
+    >>> print(f"{midpoint.norm.icdf(0.5):.4f} instead of {prior.norm.icdf(0.5):.4f}")
+    0.5319 instead of 0.7937
+    """
+
+    def __init__(self, d, norm):
+        if not isinstance(norm, NumericalLaw):
+            norm = ScipyPrior(norm)
+        if norm.support[0] < 0:
+            raise ValueError(f"norm must be a law on [0, inf), got support {norm.support}")
+        self.d, self._norm, self.radius, self._known = _dimension(d), norm, None, {}
+
+    @classmethod
+    def _of(cls, d, norm=None, radius=None):
+        """`norm` may be a function that computes it when it is asked for."""
+        law = cls.__new__(cls)
+        law.d, law._norm, law.radius, law._known = _dimension(d), norm, radius, {}
+        return law
+
+    def __repr__(self):
+        if self.radius is not None:
+            return f"Sphere(d={self.d}, radius={self.radius:g})"
+        return f"Radial(d={self.d}, norm={'...' if callable(self._norm) else self._norm!r})"
+
+    @functools.cached_property
+    def norm(self):
+        """The law of ‖z‖; of several, one for each entry, where the weights were batched."""
+        return self._norm() if callable(self._norm) else self._norm
+
+    def sample(self, shape, rng=None, like=None):
+        """Independent draws, `shape` ending in d; see `Uniform.sample`."""
+        shape = (shape,) if isinstance(shape, int) else tuple(shape)
+        if shape[-1] != self.d:
+            raise ValueError(f"shape must end in d = {self.d}, got {shape}")
+        rng = generator(rng, like)
+        z = draw("normal", shape, rng, like)
+        if self.radius is None:
+            length = self.norm.icdf(draw("uniform", (*shape[:-1], 1), rng, like))
+        else:
+            length = self.radius
+        return cast_like(z * (length / _norm(z)), like)
+
+    def combine(self, weights):
+        """The law of w_1 z_1 + ... + w_k z_k, which knows no direction either.
+
+        Its norm is computed when it is needed (to match to a `Sphere` it is not), in seconds, to
+        1e-5 relative to the tail, down to 1e-8 (tested against closed forms).
+
+        Parameters
+        ----------
+        weights : array (k,) or (k, ..., 1)
+            Any finite real weights, not all zero; one for each point.
+
+        Raises
+        ------
+        ValueError
+            If weights differ along the last axis, that of the coordinates.
+        """
+        weights = check_weights(weights)
+        if self.radius is None:
+            require_no_gradient(weights, "a law is computed")
+        if weights.ndim > 1:
+            if weights.shape[-1] != 1:
+                raise ValueError(
+                    "weights must be the same for all coordinates of a point, with a last axis of "
+                    f"length 1, where the prior is {self!r}; got shape {tuple(weights.shape)}"
+                )
+            return Radial._of(self.d, lambda: per_distinct_column(lambda w: self.combine(w).norm, weights[..., 0]))
+        sizes = tuple(sorted(abs(float(w)) for w in weights if w != 0))
+        if len(sizes) == 1:
+            return self if sizes == (1.0,) else self._scaled(sizes[0])
+        if sizes not in self._known:
+            self._known[sizes] = Radial._of(self.d, functools.partial(self._norm_of_sum, sizes))
+        return self._known[sizes]
+
+    def _scaled(self, size):
+        if self.radius is not None:
+            return Radial._of(self.d, radius=self.radius * size)
+        return Radial._of(self.d, self.norm.scaled(size))
+
+    def _norm_of_sum(self, sizes):
+        if self.radius is None:
+            total, others = self.norm.scaled(sizes[0]), sizes[1:]
+        else:
+            pair = NormOfTwo(self.d, *(self.radius * size for size in sizes[:2]))
+            total, others = ScipyPrior(pair), sizes[2:]
+        for size in progress(others, "laws of norms"):
+            if self.radius is None:
+                total = tabulate_norm(NormOfSum(self.d, total, self.norm.scaled(size)))
+            else:
+                total = tabulate_norm(NormAndSphere(self.d, total, self.radius * size))
+        return total
+
+
+def Sphere(d, radius=1.0):
+    """Uniform on the sphere of a radius in R^d: the matched operation divides by the norm."""
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius must be positive, got {radius}")
+    return Radial._of(d, radius=float(radius))
+
+
+def Ball(d, radius=1.0):
+    """Uniform in the ball of a radius in R^d: P(‖z‖ <= r) = (r / radius)^d."""
+    if not 0 < radius < math.inf:
+        raise ValueError(f"radius must be positive, got {radius}")
+    return Radial(d, stats.powerlaw(_dimension(d), scale=radius))
+
+
+class RadialMap:
+    """T(y) = Q(F(‖y‖)) y / ‖y‖ along the last axis. The origin, which has no direction, stays.
+
+    Parameters
+    ----------
+    source, target : Radial
+    one_dimensional : callable
+        ``monotone_map`` of the laws of the norms; not asked for where the target is a `Sphere`.
+    """
+
+    def __init__(self, source, target, one_dimensional):
+        self.source, self.target = source, target
+        self._map_norms = one_dimensional
+
+    def __repr__(self):
+        return f"RadialMap({self.source!r} -> {self.target!r})"
+
+    @functools.cached_property
+    def norms(self):
+        """The monotone map of the norms."""
+        return self._map_norms(self.source.norm, self.target.norm)
+
+    def __call__(self, y):
+        y = as_floating(y)
+        if y.ndim == 0 or y.shape[-1] != self.target.d:
+            raise ValueError(
+                f"points must have {self.target.d} coordinates along the last axis, as the prior "
+                f"has, got shape {tuple(y.shape)}"
+            )
+        if self.source is self.target:
+            return y
+        xp = array_namespace(y)
+        single = at_least_single(y)
+        length = _norm(single)
+        somewhere = length > 0
+        divisor = xp.where(somewhere, length, 1.0)
+        if self.target.radius is None:
+            goal = self.norms(length[..., 0])[..., None]
+        else:
+            goal = self.target.radius * xp.ones_like(length)
+        return xp.astype(single * (xp.where(somewhere, goal, 0.0) / divisor), y.dtype, copy=False)
+
+    def cost(self, p=2):
+        """E ‖T(Y) - Y‖^p, the length of T(Y) - Y being the change of the norm."""
+        if self.target.radius is None:
+            return self.norms.cost(p)
+        return self.source.norm.expectation(lambda r: abs(self.target.radius - r) ** p)
+
+
+def _norm(z):
+    xp = array_namespace(z)
+    square = xp.sum(z * z, axis=-1, keepdims=True)
+    # gradient 0 rather than NaN at z = 0
+    return xp.where(square > 0, xp.where(square > 0, square, 1.0) ** 0.5, 0.0)
+
+
+def _dimension(d):
+    if isinstance(d, bool) or d != int(d) or d < 2:
+        raise ValueError(
+            f"d must be a whole number, at least 2, got {d!r}: in one dimension take the law of the coordinate"
+        )
+    return int(d)

@@ -1,0 +1,265 @@
+"""Table 2 of Agustsson et al. (2019) for any generator: does an operation cost quality?
+
+Images are generated from random samples of the prior and from the results of operations on other
+samples, scored chunk by chunk, and compared.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ot_latent._arrays import progress_bar
+from ot_latent.operations import combine, slerp
+from ot_latent.priors.product import as_prior
+from ot_latent.scores.evaluation_state import State, Tally
+from ot_latent.scores.evaluation_table import Evaluation, evaluation
+from ot_latent.scores.inception import BLOCKS
+from ot_latent.scores.scorers import Scorer
+
+RANDOM = "random"
+
+# Rows of each operation that stand for the generator when a run resumes.
+_PROBES = 4
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation to evaluate.
+
+    Attributes
+    ----------
+    points : int
+        How many latent points it takes.
+    apply : callable
+        ``apply(zs, prior)``: float64 points (points, n, d) and their prior -> latents (n, d).
+    """
+
+    points: int
+    apply: Callable[[np.ndarray, Any], np.ndarray]
+
+
+def _mean(points: int, matched: bool) -> Operation:
+    weights = [1 / points] * points
+    return Operation(points, lambda zs, prior: combine(zs, weights, prior if matched else None))
+
+
+#: The rows of Table 2, and SLERP.
+OPERATIONS = {
+    RANDOM: Operation(1, lambda zs, prior: zs[0]),
+    "2-point linear": _mean(2, matched=False),
+    "2-point SLERP": Operation(2, lambda zs, prior: slerp(zs[0], zs[1], 0.5)),
+    "2-point matched": _mean(2, matched=True),
+    "4-point linear": _mean(4, matched=False),
+    "4-point matched": _mean(4, matched=True),
+}
+
+
+def evaluate_operations(
+    generator: Callable[[torch.Tensor], torch.Tensor],
+    prior,
+    scorer: Scorer,
+    n: int = 50_000,
+    operations: Iterable[str] | Mapping[str, Operation] = tuple(OPERATIONS),
+    *,
+    dimension: int | None = None,
+    seed: int = 0,
+    resume: str | Path | None = None,
+    batch: int = 250,
+    device: str | torch.device = "cpu",
+) -> Evaluation:
+    """Inception Scores of images from random samples and from operations (Agustsson et al., Table 2).
+
+    Each operation's score is compared with that of random samples: relative change with its 95 %
+    interval, the p-value of "no change", and the smallest change that this test finds with 95 %
+    power, without which "not significant" says nothing. Operations share their points; random
+    samples are others, so that each comparison is of two independent samples of n.
+
+    Memory does not grow with n: what is kept are sums of probabilities and moments of features.
+
+    Parameters
+    ----------
+    generator : callable
+        Latents (rows, dimension), torch float32 on `device` -> images (rows, channels, height, width)
+        in [0, 1]; in evaluation mode. For other shapes or ranges wrap it:
+        ``lambda z: (G(z[:, :, None, None]) + 1) / 2``.
+    prior : law
+        Any prior of this library, or a sequence of laws.
+    scorer : Scorer
+        `scorers.Classifier`, `scorers.InceptionV3`, or your own.
+    n : int
+        Images of each row, at least 200.
+    operations : names of `OPERATIONS`, or a mapping of names to `Operation`
+        Random samples always come first.
+    dimension : int
+        Of the latent space; not needed where the prior knows it (`Product`, `Sphere`, ...).
+    seed : int
+        Latents come from numpy's generator whatever the device. Torch's generator is seeded, too, for
+        generators that add noise, and left as it was.
+    resume : path, optional
+        A file in which the state is kept, written every half minute, atomically. A run that was
+        killed and is called again goes on from there, and ends bit for bit as if it had not been. A
+        complete one returns at once.
+    batch : int
+        Latents that go through the generator at a time.
+    device : torch device
+        Where the generator is; the scorer knows its own.
+
+    Returns
+    -------
+    Evaluation
+        Prints as a table; ``["2-point matched"].p_value`` and all other numbers are in it.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range; images or latents do not have the shape or the range above; or
+        `resume` holds the state of another run.
+    TypeError
+        If images are no floating tensor, or the scorer is none.
+
+    References
+    ----------
+    Agustsson et al. (2019), section 4.1. Their scores are under Inception v3.
+
+    Examples
+    --------
+    >>> from ot_latent import Gaussian, checkpoints, scorers
+    >>> ae = checkpoints.load("mnist-ae")
+    >>> result = evaluate_operations(
+    ...     ae.decode, Gaussian(0, 20), scorers.Classifier("mnist-classifier"), n=200,
+    ...     operations=["2-point matched"], dimension=10,
+    ... )
+    >>> [row.name for row in result.rows]
+    ['random', '2-point matched']
+    """
+    prior, chosen = as_prior(prior), _chosen(operations)
+    _check_at_least(n=(n, BLOCKS), seed=(seed, 0), batch=(batch, 1))
+    _check_scorer(scorer)
+    samples = _Samples(generator, prior, scorer, chosen, _dimension(prior, dimension), seed, device)
+    probes = {name: samples.features(name, 0, _PROBES) for name in chosen}
+    classes = scorer.probabilities(probes[RANDOM]).shape[1]
+    tallies = {
+        name: Tally(n, classes, features.shape[1], halves=2 if name == RANDOM else 1)
+        for name, features in probes.items()
+    }
+    settings = {"n": int(n), "seed": int(seed), "batch": int(batch), "scorer": scorer.name}
+    state = State(None if resume is None else Path(resume), settings, probes, tallies)
+
+    sizes = [min(batch, n - start) for start in range(0, n, batch)]
+    done = state.load()
+    images, before = n * len(chosen), sum(sizes[:done]) * len(chosen)
+    with progress_bar("scoring", images, before, "images") as bar:
+        for chunk in range(done, len(sizes)):
+            for name, tally in tallies.items():
+                features = samples.features(name, chunk, sizes[chunk])
+                tally.update(features, scorer.probabilities(features), chunk)
+                bar.update(sizes[chunk])
+            state.save(chunk + 1, complete=chunk + 1 == len(sizes))
+    return evaluation(tallies, RANDOM, scorer.name, seed)
+
+
+def _chosen(operations) -> dict[str, Operation]:
+    """The operations by name, random samples first."""
+    if not isinstance(operations, Mapping):
+        names = [operations] if isinstance(operations, str) else list(operations)
+        if unknown := [name for name in names if name not in OPERATIONS]:
+            raise ValueError(f"operations must be among {list(OPERATIONS)}, got {unknown}")
+        operations = {name: OPERATIONS[name] for name in names}
+    return {RANDOM: OPERATIONS[RANDOM]} | {name: operation for name, operation in operations.items() if name != RANDOM}
+
+
+def _check_at_least(**arguments) -> None:
+    for name, (value, least) in arguments.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
+            raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
+
+
+def _check_scorer(scorer) -> None:
+    lacking = [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]
+    if lacking:
+        raise TypeError(
+            f"scorer must have {', '.join(lacking)}, {type(scorer).__name__} has not: wrap a network "
+            "in scorers.Classifier"
+        )
+
+
+def _dimension(prior, dimension: int | None) -> int:
+    known = getattr(prior, "d", None)
+    if known is None and dimension is None:
+        raise ValueError(f"dimension must be given: {prior!r} is the law of one coordinate")
+    if dimension is None or known == dimension:
+        return known
+    _check_at_least(dimension=(dimension, 1))
+    if known is not None:
+        raise ValueError(f"dimension is {dimension}, but the prior has {known} coordinates")
+    return dimension
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """Features of generated images, chunk by chunk; each chunk can be had by itself, again and again."""
+
+    generator: Callable
+    prior: Any
+    scorer: Scorer
+    operations: dict[str, Operation]
+    dimension: int
+    seed: int
+    device: Any
+
+    def features(self, name: str, chunk: int, rows: int) -> np.ndarray:
+        """Of the first rows of a chunk of an operation, (rows, d)."""
+        # random samples are stream 0, the points of all operations are streams 1, 2, ...
+        first = 0 if name == RANDOM else 1
+        latents = self._latents(self.operations[name], name, chunk, rows, first)
+        with torch.inference_mode(), self._torch_seed(chunk, first):
+            images = self.generator(latents)
+        return self.scorer.features(_checked_images(images, rows))
+
+    def _latents(self, operation, name: str, chunk: int, rows: int, first: int) -> torch.Tensor:
+        points = [
+            self.prior.sample((rows, self.dimension), np.random.default_rng((self.seed, chunk, i)))
+            for i in range(first, first + operation.points)
+        ]
+        latents = np.asarray(operation.apply(np.stack(points), self.prior))
+        if latents.shape != (rows, self.dimension) or not np.isfinite(latents).all():
+            raise ValueError(
+                f"operation {name!r} must give finite latents of shape {(rows, self.dimension)}, "
+                f"got {latents.dtype} of shape {latents.shape}"
+            )
+        return torch.from_numpy(latents).float().to(self.device)
+
+    @contextmanager
+    def _torch_seed(self, chunk: int, stream: int) -> Iterator[None]:
+        """Seed torch for generators that add noise of their own, and leave no trace."""
+        device = torch.device(self.device)
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            sequence = np.random.SeedSequence((self.seed, chunk, stream))
+            torch.manual_seed(int(sequence.generate_state(1)[0]))
+            yield
+
+
+def _checked_images(images, rows: int) -> torch.Tensor:
+    if not (isinstance(images, torch.Tensor) and images.is_floating_point()):
+        got = getattr(images, "dtype", type(images).__name__)
+        raise TypeError(f"generator must return a floating torch tensor of images, got {got}")
+    if images.ndim != 4 or len(images) != rows:
+        raise ValueError(
+            "generator must return images of shape (rows, channels, height, width) for latents of "
+            f"shape (rows, dimension): got {tuple(images.shape)} for {rows} rows"
+        )
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"generator must return images in [0, 1], got values from {low:g} to {high:g}: wrap it, "
+            "as in lambda z: (G(z) + 1) / 2 for images in [-1, 1]"
+        )
+    return images

@@ -1,0 +1,135 @@
+"""What an evaluation has counted so far, in memory and on disk."""
+
+from __future__ import annotations
+
+import json
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from ot_latent._storage import write_atomically
+from ot_latent.scores.frechet import FeatureStatistics
+from ot_latent.scores.inception import InceptionStatistics
+
+# Seconds between two writes: under Inception v3 the state has hundreds of megabytes.
+SAVE_EVERY = 30
+
+
+class Tally:
+    """Statistics of one operation's images.
+
+    With two halves, chunks go to the one and the other in turn, so that the distance between two
+    sets of one law is known.
+    """
+
+    def __init__(self, n: int, classes: int, features: int, halves: int) -> None:
+        self.inception = InceptionStatistics(n, classes)
+        self.halves = [FeatureStatistics(features) for _ in range(halves)]
+
+    def update(self, features: np.ndarray, probabilities: np.ndarray, chunk: int) -> None:
+        """Take in the images of a chunk."""
+        self.inception.update(probabilities)
+        self.halves[chunk % len(self.halves)].update(features)
+
+    def moments(self) -> FeatureStatistics:
+        """Of all images."""
+        total = FeatureStatistics(len(self.halves[0].mean))
+        for half in self.halves:
+            total.merge(half)
+        return total
+
+    def attributes(self):
+        """Name and owner of each number or array that changes."""
+        for name in ("seen", "sums", "negentropies"):
+            yield name, self.inception
+        for half in self.halves:
+            for name in ("count", "mean", "scatter"):
+                yield name, half
+
+
+class State:
+    """The file from which a killed run goes on.
+
+    Parameters
+    ----------
+    path : Path or None
+        None: nothing is kept.
+    settings : dict
+        What must not differ between two runs that share the file.
+    probes : dict of str to array
+        Features of a few images of each operation: they tell another generator, prior or operation.
+    tallies : dict of str to Tally
+        What is written and restored.
+    """
+
+    def __init__(
+        self, path: Path | None, settings: dict, probes: dict[str, np.ndarray], tallies: dict[str, Tally]
+    ) -> None:
+        self.path, self.probes, self.tallies = path, list(probes.values()), list(tallies.values())
+        self.settings = json.dumps(settings | {"operations": list(tallies)}, indent=1)
+        self.saved = time.monotonic()
+
+    def load(self) -> int:
+        """Restore the tallies; returns how many chunks they hold.
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged or of another run.
+        """
+        if self.path is None or not self.path.exists():
+            return 0
+        arrays = _read(self.path)
+        self._require_same(arrays)
+        for index, (name, owner) in enumerate(self._attributes()):
+            value = arrays[f"value{index}"]
+            setattr(owner, name, value if value.ndim else int(value))
+        return int(arrays["done"])
+
+    def _require_same(self, arrays: dict[str, np.ndarray]) -> None:
+        settings = str(arrays["settings"])
+        if settings != self.settings:
+            raise ValueError(
+                f"resume: {self.path} is the state of another run, with\n{settings}\nThis one has\n"
+                f"{self.settings}\nPass those arguments, or another path."
+            )
+        for index, probe in enumerate(self.probes):
+            before = arrays[f"probe{index}"]
+            # rounding may differ from machine to machine
+            near = {"rtol": 1e-2, "atol": 1e-2 * np.abs(before).max()}
+            if before.shape != probe.shape or not np.allclose(before, probe, **near):
+                raise ValueError(
+                    f"resume: {self.path} is the state of another generator, prior or operation: the "
+                    "same latents give other images. Remove it or pass another path; if they are the "
+                    "same, the generator must be in evaluation mode and draw noise from torch only."
+                )
+
+    def save(self, done: int, complete: bool) -> None:
+        """Write the state after so many chunks, if it is time to."""
+        if self.path is None or not (complete or time.monotonic() - self.saved >= SAVE_EVERY):
+            return
+        arrays = {"settings": np.array(self.settings), "done": np.array(done)}
+        arrays |= {f"probe{index}": probe for index, probe in enumerate(self.probes)}
+        arrays |= {
+            f"value{index}": np.asarray(getattr(owner, name)) for index, (name, owner) in enumerate(self._attributes())
+        }
+        write_atomically(self.path, lambda path: _write(path, arrays))
+        self.saved = time.monotonic()
+
+    def _attributes(self):
+        return [pair for tally in self.tallies for pair in tally.attributes()]
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in ("settings", *file.files)}
+    except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError, TypeError) as error:
+        raise ValueError(f"resume: {path} is no state of an evaluation, or damaged ({error}): remove it") from error
+
+
+def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as stream:  # given a path, numpy would append a suffix
+        np.savez(stream, **arrays)

@@ -1,0 +1,140 @@
+"""Inception Score (Salimans et al. 2016), of all images at once or of images that come in chunks.
+
+With p(y) the mean of p(y|x) over the images of a split, its score is
+
+    exp(E_x KL(p(y|x) || p(y))),    E_x KL = E_x sum_y p(y|x) log p(y|x) - sum_y p(y) log p(y),
+
+so that the sums of p(y|x) and of p(y|x) log p(y|x) are all that it needs.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import special
+
+#: Blocks that `InceptionStatistics` keeps apart; the splits of a score are made of them.
+BLOCKS = 200
+
+
+class InceptionStatistics:
+    """What the Inception Score of n images needs, taken in chunk by chunk.
+
+    Parameters
+    ----------
+    n : int
+        How many images will come: the splits of Salimans et al. are consecutive n-ths of them.
+    classes : int
+    blocks : int
+        A multiple of the number of splits, and at most n.
+
+    Examples
+    --------
+    >>> statistics = InceptionStatistics(n=200, classes=4)
+    >>> for _ in range(2):
+    ...     statistics.update(np.eye(4)[np.arange(100) % 4])
+    >>> [round(number, 6) for number in statistics.score(splits=10)]
+    [4.0, 0.0]
+    """
+
+    def __init__(self, n: int, classes: int, blocks: int = BLOCKS) -> None:
+        if not 1 <= blocks <= n:
+            raise ValueError(f"n must be at least the number of blocks, {blocks}, got {n}")
+        self.starts = np.arange(blocks) * n // blocks
+        self.n, self.seen = n, 0
+        self.counts = np.diff(self.starts, append=n)
+        self.sums = np.zeros((blocks, classes))
+        self.negentropies = np.zeros(blocks)
+
+    def update(self, probabilities) -> None:
+        """Take in p(y|x) of the next images, (rows, classes).
+
+        Raises
+        ------
+        ValueError
+            If they are no probabilities, or more images came than announced.
+        """
+        probabilities = _checked(probabilities, self.sums.shape[1])
+        rows = self.seen + np.arange(len(probabilities))
+        if len(rows) and rows[-1] >= self.n:
+            raise ValueError(f"{rows[-1] + 1} images came, {self.n} were announced")
+        block = np.searchsorted(self.starts, rows, side="right") - 1
+        blocks, firsts = np.unique(block, return_index=True)
+        self.sums[blocks] += np.add.reduceat(probabilities, firsts)
+        negentropies = -special.entr(probabilities).sum(1)
+        self.negentropies[blocks] += np.add.reduceat(negentropies, firsts)
+        self.seen += len(rows)
+
+    def score(self, splits: int = 10) -> tuple[float, float]:
+        """Mean and standard deviation over splits, as Salimans et al. report them."""
+        values = np.exp(self._divergences(splits))
+        return float(values.mean()), float(values.std())
+
+    def log_score(self) -> tuple[float, float]:
+        """Log of the score of all images as one split, and its standard error.
+
+        The influence of an image on the log of the score is KL(p(y|x) || p(y)), up to a constant:
+        its scatter over blocks of images gives the error.
+        """
+        self._require_all()
+        total = self.sums.sum(0) / self.n
+        log_total = np.log(np.where(total > 0, total, 1))
+        blocks = (self.negentropies - self.sums @ log_total) / self.counts
+        # blocks differ by one image at most: they count alike
+        error = blocks.std(ddof=1) / math.sqrt(len(blocks))
+        return float(self._divergences(1)[0]), float(error)
+
+    def _divergences(self, splits: int) -> np.ndarray:
+        """E_x KL(p(y|x) || p(y)) of each split."""
+        self._require_all()
+        if len(self.counts) % splits:
+            raise ValueError(f"splits must divide the number of blocks, {len(self.counts)}")
+        counts, sums, negentropies = (
+            x.reshape(splits, -1, *x.shape[1:]).sum(1) for x in (self.counts, self.sums, self.negentropies)
+        )
+        return negentropies / counts + special.entr(sums / counts[:, None]).sum(1)
+
+    def _require_all(self) -> None:
+        if self.seen != self.n:
+            raise ValueError(f"{self.n} images were announced, {self.seen} came")
+
+
+def _checked(probabilities, classes: int | None = None) -> np.ndarray:
+    probabilities = np.asarray(probabilities, dtype=float)
+    if probabilities.ndim != 2 or classes not in (None, probabilities.shape[1]):
+        wanted = "classes" if classes is None else classes
+        raise ValueError(f"probabilities must have shape (n, {wanted}), got {probabilities.shape}")
+    if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(1), 1, atol=1e-4)):
+        raise ValueError("each row of probabilities must be non-negative and sum to 1")
+    return probabilities
+
+
+def inception_score(probabilities: np.ndarray, splits: int = 10) -> tuple[float, float]:
+    """Inception Score of Salimans et al. (2016): mean and standard deviation over splits.
+
+    exp(E_x KL(p(y|x) || p(y))) of each of the consecutive splits, from p(y|x) of shape (n, classes).
+    The deviation is that of one split, and a split's score is biased downwards, the more the smaller
+    it is: `inception_interval` says what is known of the score of all images.
+
+    Raises
+    ------
+    ValueError
+        If rows are not probabilities or there are fewer rows than splits.
+    """
+    probabilities = np.asarray(probabilities, dtype=float)
+    if probabilities.ndim != 2 or len(probabilities) < splits:
+        raise ValueError(f"probabilities must have shape (n >= {splits}, classes), got {probabilities.shape}")
+    statistics = InceptionStatistics(*probabilities.shape, blocks=splits)
+    statistics.update(probabilities)
+    return statistics.score(splits)
+
+
+def inception_interval(probabilities: np.ndarray, rng: int = 0, resamples: int = 200) -> tuple[float, float]:
+    """95 % bootstrap interval of the Inception Score of all rows as one split."""
+    generator = np.random.default_rng(rng)
+    n = len(probabilities)
+    draws = (generator.integers(n, size=n) for _ in range(resamples))
+    values = [inception_score(probabilities[rows], splits=1)[0] for rows in draws]
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,143 @@
+"""Moments of the features of real images, as shipped: Frechet distances (FID) without the data set.
+
+Examples
+--------
+>>> from ot_latent import scores
+>>> digits = load("mnist")
+>>> digits.count, digits.mean.shape
+(60000, (128,))
+>>> scores.frechet_distance(digits, digits) < 1e-3
+True
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as as_bytes
+
+from ot_latent._arrays import progress
+from ot_latent._storage import checkout, write_atomically
+from ot_latent.datasets.image_sets import ROWS, float_chunks, training_images
+from ot_latent.models import checkpoints
+from ot_latent.scores.frechet import FeatureStatistics
+from ot_latent.scores.scorers import Classifier
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A set of `training.training_images`, and the checkpoint of the classifier that sees it.
+
+    All training images at hand count, or the first ``most``.
+    """
+
+    data: str
+    side: int
+    scorer: str
+    most: int | None = None
+
+    def images(self, data_dir: str | Path | None = None) -> np.ndarray:
+        """(n, channels, side, side) uint8."""
+        return training_images(self.data, self.side, data_dir=data_dir, most=self.most)[0]
+
+
+#: By name.
+REFERENCES = {
+    "mnist": Reference("mnist", 64, "mnist-classifier"),
+    "cifar10": Reference("cifar10", 32, "cifar10-classifier"),
+    "icons": Reference("icons", 32, "cifar10-classifier"),
+}
+
+
+def measure(name: str, data_dir: str | Path | None = None, device: str | torch.device = "cpu") -> FeatureStatistics:
+    """Moments of the features of the real images of a reference.
+
+    Raises
+    ------
+    ValueError
+        If there is no reference of that name.
+    """
+    reference = _reference(name)
+    images = reference.images(data_dir)
+    scorer = Classifier(reference.scorer, device=device)
+    moments: FeatureStatistics | None = None
+    count = -(-len(images) // ROWS)
+    for chunk in progress(float_chunks(images), f"features of {name}", count):
+        features = scorer.features(chunk)
+        moments = moments or FeatureStatistics(features.shape[1])
+        moments.update(features)
+    return moments
+
+
+def _reference(name: str) -> Reference:
+    if name not in REFERENCES:
+        raise ValueError(f"there is no reference {name!r}; there are: {', '.join(REFERENCES)}")
+    return REFERENCES[name]
+
+
+def save(name: str, moments: FeatureStatistics, out: str | Path | None = None) -> Path:
+    """Write moments with the name and the hash of their scorer.
+
+    Parameters
+    ----------
+    out : path, optional
+        A folder; by default ``data/reference``, where the shipped ones are.
+    """
+    scorer = _reference(name).scorer
+    tensors = {
+        "mean": torch.from_numpy(moments.mean).float(),
+        "covariance": torch.from_numpy(moments.covariance).float(),
+    }
+    card = {
+        "command": f"ot-latent reference {name}",
+        "images": str(moments.count),
+        "scorer": scorer,
+        "scorer_sha256": checkpoints.weights_hash(scorer),
+    }
+    path = (Path(out) if out else _folder()) / f"{name}.safetensors"
+    content = as_bytes(tensors, card)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    return path
+
+
+def load(name: str, folder: str | Path | None = None) -> FeatureStatistics:
+    """Moments of real images under a shipped scorer: pass them to `scores.frechet_distance`.
+
+    Parameters
+    ----------
+    name : str
+        A key of `REFERENCES`.
+    folder : path, optional
+        Where `save` wrote; by default ``data/reference``.
+
+    Raises
+    ------
+    FileNotFoundError
+        If no such file is there.
+    ValueError
+        If there is no reference of that name, the file is damaged, or the scorer has other weights
+        by now: features of two networks must not be compared.
+    """
+    scorer = _reference(name).scorer
+    path = (Path(folder) if folder else _folder()) / f"{name}.safetensors"
+    remedy = f"`ot-latent reference {name}` makes it anew"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist: {remedy}")
+    try:
+        with safe_open(path, framework="np") as file:
+            card = file.metadata()
+            mean, covariance = (file.get_tensor(part) for part in ("mean", "covariance"))
+            count, weights = int(card["images"]), card["scorer_sha256"]
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+    if weights != checkpoints.weights_hash(scorer):
+        raise ValueError(f"{path} was made under other weights of {scorer}: {remedy}")
+    return FeatureStatistics.from_moments(count, mean, covariance)
+
+
+def _folder() -> Path:
+    return checkout() / "data" / "reference"

@@ -1,0 +1,273 @@
+"""Reports: how close mapped noise comes to codes never seen, and generated images to held-out ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial.distance import cdist
+
+from ot_latent import datasets
+from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.scores.frechet import frechet_distance, frechet_interval
+from ot_latent.scores.images import detail as detail_of
+from ot_latent.scores.intervals import ratio_of_means
+from ot_latent.scores.neighbours import nearest_distances, ratio_of_medians
+
+_RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class TransportScore:
+    """What `transport_report` says of one cloud.
+
+    Attributes
+    ----------
+    w2 : float
+        Mean of the exact W2 between blocks of the cloud and of held-out codes.
+    ratio, ratio_interval : float, (float, float)
+        Of `w2` to that of codes to held-out codes, with a 95 % interval.
+    nearest, nearest_interval : float, (float, float)
+        Median distance to the nearest code that was fitted, over that of held-out codes: 0 for a map
+        that repeats codes, 1 for one that makes new ones of the same law. With a 95 % interval.
+    """
+
+    w2: float
+    ratio: float
+    ratio_interval: tuple[float, float]
+    nearest: float
+    nearest_interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        (low, high), (near_low, near_high) = self.ratio_interval, self.nearest_interval
+        return (
+            f"W2 {self.w2:.3f}, {self.ratio:.3f} times the floor ({low:.3f} to {high:.3f}); "
+            f"nearest code at {self.nearest:.2f} times the distance of held-out ones "
+            f"({near_low:.2f} to {near_high:.2f})"
+        )
+
+
+@dataclass(frozen=True)
+class ModeCoverage:
+    """What `mode_coverage` says of one cloud.
+
+    Attributes
+    ----------
+    within : float
+        Share of the points that are near a mode.
+    shares : (k,) array
+        Points that are nearest to each mode, over an equal share: 1 everywhere is even.
+    """
+
+    within: float
+    shares: np.ndarray
+
+    def __str__(self) -> str:
+        low, high = self.shares.min(), self.shares.max()
+        return f"{self.within:.0%} near a mode, shares {low:.2f} to {high:.2f} of an equal one"
+
+
+def mode_coverage(cloud, centers, reach: float) -> ModeCoverage:
+    """How many points are near a mode, and whether the modes have equal shares.
+
+    Parameters
+    ----------
+    cloud : (n, d) array
+    centers : (k, d) array
+        Of the modes.
+    reach : float
+        Near is closer than this; three standard deviations hold 98.9 % of a Gaussian in the plane.
+
+    Examples
+    --------
+    >>> print(mode_coverage([[0.1, 0], [4, 1], [4, 0.5], [9, 9]], [[0, 0], [4, 0]], reach=2))
+    75% near a mode, shares 0.50 to 1.50 of an equal one
+    """
+    distances = cdist(cloud, centers)
+    counts = np.bincount(distances.argmin(1), minlength=len(centers))
+    within = float((distances.min(1) < reach).mean())
+    return ModeCoverage(within, counts * len(centers) / len(distances))
+
+
+def circulation(field, corners, steps: int = 1_000) -> float:
+    """Work of a field around closed polygons, over that without signs: 0 for a gradient.
+
+    By the midpoint rule. A potential of straight pieces has a gradient that jumps, so that the rule errs
+    by the order of 1 / steps.
+
+    Parameters
+    ----------
+    field : callable, (n, d) array -> (n, d) array
+    corners : (polygons, k, d) array
+    steps : int
+        On each edge.
+
+    Returns
+    -------
+    Root mean square over the polygons of |sum of field . dl| / sum of |field . dl|.
+
+    Examples
+    --------
+    >>> square = np.array([[[0.0, 0], [1, 0], [1, 1], [0, 1]]])
+    >>> circulation(lambda x: x @ [[2, 1], [1, 3]], square) < 1e-12
+    True
+    >>> circulation(lambda x: x @ [[0, 1], [-1, 0]], square)
+    1.0
+    """
+    corners = np.asarray(corners, dtype=float)
+    edges = np.roll(corners, -1, axis=1) - corners
+    middles = (np.arange(steps) + 0.5)[:, None] / steps
+    points = corners[:, :, None] + edges[:, :, None] * middles
+    values = np.asarray(field(points.reshape(-1, corners.shape[2])), dtype=float)
+    work = (values.reshape(points.shape) * edges[:, :, None]).sum(3)
+    parts = np.abs(work.sum((1, 2))) / np.abs(work).sum((1, 2))
+    return float(np.sqrt((parts**2).mean()))
+
+
+def transport_report(clouds, codes, held_out, block: int = 1_000, rng: int = 0) -> dict:
+    """Compare clouds of points with codes that were held out.
+
+    Parameters
+    ----------
+    clouds : dict of (n, d) arrays
+        Mapped noise by name.
+    codes : (N, d) array
+        The codes that the maps were fitted to.
+    held_out : (m, d) array
+        Other codes of the same law.
+    block : int
+        Points on each side of an exact transport problem. W2 between samples of one law shrinks as
+        they grow, so that only ratios at one size compare.
+    rng : int
+        Seed of the shuffling, and of the points of the Gaussian.
+
+    Returns
+    -------
+    dict of TransportScore
+        By name, with two more in front: ``"codes"``, the floor that sampling leaves, and
+        ``"Gaussian fit"``, points of the Gaussian with the codes' mean and covariance, which the linear
+        optimal map makes of noise.
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree or there are fewer than two blocks of held-out codes.
+    """
+    codes, held_out = (np.asarray(values, dtype=float) for values in (codes, held_out))
+    generator = np.random.default_rng(rng)
+    gaussian = generator.multivariate_normal(codes.mean(0), np.cov(codes, rowvar=False), len(held_out))
+    all_clouds = {"codes": codes, "Gaussian fit": gaussian, **clouds}
+    blocks = len(held_out) // block
+    if blocks < 2:
+        raise ValueError(f"held_out must hold two blocks of {block} codes, got {len(held_out)}")
+    targets = generator.permutation(held_out)[: blocks * block].reshape(blocks, block, -1)
+    own = nearest_distances(held_out, codes)
+    distances, result = {}, {}
+    for name, cloud in all_clouds.items():
+        cloud = np.asarray(cloud, dtype=float)
+        if cloud.ndim != 2 or cloud.shape[1] != codes.shape[1] or len(cloud) < blocks * block:
+            raise ValueError(f"{name} must have shape (at least {blocks * block}, {codes.shape[1]}), got {cloud.shape}")
+        chosen = generator.permutation(cloud)[: blocks * block]
+        pairs = zip(chosen.reshape(targets.shape), targets, strict=True)
+        distances[name] = np.array([solve_kantorovich(x, y).w2 for x, y in pairs])
+        # blocks face the same held-out codes, so that their ratios vary less than their distances
+        ratio = _ratio_of_blocks(distances[name], distances["codes"], generator)
+        repeats = own if name == "codes" else nearest_distances(chosen, codes)
+        nearest = ratio_to_held_out(repeats, own, generator)
+        result[name] = TransportScore(float(distances[name].mean()), *ratio, *nearest)
+    return result
+
+
+def _ratio_of_blocks(distances, floor, generator):
+    """Mean distance over the mean floor, and its 95 % bootstrap interval over the blocks of both."""
+    draws = generator.integers(len(floor), size=(_RESAMPLES, len(floor)))
+    values = distances[draws].mean(1) / floor[draws].mean(1)
+    return float(distances.mean() / floor.mean()), _middle(values)
+
+
+def ratio_to_held_out(near, fresh, generator):
+    """Ratio of the medians of independent distances, and its 95 % bootstrap interval."""
+
+    def resampled(values):
+        return values[generator.integers(len(values), size=len(values))]
+
+    values = [ratio_of_medians(resampled(near), resampled(fresh)) for _ in range(_RESAMPLES)]
+    return ratio_of_medians(near, fresh), _middle(values)
+
+
+def _middle(values) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+_ROWS = 1_000  # training images that are turned to floats at a time
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """What `image_report` says of one set of samples. Each number has a 95 % interval.
+
+    Attributes
+    ----------
+    frechet, frechet_interval : float, (float, float)
+        Frechet distance to the held-out images, under the report's features.
+    detail, detail_interval : float, (float, float)
+        Mean difference of neighbouring pixels (`scores.detail`) over that of held-out images: blur
+        lowers it.
+    nearest, nearest_interval : float, (float, float)
+        Median distance of features to those of the nearest training image, over that of held-out
+        images: near 0 for copies.
+    """
+
+    frechet: float
+    frechet_interval: tuple[float, float]
+    detail: float
+    detail_interval: tuple[float, float]
+    nearest: float
+    nearest_interval: tuple[float, float]
+
+    def __str__(self) -> str:
+        low, high = self.frechet_interval
+        return (
+            f"Frechet {self.frechet:.2f} ({low:.2f} to {high:.2f})  detail {self.detail:.2f}  "
+            f"nearest {self.nearest:.2f}"
+        )
+
+
+def image_report(
+    samples: dict[str, torch.Tensor], held_out: torch.Tensor, training: np.ndarray, scorer, rng: int = 0
+) -> dict[str, ImageScore]:
+    """Compare samples of images with images that were held out.
+
+    Parameters
+    ----------
+    samples : dict of (n, channels, side, side) tensors in [0, 1]
+        By name. Frechet distances are biased by about a constant over n: take as many of each.
+    held_out : (m, channels, side, side) tensor in [0, 1]
+    training : (N, side, side, 3) or (N, side, side) uint8
+        What the models were trained on.
+    scorer : object with ``features(images)``
+        Such as `scores.PixelComponents`.
+    rng : int
+        Seed of the bootstrap.
+
+    Returns
+    -------
+    dict of ImageScore
+    """
+    generator = np.random.default_rng(rng)
+    pieces = np.array_split(training, -(-len(training) // _ROWS))
+    side = held_out.shape[-1]
+    known = np.concatenate([scorer.features(datasets.to_square(piece, side)) for piece in pieces])
+    reference = scorer.features(held_out)
+    sharp, near = detail_of(held_out), nearest_distances(reference, known)
+    report = {}
+    for name, images in samples.items():
+        seen = scorer.features(images)
+        detail = ratio_of_means(detail_of(images), sharp)
+        own = nearest_distances(seen, known)
+        nearest = ratio_to_held_out(own, near, generator)
+        distance = frechet_distance(seen, reference)
+        report[name] = ImageScore(distance, frechet_interval(seen, reference), *detail, *nearest)
+    return report

@@ -1,0 +1,245 @@
+"""The networks under which images are scored: features for distances, probabilities for the score.
+
+A score means something under its scorer only. Each has a ``name``, which every table gives.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import nn
+
+from ot_latent import datasets, scores
+from ot_latent.models import checkpoints
+
+
+class Scorer(Protocol):
+    """What the scores need to know of a network. Any object with these three will do.
+
+    Attributes
+    ----------
+    name : str
+        What tables call it.
+    """
+
+    name: str
+
+    def features(self, images: torch.Tensor) -> np.ndarray:
+        """(n, channels, height, width) in [0, 1] -> (n, d)."""
+        ...
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """p(y|x) from the features of images: (n, d) -> (n, classes)."""
+        ...
+
+
+class Classifier:
+    """A classifier as a scorer.
+
+    Images of another size or without colours are brought to what a network takes that says so by
+    ``side`` and ``channels``, as the shipped ones do: grey is repeated in three channels, and sides
+    that differ by a whole factor are bridged by repeated pixels or means of pixels.
+
+    Parameters
+    ----------
+    model : str, path or Module
+        The name of a shipped checkpoint; the file of another, with its card beside it; or your own
+        network, in evaluation mode, with methods ``features(images)`` and ``head(features)``, the
+        latter's result being logits.
+    name : str, optional
+        What tables call it; by default the checkpoint's name and its accuracy on its test set, or
+        the class of your network.
+    device : torch device
+
+    Raises
+    ------
+    FileNotFoundError
+        If no such checkpoint is shipped.
+    TypeError
+        If the network has no such methods.
+
+    Examples
+    --------
+    >>> Classifier("mnist-classifier").name
+    'mnist-classifier (test accuracy 99.51 %)'
+    """
+
+    def __init__(
+        self,
+        model: str | Path | nn.Module = "mnist-classifier",
+        name: str | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        stored = isinstance(model, str | Path)
+        if name is None:
+            name = _described(model) if stored else type(model).__name__
+        if stored:
+            model = checkpoints.load(model)
+        if not (hasattr(model, "features") and hasattr(model, "head")):
+            raise TypeError(
+                f"model must have the methods features(images) and head(features), {type(model).__name__} has not"
+            )
+        self.model, self.name, self.device = model.to(device).eval(), name, device
+
+    def features(self, images: torch.Tensor) -> np.ndarray:
+        """See `Scorer`."""
+        if hasattr(self.model, "side"):
+            images = fitted(images, self.model.channels, self.model.side)
+        return scores.features(self.model, images, self.device)
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """See `Scorer`."""
+        return scores.predictions(self.model, features, self.device)
+
+
+def fitted(images: torch.Tensor, channels: int, side: int) -> torch.Tensor:
+    """Images as a network takes them; see `Classifier`.
+
+    Parameters
+    ----------
+    images : (n, channels or 1, height, width)
+
+    Returns
+    -------
+    (n, channels, side, side)
+
+    Raises
+    ------
+    ValueError
+        If colours would have to go, or sides do not differ by a whole factor.
+    """
+    shape = tuple(images.shape)
+    if len(shape) != 4 or shape[1] not in (1, channels) or shape[2] != shape[3]:
+        allowed = " or ".join(map(str, sorted({1, channels})))
+        raise ValueError(f"images must have shape (n, {allowed}, side, side), got {shape}")
+    images, found = images.expand(-1, channels, -1, -1), shape[2]
+    if side % found == 0:
+        times = side // found
+        return images.repeat_interleave(times, 2).repeat_interleave(times, 3)
+    if found % side == 0:
+        return torch.nn.functional.avg_pool2d(images, found // side)
+    raise ValueError(
+        f"images have {found} pixels a side, the network takes {side}: resize them to {side}, or to "
+        "a multiple or a divisor of it"
+    )
+
+
+def _described(checkpoint: str | Path) -> str:
+    path = checkpoints.shipped(checkpoint) if isinstance(checkpoint, str) else checkpoint
+    accuracy = checkpoints.read_card(path)["metrics"]["test_accuracy"]
+    return f"{path.stem} (test accuracy {100 * accuracy:.2f} %)"
+
+
+class InceptionV3:
+    """The ImageNet network of the original Inception Score and FID, as a scorer.
+
+    It is the network of 2015-12-05 that Salimans et al. and Heusel et al. used, translated to
+    TorchScript by NVIDIA (for StyleGAN2-ADA; clean-fid and k-diffusion load the same file). The file
+    resizes images to 299x299 itself, as the original graph does, with TensorFlow's bilinear rule.
+    As in the original, images are rounded to 256 levels, features are those of the last pooling,
+    2048, and probabilities leave out the bias of the output layer. Grey images are repeated in three
+    channels.
+
+    Parameters
+    ----------
+    path : path, optional
+        The file, `INCEPTION_FILE`. Without it, it is taken from the user's cache, or downloaded
+        there (96 MB) and verified by its SHA-256. Another TorchScript file with the same interface
+        is accepted, and named as such.
+    device : torch device
+
+    Raises
+    ------
+    datasets.MissingDataError
+        If the file is neither here nor to be downloaded.
+    ValueError
+        If the file is no such network.
+    """
+
+    #: Images that go through the network at a time.
+    rows = 50
+
+    def __init__(self, path: str | Path | None = None, device: str | torch.device = "cpu") -> None:
+        path = _fetched() if path is None else Path(path)
+        if not path.is_file():
+            raise datasets.MissingDataError(f"path must be a TorchScript file, {path} is none")
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        official = found == INCEPTION_SHA256
+        self.name = "Inception v3 (2015-12-05)" if official else f"{path.name} ({found[:8]})"
+        self.device = device
+        try:
+            self.network = torch.jit.load(path, map_location=device).eval()
+            self._weights = self.network.output.weight.detach()
+            self._require_consistent()
+        except (RuntimeError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"{path} is not the network of {INCEPTION_URL}: it is damaged or has another "
+                f"interface ({str(error).strip().splitlines()[-1]})"
+            ) from error
+
+    def _require_consistent(self) -> None:
+        """Raise RuntimeError unless our probabilities are those that the network itself computes."""
+        image = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+        with torch.inference_mode():
+            expected = self.network(self._levels(image), no_output_bias=True).cpu().numpy()
+        found = self.probabilities(self.features(image))
+        if expected.shape != found.shape or not np.allclose(found, expected, atol=1e-4):
+            raise RuntimeError("its output is not the softmax of its features by output.weight")
+
+    def _levels(self, images: torch.Tensor) -> torch.Tensor:
+        if images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise ValueError(f"images must have shape (n, 1 or 3, height, width), got {tuple(images.shape)}")
+        return (images.to(self.device).float() * 255).round().expand(-1, 3, -1, -1)
+
+    def features(self, images: torch.Tensor) -> np.ndarray:
+        """See `Scorer`."""
+        with torch.inference_mode():
+            chunks = [
+                self.network(self._levels(chunk), return_features=True).cpu() for chunk in images.split(self.rows)
+            ]
+        return torch.cat(chunks).numpy()
+
+    def probabilities(self, features: np.ndarray) -> np.ndarray:
+        """See `Scorer`."""
+        with torch.inference_mode():
+            logits = torch.from_numpy(features).to(self._weights) @ self._weights.T
+            return logits.softmax(1).cpu().numpy()
+
+
+INCEPTION_FILE = "inception-2015-12-05.pt"
+
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+
+INCEPTION_URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/" + INCEPTION_FILE
+
+
+def _fetched() -> Path:
+    """The official file: in the cache, or downloaded into it."""
+    import pooch
+    import requests
+
+    folder = datasets.cache_dir() / "scorers"
+    try:
+        # pooch moves the file there only after its hash agreed
+        return Path(
+            pooch.retrieve(
+                INCEPTION_URL,
+                known_hash=f"sha256:{INCEPTION_SHA256}",
+                fname=INCEPTION_FILE,
+                path=folder,
+                progressbar=True,
+            )
+        )
+    except requests.RequestException as error:
+        raise datasets.MissingDataError(
+            f"{INCEPTION_FILE} is missing and could not be downloaded ({type(error).__name__}). "
+            f"Remedy: get {INCEPTION_URL} on a machine with a network and put it into {folder}, or "
+            "pass its path to InceptionV3."
+        ) from error
+    except ValueError as error:
+        raise datasets.CorruptDataError(f"the download of {INCEPTION_URL} was refused: {error}") from error

@@ -1,0 +1,9 @@
+from .loop import Training as Training
+from .recipes import RECIPES as RECIPES
+from .recipes import SCALES as SCALES
+from .recipes import Recipe as Recipe
+from .recipes import ToyRecipe as ToyRecipe
+from .recipes import TransportRecipe as TransportRecipe
+from .trainer import run_folder as run_folder
+from .trainer import toy_problem as toy_problem
+from .trainer import train as train

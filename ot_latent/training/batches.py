@@ -1,0 +1,78 @@
+"""Batches of images, the same for a step whatever happened before."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ot_latent.datasets.image_sets import as_floats
+
+
+class Batches:
+    """The batches of each step: which rows they hold depends on the seed and the step alone.
+
+    Parameters
+    ----------
+    images, labels
+        From `training_images`. A GPU keeps them if they take less than half of its free memory.
+    batch : int
+        Images in a batch, over all processes.
+    turns : int
+        Batches in a step.
+    share : (int, int)
+        Number of this process and of all.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer images than a step takes, or the processes cannot share a batch evenly.
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None,
+        *,
+        batch: int,
+        turns: int,
+        seed: int,
+        device: torch.device,
+        share: tuple[int, int],
+    ) -> None:
+        if batch % share[1]:
+            raise ValueError(f"{share[1]} processes cannot share batches of {batch} images evenly")
+        self.count = len(images)
+        self.steps_per_epoch = self.count // (batch * turns)
+        if not self.steps_per_epoch:
+            raise ValueError(f"{self.count} images are fewer than a step takes: {turns} batches of {batch}")
+        self.batch, self.turns, self.seed, self.share = batch, turns, seed, share
+        self.device = device
+        self.arrays = [images] if labels is None else [images, labels.astype(np.int64)]
+        self.resident = device.type == "cuda" and _fits(self.arrays, device)
+        if self.resident:
+            self.arrays = [torch.tensor(array, device=device) for array in self.arrays]
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
+
+    def __call__(self, step: int) -> list[list[torch.Tensor]]:
+        """The batches of a step, one for each turn: images, and labels where there are some."""
+        epoch, number = divmod(step, self.steps_per_epoch)
+        if self._order[0] != epoch:
+            rng = np.random.default_rng((self.seed, epoch))
+            self._order = epoch, rng.permutation(self.count)
+        rank, processes = self.share
+        size = self.batch * self.turns
+        rows = self._order[1][number * size : (number + 1) * size].reshape(self.turns, -1)
+        return [self._batch(turn[rank::processes]) for turn in rows]
+
+    def _batch(self, rows: np.ndarray) -> list[torch.Tensor]:
+        if self.resident:
+            where = torch.from_numpy(rows).to(self.device)
+            parts = [array[where] for array in self.arrays]
+        else:
+            parts = [torch.from_numpy(array[rows]).to(self.device) for array in self.arrays]
+        return [as_floats(parts[0]), *parts[1:]]
+
+
+def _fits(arrays: list[np.ndarray], device: torch.device) -> bool:
+    free, _ = torch.cuda.mem_get_info(device)
+    return sum(array.nbytes for array in arrays) < free / 2

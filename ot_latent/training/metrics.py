@@ -1,0 +1,93 @@
+"""What the card of a trained model says of it: numbers on held-out images, with 95 % intervals."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from ot_latent import scores
+from ot_latent.datasets.image_sets import ROWS, float_chunks, training_images
+from ot_latent.latent_transport import LatentTransport
+from ot_latent.models import checkpoints
+from ot_latent.models.generators import Generator
+from ot_latent.scores.reports import transport_report
+from ot_latent.scores.scorers import Classifier
+from ot_latent.training.recipes import Recipe
+
+_MOST_POINTS, _BLOCKS = 1_000, 5  # a side of an exact problem, and problems where codes are few
+
+
+def scorer_weights(recipe: Recipe, folder: Path) -> Path | None:
+    """The classifier that scores a generator: the one that lies beside its weights, else the shipped one.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is neither.
+    """
+    if recipe.scorer is None:
+        return None
+    trained = folder / f"{recipe.scorer}.safetensors"
+    return trained if trained.is_file() else checkpoints.shipped(recipe.scorer)
+
+
+def metrics(
+    recipe: Recipe, model: nn.Module, device: torch.device, data_dir: str | Path | None, most: int, scorer: Path | None
+) -> dict:
+    """Metrics of a model in evaluation mode, by what it can do, on at most so many images."""
+    images, labels = training_images(recipe.data, recipe.side, "test", data_dir, most)
+    if hasattr(model, "head"):
+        return _accuracy(model, images, labels, device)
+    if hasattr(model, "decode"):
+        return _reconstruction(model, images, device)
+    return _generation(model, images, device, most, scorer)
+
+
+def _accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray, device) -> dict:
+    seen = np.concatenate([scores.features(model, rows, device) for rows in float_chunks(images)])
+    right = int((scores.predictions(model, seen, device).argmax(1) == labels).sum())
+    interval = scores.proportion_interval(right, len(labels))
+    return {"test_accuracy": right / len(labels), "interval_95": list(interval)}
+
+
+def _reconstruction(model: nn.Module, images: np.ndarray, device) -> dict:
+    errors = np.concatenate([scores.reconstruction_errors(model, rows, device) for rows in float_chunks(images)])
+    mean, half = float(errors.mean()), float(1.96 * errors.std() / math.sqrt(len(errors)))
+    return {"test_squared_error": mean, "interval_95": [mean - half, mean + half]}
+
+
+def _generation(model: nn.Module, images: np.ndarray, device, most: int, scorer: Path) -> dict:
+    scored = Classifier(scorer, device=device)
+    generate = Generator(model.latent_dim, model.prior, model.generate, device)
+    drawn = generate.sample(most, rng=0).split(ROWS)
+    samples = np.concatenate([scored.features(generate(z)) for z in drawn])
+    real = np.concatenate([scored.features(rows) for rows in float_chunks(images)])
+    probabilities = scored.probabilities(samples)
+    return {
+        "scorer": scored.name,
+        "samples": most,
+        "inception_score": scores.inception_score(probabilities, splits=1)[0],
+        "inception_score_interval_95": list(scores.inception_interval(probabilities)),
+        "frechet_distance": scores.frechet_distance(samples, real),
+        "frechet_distance_interval_95": list(scores.frechet_interval(samples, real)),
+        "frechet_distance_to": f"{len(real)} test images",
+    }
+
+
+def transport_metrics(latent: LatentTransport, codes: np.ndarray, held_out: np.ndarray) -> dict:
+    """Of a map to codes: how close its images come to held-out codes, and whether it repeats codes."""
+    block = min(_MOST_POINTS, len(held_out) // _BLOCKS)
+    cloud = latent.sample(len(held_out)).cpu().numpy()
+    score = transport_report({"samples": cloud}, codes, held_out, block)["samples"]
+    return {
+        "held_out_codes": len(held_out),
+        "w2_between_blocks_of": block,
+        "w2_over_that_of_codes": score.ratio,
+        "w2_over_that_of_codes_interval_95": list(score.ratio_interval),
+        "nearest_code_over_that_of_held_out": score.nearest,
+        "nearest_code_over_that_of_held_out_interval_95": list(score.nearest_interval),
+    }

@@ -1,0 +1,275 @@
+"""Training of every network that ships: recipes (`recipes.RECIPES`), one loop, states, cards.
+
+A run keeps its state under ``build/training`` and goes on from there when it is started again, also
+after it was killed. What happens in a step depends on the seed and the number of the step alone, so a
+resumed run on the CPU ends with the same weights, bit for bit, as an unbroken one. Several
+processes train together under ``accelerate launch --module ot_latent.cli train NAME`` on GPUs, under
+``torchrun --nproc-per-node 2 --module ot_latent.cli train NAME`` on CPUs.
+"""
+
+from __future__ import annotations
+
+import platform
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from torch import nn
+
+from ot_latent import brenier, datasets, scores
+from ot_latent._arrays import resolve_device
+from ot_latent._storage import States, checkout, locked
+from ot_latent.datasets.image_sets import channels_last, digest, training_images
+from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.latent_transport import LatentTransport
+from ot_latent.models import checkpoints
+from ot_latent.training.batches import Batches
+from ot_latent.training.curves import draw_losses
+from ot_latent.training.loop import Training, processes
+from ot_latent.training.metrics import metrics, scorer_weights, transport_metrics
+from ot_latent.training.recipes import RECIPES, SCALES, Recipe, ToyRecipe, TransportRecipe
+
+_SMOKE_IMAGES = 2_000
+
+_METRIC_IMAGES = {"smoke": 500, "quick": 10_000, "paper": 10_000}
+
+
+def train(
+    name: str,
+    scale: str = "quick",
+    seed: int = 0,
+    device: str = "auto",
+    data_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    epochs: int | None = None,
+    precision: str | None = None,
+    save_seconds: float = 60.0,
+) -> Path:
+    """Train a recipe, or go on with a run that was interrupted.
+
+    Parameters
+    ----------
+    name : str
+        A key of `RECIPES`.
+    scale : "smoke", "quick" or "paper"
+    seed : int
+    device : str
+        "auto" takes a GPU when there is one.
+    data_dir : path, optional
+        Folder of the data sets.
+    out : path, optional
+        Folder for the weights and the card; by default ``build/checkpoints/<scale>``.
+    epochs : int, optional
+        Of a network of images, instead of the recipe's number. A run whose rate is constant can be
+        prolonged in this way.
+    precision : "float32" or "bfloat16", optional
+        In which a network of images computes, instead of the recipe's.
+    save_seconds : float
+        Between two states of the run; the last one is written at the end.
+
+    Returns
+    -------
+    Path of the weights; the card lies beside them.
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe or scale, or the state of the run has other settings.
+    DivergenceError
+        If a loss is not finite.
+    BlockingIOError
+        If another process is at the same run.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"there is no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
+    if scale not in SCALES:
+        raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+    recipe = _with(RECIPES[name], scale, epochs, precision)
+    together, where = processes(resolve_device(device))
+    if not isinstance(recipe, Recipe) and together.num_processes > 1:
+        raise ValueError(f"{name} is trained by one process, not by {together.num_processes}")
+    weights = (Path(out) if out else checkout() / "build" / "checkpoints" / scale) / f"{name}.safetensors"
+    folder = run_folder(name, scale, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds)
+    run = {Recipe: _train_images, TransportRecipe: _train_transport, ToyRecipe: _train_toy}
+    with locked(folder / "run", wait=False) if together.is_main_process else nullcontext():
+        try:
+            run[type(recipe)](recipe, job)
+        finally:  # also those of a run that diverged
+            if together.is_main_process:
+                draw_losses(name, folder / States.LOG)
+    together.wait_for_everyone()
+    return weights
+
+
+def _with(recipe, scale: str, epochs: int | None, precision: str | None):
+    """A recipe with what was asked for in place of its own."""
+    changes = {name: value for name, value in {"epochs": epochs, "precision": precision}.items() if value is not None}
+    if not isinstance(recipe, Recipe):
+        if changes:
+            raise ValueError(f"{recipe.name} is no network of images: it takes no {', '.join(changes)}")
+        return recipe
+    if precision not in (None, "float32", "bfloat16"):
+        raise ValueError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
+    if epochs is not None:
+        if epochs < 1:
+            raise ValueError(f"epochs must be at least 1, got {epochs}")
+        changes["epochs"] = recipe.epochs | {scale: epochs}
+    return replace(recipe, **(recipe.at_smoke if scale == "smoke" else {}) | changes)
+
+
+def run_folder(name: str, scale: str, seed: int) -> Path:
+    """Where a run keeps its states, its log (``log.jsonl``) and its loss curves (``losses.png``)."""
+    return checkout() / "build" / "training" / f"{name}-{scale}-{seed}"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What `train` was asked for, beside the recipe."""
+
+    scale: str
+    seed: int
+    device: torch.device
+    together: PartialState
+    data_dir: str | Path | None
+    folder: Path
+    weights: Path
+    save_seconds: float
+
+
+def _train_images(recipe: Recipe, job: _Job) -> None:
+    together = job.together
+    scorer = scorer_weights(recipe, job.weights.parent)  # better to miss it now than in the end
+    with together.main_process_first():  # who downloads or decodes
+        images, labels = training_images(
+            recipe.data, recipe.side, "train", job.data_dir, _SMOKE_IMAGES if job.scale == "smoke" else None
+        )
+    torch.manual_seed(job.seed)
+    model = recipe.build().to(job.device, memory_format=torch.channels_last)
+    batches = Batches(
+        images,
+        labels if recipe.uses_labels else None,
+        batch=recipe.batch,
+        turns=recipe.critic_steps if hasattr(model, "critic") else 1,
+        seed=job.seed,
+        device=job.device,
+        share=(together.process_index, together.num_processes),
+    )
+    epochs = recipe.epochs[job.scale]
+    settings = recipe.settings(epochs) | {"seed": job.seed, "images": len(images)}
+    training = Training(
+        recipe,
+        model,
+        batches,
+        States(job.folder, settings),
+        epochs=epochs,
+        seed=job.seed,
+        together=together,
+        save_seconds=job.save_seconds,
+    )
+    progress = training.train()
+    if together.is_main_process:
+        checkpoints.round_to_half(model)
+        most = _METRIC_IMAGES[job.scale]
+        found = metrics(recipe, model, job.device, job.data_dir, most, scorer)
+        facts = {
+            "epochs": len(progress.log),
+            "epochs_at_scale_paper": RECIPES[recipe.name].epochs["paper"],
+            "images": len(images),
+            "images_md5": digest(images),
+            "precision": recipe.precision,
+            "minutes": round(progress.seconds / 60, 1),
+            "metrics": found | {"train": progress.log[-1]},
+            **({"note": recipe.note} if recipe.note and job.scale == "quick" else {}),
+        }
+        _save(recipe, job, model, facts)
+
+
+def _save(recipe, job: _Job, model: nn.Module, facts: dict) -> None:
+    card = {
+        "recipe": recipe.name,
+        "scale": job.scale,
+        "seed": job.seed,
+        "data": _data_card(recipe.data, job.data_dir),
+        "hardware": _hardware(job),
+        "torch": torch.__version__.split("+")[0],
+        **facts,
+    }
+    checkpoints.save(job.weights, model, card, critic=False, half=True)
+
+
+def _hardware(job: _Job) -> str:
+    if job.device.type == "cuda":
+        machine = torch.cuda.get_device_name(job.device)
+    else:
+        machine = f"{job.device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
+    count = job.together.num_processes
+    return machine if count == 1 else f"{count} processes, each {machine}"
+
+
+def _data_card(name: str, data_dir: str | Path | None) -> dict:
+    """Name, licence and hashes of what was taken of a data set."""
+    if name not in datasets.DATASETS:  # a toy
+        return {"name": name, "terms": "drawn by ot_latent.datasets"}
+    found, hashes = datasets.locate(name, data_dir), datasets.hashes(name)
+    md5 = {file: hashes[file] for file, path in found.items() if path and file in hashes}
+    return {"name": name, "terms": datasets.DATASETS[name].terms, "md5": md5}
+
+
+def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
+    started = time.monotonic()
+    trained = job.weights.with_name(f"{recipe.autoencoder}.safetensors")
+    model = checkpoints.load(trained if trained.is_file() else recipe.autoencoder, job.device)
+
+    def codes(split: str, most: int | None) -> np.ndarray:
+        images = training_images(recipe.data, model.side, split, job.data_dir, most)[0]
+        return scores.encode(model, channels_last(images), job.device)
+
+    fitted = codes("train", _SMOKE_IMAGES if job.scale == "smoke" else None)
+    iterations = recipe.iterations[job.scale]
+    latent = LatentTransport(recipe.method, iterations=iterations, random_state=job.seed, device=job.device).fit(
+        fitted, job.folder, job.save_seconds
+    )
+    checkpoints.round_to_half(latent.potential_)
+    found = transport_metrics(latent, fitted, codes("test", _METRIC_IMAGES[job.scale]))
+    facts = _iterations(recipe, job, started) | {"metrics": found}
+    _save(recipe, job, latent.potential_, facts)
+
+
+def _train_toy(recipe: ToyRecipe, job: _Job) -> None:
+    started = time.monotonic()
+    noise, codes, dual = toy_problem(job.seed)
+    torch.manual_seed(job.seed)
+    potential = brenier.Potential(2, layers=4, width=512, slope=0.0).to(job.device)
+    log = brenier.fit_potential(
+        potential,
+        torch.tensor(noise).float().to(job.device),
+        torch.tensor(dual.phi).float().to(job.device),
+        iterations=recipe.iterations[job.scale],
+        learning_rate=recipe.learning_rate,
+        decay=recipe.decay,
+        resume=job.folder,
+        save_seconds=job.save_seconds,
+    )
+    found = {"loss_eq15_of_the_last_100": log[-1]["loss"]}
+    _save(recipe, job, potential.eval(), _iterations(recipe, job, started) | {"metrics": found})
+
+
+def _iterations(recipe: TransportRecipe | ToyRecipe, job: _Job, started: float) -> dict:
+    return {
+        "iterations": recipe.iterations[job.scale],
+        "iterations_at_scale_paper": recipe.iterations["paper"],
+        "minutes_of_the_last_run": round((time.monotonic() - started) / 60, 1),
+    }
+
+
+def toy_problem(seed: int):
+    """256 noise points, 256 points of the eight Gaussians and the exact dual of eq. (14) between them."""
+    rng = np.random.default_rng(seed)
+    noise, codes = rng.standard_normal((256, 2)), datasets.eight_gaussians(256, rng)
+    return noise, codes, solve_kantorovich(noise, codes)

@@ -1,0 +1,266 @@
+"""Files are verified before they are read, and what is missing or broken is named."""
+
+import gzip
+import hashlib
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pooch
+import pytest
+import requests
+
+from ot_latent import datasets
+from ot_latent.datasets import DATASETS, EIGHT_CENTERS, CorruptDataError, DataFile, MissingDataError
+
+
+def idx(values):
+    """LeCun's format: two zeros, the type, the number of axes, their lengths, the values."""
+    lengths = b"".join(length.to_bytes(4, "big") for length in values.shape)
+    return b"\x00\x00\x08" + bytes([values.ndim]) + lengths + values.tobytes()
+
+
+@pytest.fixture
+def digits(tmp_path, monkeypatch):
+    """A data folder with MNIST of five digits, whose hashes count as the official ones."""
+    rng = np.random.default_rng(0)
+    arrays = {}
+    folder = tmp_path / "data" / "mnist"
+    folder.mkdir(parents=True)
+    files = []
+    for file in DATASETS["mnist"].files:
+        shape = (5, 28, 28) if "images" in file.name else (5,)
+        arrays[file.name] = rng.integers(0, 255, shape, dtype=np.uint8)
+        content = gzip.compress(idx(arrays[file.name]), mtime=0)
+        (folder / file.name).write_bytes(content)
+        files.append(replace(file, md5=hashlib.md5(content).hexdigest()))
+    monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], files=tuple(files)))
+    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.delenv("OT_LATENT_DATA", raising=False)
+    return folder, arrays
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """Every address refuses; returns the list of those that were asked."""
+    asked = []
+
+    def refuse(url, **_):
+        asked.append(url)
+        raise requests.ConnectionError("refused")
+
+    monkeypatch.setattr(pooch, "retrieve", refuse)
+    return asked
+
+
+@pytest.mark.parametrize(("split", "prefix"), [("train", "train"), ("test", "t10k")])
+def test_mnist_is_read_as_it_was_written(digits, split, prefix):
+    folder, arrays = digits
+    images, labels = datasets.mnist(split, folder.parent)
+    np.testing.assert_array_equal(images, arrays[f"{prefix}-images-idx3-ubyte.gz"])
+    np.testing.assert_array_equal(labels, arrays[f"{prefix}-labels-idx1-ubyte.gz"])
+
+
+def test_the_environment_names_a_folder(digits, monkeypatch):
+    folder, _ = digits
+    monkeypatch.setenv("OT_LATENT_DATA", str(folder.parent))
+    assert set(datasets.locate("mnist").values()) == set(folder.iterdir())
+
+
+def test_the_cache_is_looked_at_last(digits, tmp_path, no_network):
+    folder, _ = digits
+    (tmp_path / "cache").mkdir()
+    folder.rename(tmp_path / "cache" / "mnist")
+    assert len(datasets.mnist("test", tmp_path / "elsewhere")[0]) == 5
+    assert no_network == []
+
+
+def test_what_is_missing_says_where_it_looked_and_what_to_do(digits, no_network):
+    folder, _ = digits
+    name = "t10k-labels-idx1-ubyte.gz"
+    (folder / name).unlink()
+    with pytest.raises(MissingDataError) as caught:
+        datasets.mnist("test", folder.parent)
+    text = str(caught.value)
+    for part in (name, str(folder), "cache", "ot-latent data get mnist", "OT_LATENT_DATA"):
+        assert part in text
+    assert len(no_network) == 2  # both mirrors
+    assert all(url in text for url in no_network)
+
+
+def test_a_corrupt_file_is_named_with_both_hashes(digits):
+    folder, _ = digits
+    path = folder / "t10k-labels-idx1-ubyte.gz"
+    official = datasets.DATASETS["mnist"].files[3].md5
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    found = hashlib.md5(path.read_bytes()).hexdigest()
+    with pytest.raises(CorruptDataError, match=f"{found}, expected {official}"):
+        datasets.mnist("test", folder.parent)
+
+
+def serve(monkeypatch, content):
+    """Let pooch's own machinery download `content` from every address."""
+
+    def download(url, output_file, *_, **__):
+        with open(output_file, "wb") as stream:
+            stream.write(content)
+
+    monkeypatch.setattr("pooch.core.choose_downloader", lambda *_, **__: download)
+
+
+def test_a_verified_download_goes_to_the_cache(digits, tmp_path, monkeypatch):
+    folder, _ = digits
+    path = folder / "t10k-labels-idx1-ubyte.gz"
+    serve(monkeypatch, path.read_bytes())
+    path.unlink()
+    assert len(datasets.mnist("test", folder.parent)[1]) == 5
+    assert (tmp_path / "cache" / "mnist" / path.name).is_file()
+
+
+def test_a_corrupt_download_is_refused_and_not_kept(digits, tmp_path, monkeypatch):
+    folder, _ = digits
+    path = folder / "t10k-labels-idx1-ubyte.gz"
+    official = datasets.DATASETS["mnist"].files[3].md5
+    path.unlink()
+    serve(monkeypatch, b"<html>not here</html>")
+    found = hashlib.md5(b"<html>not here</html>").hexdigest()
+    with pytest.raises(CorruptDataError) as caught:
+        datasets.mnist("test", folder.parent)
+    assert found in str(caught.value)
+    assert official in str(caught.value)
+    assert not (tmp_path / "cache" / "mnist" / path.name).exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x00\x00\x0d\x01" + bytes(8), "not an IDX file"),
+        (idx(np.zeros((3, 2), np.uint8))[:-1], "holds 5 values, its header says"),
+    ],
+)
+def test_a_file_that_is_not_idx_is_named(tmp_path, content, message):
+    path = tmp_path / "x.gz"
+    path.write_bytes(gzip.compress(content))
+    with pytest.raises(CorruptDataError, match=message):
+        datasets._read_idx(path)
+
+
+def test_unknown_names_list_those_that_exist(digits):
+    with pytest.raises(ValueError, match="mnist"):
+        datasets.get("emnist")
+    with pytest.raises(ValueError, match="'train' or 'test'"):
+        datasets.mnist("validation")
+
+
+def test_every_file_has_a_hash_and_an_encrypted_address():
+    for data in DATASETS.values():
+        for file in data.files:
+            assert isinstance(file, DataFile)
+            assert len(file.md5) == 32
+            assert all(url.startswith("https://") for url in file.urls)
+
+
+def real(name):
+    """The folder of a data set in $OT_LATENT_DATA."""
+    folder = Path(os.environ.get("OT_LATENT_DATA", "nowhere")) / name
+    if not folder.is_dir():
+        pytest.skip(f"{name} is not in $OT_LATENT_DATA")
+    return folder
+
+
+def test_olivetti_are_ten_faces_each_of_forty_persons():
+    real("olivetti")
+    faces, persons = datasets.olivetti()
+    assert faces.shape == (400, 64, 64) and faces.dtype == np.uint8
+    assert (np.bincount(persons) == 10).all() and len(set(persons)) == 40
+    # a person resembles themselves more than the others
+    flat = faces.reshape(400, -1).astype(float)
+    apart = np.linalg.norm(flat[:, None, ::16] - flat[None, :, ::16], axis=-1)
+    same = persons[:, None] == persons
+    np.fill_diagonal(apart, np.nan)
+    assert np.nanmean(apart[same]) < 0.7 * np.nanmean(apart[~same])
+
+
+@pytest.mark.parametrize(("name", "count", "side"), [("crypto32", 482, 32), ("fugue16", 3522, 16)])
+def test_icons_are_on_white(name, count, side):
+    real("icons")
+    images = datasets.icons(name)
+    assert images.shape == (count, side, side, 3) and images.dtype == np.uint8
+    assert (np.median(images[:, 0, 0], axis=0) == 255).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "load"),
+    [("olivetti", "olivetti", datasets.olivetti), ("icons", "fugue16", lambda: datasets.icons("fugue16"))],
+)
+@pytest.mark.parametrize("spoil", [lambda content: content[:-1], lambda content: b"", None])
+def test_a_spoilt_or_missing_repacked_file_is_named(tmp_path, monkeypatch, name, file, load, spoil):
+    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    path = tmp_path / name / f"{file}.npz"
+    if spoil:
+        path.parent.mkdir()
+        path.write_bytes(spoil(b"PK..."))
+    monkeypatch.setenv("OT_LATENT_DATA", str(tmp_path))
+    official = {file.name: file.md5 for file in DATASETS[name].files}[f"{file}.npz"]
+    error, message = (CorruptDataError, official) if spoil else (MissingDataError, "OT_LATENT_DATA")
+    with pytest.raises(error, match=message):
+        load()
+
+
+def test_unknown_icons_are_refused():
+    with pytest.raises(ValueError, match="'crypto32' or 'fugue16', got 'emoji'"):
+        datasets.icons("emoji")
+
+
+def test_the_real_digits():
+    real("mnist")
+    images, labels = datasets.mnist("test")
+    assert images.shape == (10_000, 28, 28)
+    assert labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+
+
+def test_to_square_keeps_flat_images_and_their_range():
+    images = np.stack([np.zeros((28, 28)), np.full((28, 28), 255)]).astype(np.uint8)
+    square = datasets.to_square(images, 64)
+    assert square.shape == (2, 1, 64, 64)
+    assert (square[0] == 0).all()
+    assert (square[1] == 1).all()
+    ramp = np.tile(np.arange(28, dtype=np.uint8) * 9, (1, 28, 1))
+    assert (datasets.to_square(ramp)[0, 0].diff(dim=1) >= 0).all()
+
+
+@pytest.mark.parametrize("size", [9, 17])
+def test_to_square_takes_colours_plane_by_plane(size):
+    images = np.random.default_rng(0).integers(0, 256, (3, 9, 9, 3), np.uint8)
+    square = datasets.to_square(images, size)
+    assert square.shape == (3, 3, size, size)
+    for channel in range(3):
+        grey = datasets.to_square(images[..., channel], size)
+        np.testing.assert_allclose(square[:, channel], grey[:, 0], atol=1e-6)
+    np.testing.assert_allclose(square.mean((2, 3)) * 255, images.mean((1, 2)), rtol=0.2)
+
+
+def test_eight_gaussians_are_those_of_the_paper():
+    np.testing.assert_allclose(np.linalg.norm(EIGHT_CENTERS, axis=1), 10)
+    points = datasets.eight_gaussians(80_000, rng=0).reshape(8, -1, 2)
+    # standard errors are 0.01 for means and 0.007 for deviations
+    np.testing.assert_allclose(points.mean(1), EIGHT_CENTERS, atol=0.05)
+    np.testing.assert_allclose(points.std(1), 1, atol=0.035)
+    with pytest.raises(ValueError, match="multiple of 8"):
+        datasets.eight_gaussians(20)
+
+
+@pytest.mark.parametrize("toy", [datasets.eight_gaussians, datasets.gaussian_grid])
+def test_toys_have_equal_shares_and_seeds(toy):
+    points = toy(200, 3)
+    assert points.shape == (200, 2) and np.array_equal(points, toy(200, 3))
+    with pytest.raises(ValueError, match="n must be a positive multiple"):
+        toy(203)
+
+
+def test_the_swiss_roll_keeps_to_its_radii():
+    radius = np.linalg.norm(datasets.swiss_roll(5_000, 0), axis=1)
+    assert 0.25 < radius.min() < 0.55 and 1.95 < radius.max() < 2.25
+    with pytest.raises(ValueError, match="n must be positive"):
+        datasets.swiss_roll(0)

@@ -1,0 +1,192 @@
+"""Sets of encoded images in their official layouts."""
+
+import hashlib
+import io
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from image_files import encoded, faces, icons, photo, put_files, put_hdf5, put_lmdb, put_zip
+from PIL import Image
+
+from ot_latent import datasets
+from ot_latent.cli import main
+from ot_latent.datasets import CorruptDataError, MissingDataError, PartialDataWarning
+from ot_latent.datasets import sources as _sources
+
+pytestmark = pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
+
+
+def test_celeba_zip_and_folder_give_the_central_crop_in_order_of_numbers(empty_data):
+    images = faces()
+    put_zip(empty_data / "celeba" / "img_align_celeba.zip", dict(reversed(images.items())))
+    crops = [np.asarray(Image.open(io.BytesIO(c)))[39:179, 19:159] for c in images.values()]
+    zipped = datasets.celeba(140, partial=True)
+    np.testing.assert_array_equal(zipped, crops)
+    (empty_data / "celeba" / "img_align_celeba.zip").unlink()
+    put_files(empty_data / "celeba", images)
+    np.testing.assert_array_equal(datasets.celeba(140, partial=True), zipped)
+    assert isinstance(zipped, np.memmap) and not zipped.flags.writeable
+
+
+@pytest.mark.parametrize("size", [128, 64])
+def test_celeba_is_resized_without_shift(empty_data, size):
+    ramp = np.broadcast_to(np.arange(178, dtype=np.uint8)[None, :, None], (218, 178, 3))
+    put_files(empty_data / "celeba/img_align_celeba", {"000001.jpg": encoded(Image.fromarray(ramp), "PNG")})
+    [image] = datasets.celeba(size, partial=True)
+    centres = 19 + (np.arange(size) + 0.5) * 140 / size - 0.5
+    # the filter of the resize sees no pixels beyond the crop: a margin of three is not linear
+    assert np.abs(image.astype(float)[:, 3:-3] - centres[3:-3, None]).max() <= 0.51
+
+
+def test_another_number_of_images_is_taken_only_when_asked_for(empty_data):
+    put_zip(empty_data / "celeba" / "img_align_celeba.zip", faces(3))
+    with pytest.raises(MissingDataError, match="3 images, the official set 202,599.*partial=True"):
+        datasets.celeba()
+    with pytest.warns(PartialDataWarning, match="holds 3 images"):
+        assert datasets.celeba(partial=True).shape == (3, 128, 128, 3)
+
+
+@pytest.mark.parametrize("load", [datasets.celeba, datasets.lsun_bedrooms, datasets.lld_icons])
+def test_what_a_user_has_to_bring_comes_with_instructions(empty_data, load):
+    with pytest.raises(MissingDataError) as caught:
+        load()
+    text = str(caught.value)
+    assert str(empty_data / load.__name__) in text and "https://" in text and " put " in text
+
+
+def test_lsun_database_and_folder_give_central_squares(empty_data):
+    contents = [encoded(photo(i, 256 + 60 * i, 256), "WEBP", lossless=True) for i in range(3)]
+    contents.append(encoded(photo(3, 256, 300)))
+    contents.sort(key=lambda content: hashlib.sha1(content).hexdigest())
+    put_lmdb(empty_data / "lsun_bedrooms" / "bedroom_train_lmdb", contents)
+    images = datasets.lsun_bedrooms(256, partial=True)
+    for image, content in zip(images, contents, strict=True):
+        pixels = np.asarray(Image.open(io.BytesIO(content)))
+        top, left = (pixels.shape[0] - 256) // 2, (pixels.shape[1] - 256) // 2
+        np.testing.assert_array_equal(image, pixels[top : top + 256, left : left + 256])
+    # a folder as the official script exports it: subfolders by the first letters of the key
+    names = [hashlib.sha1(content).hexdigest() for content in contents]
+    files = {f"{n[0]}/{n[1]}/{n}.webp": c for n, c in zip(names, contents, strict=True)}
+    put_files(empty_data / "lsun_bedrooms" / "bedroom_val", files)
+    np.testing.assert_array_equal(datasets.lsun_bedrooms(256, "val", partial=True), images)
+
+
+def test_threads_may_load_the_same_database(empty_data):
+    contents = [encoded(photo(i, 40, 40)) for i in range(300)]
+    put_lmdb(empty_data / "lsun_bedrooms" / "bedroom_train_lmdb", contents)
+    sizes = [8, 9, 10, 11] * 5
+    with ThreadPoolExecutor(4) as pool:
+        loaded = pool.map(lambda size: datasets.lsun_bedrooms(size, partial=True).shape, sizes)
+        assert list(loaded) == [(300, size, size, 3) for size in sizes]
+
+
+def test_lld_file_folder_and_labels(empty_data):
+    pixels, clusters = icons(), np.arange(7) % 3
+    put_hdf5(empty_data / "lld_icons" / "LLD-icon.hdf5", pixels, rc_64=clusters)
+    put_hdf5(empty_data / "lld_icons" / "LLD-icon-sharp.hdf5", pixels[:4], rc_64=clusters[:4])
+    expected = pixels.transpose(0, 2, 3, 1)
+    np.testing.assert_array_equal(datasets.lld_icons(), expected)
+    np.testing.assert_array_equal(datasets.lld_icons(sharp=True), expected[:4])
+    np.testing.assert_array_equal(datasets.lld_labels(), clusters)
+    np.testing.assert_array_equal(datasets.lld_labels(sharp=True), clusters[:4])
+    with pytest.raises(CorruptDataError, match="no dataset 'labels/resnet/rc_9'"):
+        datasets.lld_labels("resnet/rc_9")
+    (empty_data / "lld_icons" / "LLD-icon.hdf5").unlink()
+    files = {f"{i}.png": encoded(Image.fromarray(image), "PNG") for i, image in enumerate(expected)}
+    put_files(empty_data / "lld_icons" / "LLD_favicons_clean_png", files)
+    np.testing.assert_array_equal(datasets.lld_icons(), expected)
+
+
+def test_a_folder_is_read_in_order_and_only_its_images(empty_data, tmp_path):
+    colours = {"b.png": 10, "a/z.JPG": 20, "a/b/c.webp": 30, "c.gif": 40, "a.bmp": 50}
+    files = {
+        name: encoded(Image.new("RGB", (9, 9), (grey,) * 3), Image.registered_extensions()[kind])
+        for name, grey in colours.items()
+        for kind in [name[name.rindex(".") :].lower()]
+    }
+    folder = put_files(tmp_path / "my pictures", files | {"notes.txt": b"?", ".b.png": b"?"})
+    (folder / "round").symlink_to(folder)  # a circle
+    images = datasets.image_folder(folder, 4, grey=True)
+    assert images.shape == (5, 4, 4)
+    order = ["a/b/c.webp", "a/z.JPG", "a.bmp", "b.png", "c.gif"]
+    assert np.abs(images[:, 0, 0] - np.array([colours[n] for n in order])).max() <= 2
+    archive = put_zip(tmp_path / "z.zip", {**files, "__MACOSX/a.png": b"?"})
+    np.testing.assert_array_equal(np.sort(datasets.image_folder(archive, 4, grey=True), 0), np.sort(images, 0))
+
+
+def test_a_changed_folder_is_decoded_again(empty_data, tmp_path):
+    folder = put_files(tmp_path / "pictures", {"1.png": encoded(photo(1), "PNG")})
+    first = np.array(datasets.image_folder(folder, 8))
+    put_files(folder, {"1.png": encoded(photo(2), "PNG")})
+    assert (datasets.image_folder(folder, 8) != first).any()
+
+
+def test_modes_of_colour(empty_data, tmp_path):
+    half = Image.new("RGBA", (8, 8), (200, 0, 0, 0))
+    half.paste((0, 100, 0, 255), (4, 0, 8, 8))
+    turned = photo(1, 8, 8)
+    turned.putpixel((0, 0), (255, 0, 0))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees clockwise for display
+    files = {
+        "1 transparent.png": encoded(half, "PNG"),
+        "2 palette.png": encoded(half.quantize(4), "PNG"),
+        "3 grey.png": encoded(Image.new("L", (8, 8), 77), "PNG"),
+        "4 bits.png": encoded(Image.new("1", (8, 8), 1), "PNG"),
+        "5 print.jpg": encoded(Image.new("CMYK", (8, 8), (0, 0, 0, 255))),
+        "6 turned.png": encoded(turned, "PNG", exif=exif),
+    }
+    images = datasets.image_folder(put_files(tmp_path / "pictures", files), 8)
+    for image in images[:2]:
+        assert (image[:, :4] == 255).all()
+        assert (image[:, 4:] == (0, 100, 0)).all()
+    assert (images[2] == 77).all() and (images[3] == 255).all() and (images[4] <= 2).all()
+    np.testing.assert_array_equal(images[5], np.rot90(np.asarray(turned), -1))
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "lmdb", "hdf5"])
+def test_every_source_goes_on_from_any_position(tmp_path, kind):
+    files = {f"{i % 3}/{i:02}.jpg": b"%d" % i for i in range(20)}
+    make = {
+        "folder": lambda path: put_files(path, files),
+        "zip": lambda path: put_zip(path.with_suffix(".zip"), files),
+        "lmdb": lambda path: put_lmdb(path, files.values()),
+        "hdf5": lambda path: put_hdf5(path.with_suffix(".hdf5"), icons(20)),
+    }
+    source = _sources.open_source(make[kind](tmp_path / "source"))
+    everything = [item for chunk in source.chunks(0, 100) for item in chunk]
+    assert len({name for name, _ in everything}) == len(source) == 20
+    for start in (0, 1, 7, 19, 20):
+        for most in (1, 4, 100):
+            chunks = list(source.chunks(start, most))
+            assert [len(chunk) for chunk in chunks[:-1]] == [most] * (len(chunks) - 1)
+            found = [item for chunk in chunks for item in chunk]
+            assert [name for name, _ in found] == [name for name, _ in everything[start:]]
+            for (_, value), (_, expected) in zip(found, everything[start:], strict=True):
+                assert np.array_equal(value, expected)
+
+
+def test_the_command_line_prepares_and_lists(empty_data):
+    put_zip(empty_data / "celeba" / "img_align_celeba.zip", faces(3) | {"img_align_celeba/9.jpg": b"?"})
+
+    def run(*words):
+        return CliRunner().invoke(main, ["data", *words])
+
+    assert "partial=True" in run("get", "celeba").stderr
+    broken = run("get", "celeba", "--partial")
+    assert broken.exit_code == 1 and "img_align_celeba/9.jpg" in broken.stderr
+    done = run("get", "celeba", "--partial", "--skip-broken", "--size", "64")
+    assert done.exit_code == 0, done.output
+    assert "holds 4 images" in done.stderr and "img_align_celeba/9.jpg" in done.stderr
+    archive, decoded = done.stdout.splitlines()
+    assert archive == str(empty_data / "celeba" / "img_align_celeba.zip")
+    assert np.load(decoded).shape == (3, 64, 64, 3)
+    listed = run().stdout
+    assert f"  decoded  {decoded}\n" in listed
+    for data_set in datasets.DATASETS.values():
+        assert f"{data_set.name}: {data_set.summary} ({data_set.terms})\n" in listed
+    assert f"put bedroom_train_lmdb/ into {empty_data / 'lsun_bedrooms'}" in listed
+    assert "`ot-latent data get mnist` downloads it.\n" in listed
+    assert "takes no size" in run("get", "mnist", "--size", "64").stderr

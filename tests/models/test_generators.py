@@ -1,0 +1,60 @@
+"""Checkpoints of every kind as generators."""
+
+import pytest
+import torch
+
+from ot_latent import Gaussian, Uniform, brenier
+from ot_latent.models import checkpoints, generators
+from ot_latent.models.autoencoders import AVB, POT, VAE, WAEMMD
+from ot_latent.models.gans import DCGAN, WGANGP
+
+
+def saved(model, folder):
+    return checkpoints.save(folder / "model.safetensors", model, {})
+
+
+@pytest.mark.parametrize(
+    ("build", "prior", "shape"),
+    [
+        (lambda: DCGAN(32, 3, 5, 4, "uniform"), Uniform(-1, 1), (3, 32, 32)),
+        (lambda: DCGAN(64, 1, 5, 4, "gaussian"), Gaussian(0, 1), (1, 64, 64)),
+        (lambda: WGANGP(32, 3, 5, 4), Gaussian(0, 1), (3, 32, 32)),
+        (lambda: VAE(5, 4, channels=3), Gaussian(0, 1), (3, 64, 64)),
+        (lambda: POT(5, 4), Gaussian(0, 1), (1, 64, 64)),
+        (lambda: WAEMMD(5, 4), Gaussian(0, 1), (1, 64, 64)),
+        (lambda: AVB(5, 4), Gaussian(0, 1), (1, 64, 64)),
+    ],
+)
+def test_each_kind_has_its_prior_and_makes_its_images(build, prior, shape, tmp_path):
+    torch.manual_seed(0)
+    model = build()
+    generator = generators.load(saved(model, tmp_path))
+    assert (generator.prior, generator.latent_dim) == (prior, 5)
+    z = generator.sample((2, 60), rng=0)
+    assert z.shape == (2, 60, 5) and z.dtype == torch.float32
+    low, high = prior.support
+    assert low <= z.min() and z.max() <= high
+    images = generator(z)  # in chunks
+    assert images.shape == (2, 60, *shape)
+    assert not images.requires_grad
+    decode = getattr(model.eval(), "generate", None) or model.decode
+    torch.testing.assert_close(images[1, 7], decode(z[1, 7:8])[0])
+
+
+def test_a_potential_carries_noise_to_the_codes_of_its_auto_encoder():
+    generator = generators.load("mnist-aeot", "mnist-ae")
+    z = generator.sample(4, rng=0)
+    codes = brenier.transport(checkpoints.load("mnist-aeot"), z)
+    expected = checkpoints.load("mnist-ae").decode(codes)
+    torch.testing.assert_close(generator(z), expected, atol=1e-5, rtol=0)
+
+
+def test_what_is_no_generator_is_refused():
+    with pytest.raises(TypeError, match="mnist-ae holds a Autoencoder.*AE-OT"):
+        generators.load("mnist-ae")
+    with pytest.raises(TypeError, match="mnist-classifier holds a DigitClassifier"):
+        generators.load("mnist-classifier")
+    with pytest.raises(ValueError, match="decoder must be .* got None for a Potential"):
+        generators.load("mnist-aeot")
+    with pytest.raises(ValueError, match="got 'mnist-ae' for a VAE"):
+        generators.load("mnist-vae", "mnist-ae")

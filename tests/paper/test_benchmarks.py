@@ -1,0 +1,97 @@
+"""Benchmarks run, at a tiny size; how fast is nobody's business here."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def report(folder, name, *options):
+    """What the script of this name writes, which is told to do little."""
+    out = folder / f"{name}.md"
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options, "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, cwd=folder)
+    return out.read_text()
+
+
+def test_the_readme_is_what_the_reports_say():
+    command = [sys.executable, "-c", "import readme; print(readme.readme(), end='')"]
+    run = subprocess.run(command, check=True, capture_output=True, cwd=ROOT / "benchmarks")
+    assert run.stdout.decode() == (ROOT / "benchmarks" / "README.md").read_text()
+    assert run.stdout.decode().count("\n| --- |") >= 4
+
+
+def test_operations(tmp_path):
+    text = report(tmp_path, "operations", "--n", "200", "--d", "4")
+    for section in ("raw sum", "Memory", "scipy", "different t", "lolatents", "slerps"):
+        assert section in text
+    # the copied slerps are as wrong as the table says, ours is not
+    rows = {line.split(" | ")[0]: line.split(" | ") for line in text.splitlines() if " | " in line}
+    assert float(rows["| `otl.slerp`"][2]) < 1e-5 < float(rows["| ends reversed"][2])
+    assert rows["| through numpy"][3] == "no" and rows["| `otl.slerp`"][3] == "yes"
+
+
+def test_minibatch(tmp_path):
+    text = report(tmp_path, "minibatch", "--quick")
+    for section in ("network's step", "Two threads", "A long run", "constant of each batch"):
+        assert section in text
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| Gaussian")]
+    assert len(rows) == 4 and all(0 < float(row[2]) < 10 for row in rows)
+
+
+def test_mnist_aeot(tmp_path):
+    text = report(tmp_path, "mnist_aeot", "--fits", "8:2", "--n", "300")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    best, sixty_four, eight, all_codes = [row for row in rows if len(row) == 6][2:]
+    # the decoder's own reconstructions are the measure; a map fitted in two steps is far off
+    assert best[4].startswith("1.000") and best[5].startswith("1.000")
+    assert float(eight[3]) > float(sixty_four[3]) > float(all_codes[3])
+
+
+def test_datasets(tmp_path):
+    text = report(tmp_path, "datasets", "--n", "20")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    # every source is decoded, once more for memory; images are read at three sizes
+    assert [row[0] for row in rows].count("| CelebA, zip, 128") == 2
+    assert [row[0] for row in rows].count("| LLD, HDF5, 32") == 2
+    assert {row[0] for row in rows} >= {"| 64x64 grey", "| 64x64", "| 128x128"}
+    rates = [float(cell.replace(",", "")) for row in rows if "128x128" in row[0] for cell in row[2:5]]
+    assert min(rates) > 0
+
+
+def test_semidiscrete(tmp_path):
+    text = report(tmp_path, "semidiscrete", "--sizes", "200:0.1:10")
+    fit = next(line for line in text.splitlines() if line.startswith("| normal"))
+    _, n, tolerance, certified, _, _, error, *_ = fit.split(" | ")
+    assert n == "200"
+    assert certified == "yes" and float(error.split()[0]) < float(tolerance)
+
+
+def test_scores(tmp_path):
+    text = report(tmp_path, "scores", "--n", "320", "--features", "32")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    (frechet,) = (row for row in rows if row[:2] == ["| FID, 32", "scipy's sqrtm"])
+    assert float(frechet[2]) < 1e-6
+    # at a third of the bias, or less, is what is left of it
+    (bias,) = (row for row in rows if row[0] == "| 320")
+    fid, stated, rest = (float(cell.strip(" |")) for cell in bias[1:])
+    assert abs(rest) < fid / 3 and stated > 0
+
+
+def test_training(tmp_path):
+    text = report(tmp_path, "training", "--steps", "1", "--batch", "2")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    kinds = {row[0].removeprefix("| ") for row in rows[2:]}
+    assert kinds == {"Autoencoder", "VAE", "POT", "WAEMMD", "AVB", "DCGAN", "WGANGP"}
+    assert all(float(cell.replace(",", "")) > 0 for row in rows[2:] for cell in row[2:4])
+
+
+def test_recipes(tmp_path):
+    minutes = tmp_path / "minutes.json"
+    names = ["mnist-ae", "olivetti-aeot", "eight-gaussians"]
+    text = report(tmp_path, "recipes", *names, "--repeats", "1", "--minutes", str(minutes))
+    found = json.loads(minutes.read_text())
+    assert list(found) == names and all(time > 0 for row in found.values() for time in row.values())
+    assert all(f"| {name} |" in text for name in names)

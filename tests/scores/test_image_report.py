@@ -1,0 +1,79 @@
+"""Features without a network, and the report on samples: known answers on drawn faces and on noise."""
+
+import numpy as np
+import pytest
+import torch
+
+from ot_latent import datasets, faces, scores
+from ot_latent.scores.reports import image_report
+
+
+@pytest.fixture(scope="module")
+def people():
+    """Drawn faces to train on, held out, and as samples, and their components."""
+    images = faces.drawn_faces(1_200, 3, 32)
+    training, rest = images[:600], datasets.to_square(images[600:], 32)
+    components = scores.PixelComponents(datasets.to_square(training, 32), 10)
+    return training, rest[:300], rest[300:], components
+
+
+def test_components_are_those_of_the_covariance():
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.standard_normal((1024, 3)))[0]
+    weights = rng.standard_normal((3_000, 3)) * [0.03, 0.02, 0.01]
+    images = torch.from_numpy(0.5 + weights @ axes.T).float().reshape(-1, 1, 32, 32)
+    for count in (3_000, 500):  # more images than pixels, and fewer
+        components = scores.PixelComponents(images[:count], 3)
+        features = components.features(images)
+        spread = (weights[:count].std(0), features[:count].std(0))
+        np.testing.assert_allclose(*spread, rtol=0.05)
+        assert components.explained == pytest.approx(1, abs=1e-3)
+        cosines = abs(np.corrcoef(features.T, weights.T)[:3, 3:])
+        assert np.all(cosines.diagonal() > 0.99)
+    assert components.name == "3 principal components of pixels"
+
+
+def test_larger_images_are_averaged_first():
+    small = torch.rand(30, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    large = small.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    first, second = (scores.PixelComponents(images, 4) for images in (small, large))
+    np.testing.assert_allclose(abs(first.features(small)), abs(second.features(large)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("images", "components", "message"),
+    [
+        (torch.zeros(5, 1, 32, 32), 5, "below the number of images, 5, got 5"),
+        (torch.zeros(5, 1, 48, 48), 2, "multiple of 32"),
+        (torch.zeros(5, 32, 32), 2, r"got \(5, 32, 32\)"),
+    ],
+)
+def test_what_has_no_components_is_refused(images, components, message):
+    with pytest.raises(ValueError, match=message):
+        scores.PixelComponents(images, components)
+
+
+def test_the_report_tells_faces_from_blurred_ones_copies_and_noise(people):
+    training, held_out, others, components = people
+    generator = torch.Generator().manual_seed(0)
+    samples = {
+        "others": others,
+        "blurred": torch.nn.functional.avg_pool2d(others, 5, 1, 2),
+        "copies": datasets.to_square(training[:300], 32),
+        "noise": torch.rand(others.shape, generator=generator),
+        "one face": others[:1].expand_as(others) + 0.01 * torch.randn(others.shape, generator=generator),
+    }
+    report = image_report(samples, held_out, training, components)
+    assert list(report) == list(samples)
+    low, high = report["others"].detail_interval
+    assert low < 1 < high
+    low, high = report["others"].nearest_interval
+    assert low < 1 < high
+    assert report["copies"].nearest == 0
+    assert report["blurred"].detail_interval[1] < 0.9 and report["noise"].detail > 2
+    # the samples' own size leaves a bias; another law is far above it
+    floor = report["others"].frechet_interval[1]
+    assert report["noise"].frechet_interval[0] > 3 * floor
+    assert report["one face"].frechet_interval[0] > 3 * floor
+    assert report["others"].frechet_interval[0] < report["others"].frechet < floor
+    assert "nearest 0.00" in str(report["copies"])

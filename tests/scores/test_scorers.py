@@ -1,0 +1,186 @@
+"""The networks under which images are scored."""
+
+import hashlib
+import shutil
+
+import numpy as np
+import pooch
+import pytest
+import requests
+import torch
+
+from ot_latent import datasets
+from ot_latent.models.classifiers import DigitClassifier
+from ot_latent.scores import scorers
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+
+
+class Network(torch.nn.Module):
+    """A stand-in with the original file's interface: features are means of the pixels' halves."""
+
+    def __init__(self, biased: bool = False):
+        super().__init__()
+        self.output = torch.nn.Linear(6, 4)
+        with torch.no_grad():
+            self.output.weight.copy_(torch.linspace(-0.01, 0.01, 24).sin().view(4, 6))
+            self.output.bias.copy_(torch.arange(4.0))
+        self.biased = biased
+
+    def forward(self, img, return_features: bool = False, use_fp16: bool = False, no_output_bias: bool = False):
+        assert img.shape[1] == 3
+        features = torch.nn.functional.adaptive_avg_pool2d(img, [1, 2]).flatten(1)
+        if return_features:
+            return features
+        if no_output_bias and not self.biased:
+            return (features @ self.output.weight.t()).softmax(1)
+        return self.output(features).softmax(1)
+
+
+def saved(path, network):
+    torch.jit.script(network).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def stand_in(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("scorers") / "stand-in.pt", Network())
+
+
+def images(n=7, channels=3, seed=0):
+    return torch.rand(n, channels, 8, 8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_inception_sees_256_levels_and_leaves_out_the_bias(stand_in, monkeypatch):
+    scorer = scorers.InceptionV3(stand_in)
+    monkeypatch.setattr(scorer, "rows", 3)
+    features = scorer.features(images())
+    levels = (255 * images()).round()
+    halves = torch.stack([levels[..., :4], levels[..., 4:]], dim=2).mean((3, 4))
+    np.testing.assert_allclose(features, halves.flatten(1), rtol=1e-5)
+    logits = torch.from_numpy(features) @ scorer.network.output.weight.T
+    expected = logits.softmax(1).detach()
+    np.testing.assert_allclose(scorer.probabilities(features), expected, atol=1e-6)
+
+
+def test_inception_sees_grey_images_in_three_channels(stand_in):
+    scorer = scorers.InceptionV3(stand_in)
+    grey = images(channels=1)
+    np.testing.assert_array_equal(scorer.features(grey), scorer.features(grey.expand(-1, 3, -1, -1)))
+
+
+def test_inception_is_named_for_what_it_is(stand_in, monkeypatch):
+    digest = hashlib.sha256(stand_in.read_bytes()).hexdigest()
+    assert scorers.InceptionV3(stand_in).name == f"stand-in.pt ({digest[:8]})"
+    monkeypatch.setattr(scorers, "INCEPTION_SHA256", digest)
+    assert scorers.InceptionV3(stand_in).name == "Inception v3 (2015-12-05)"
+
+
+def test_inception_is_downloaded_once_and_verified(stand_in, tmp_path, monkeypatch):
+    asked = []
+
+    def download(url, output_file, *_, **__):
+        asked.append(url)
+        shutil.copyfile(stand_in, output_file)
+
+    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(pooch.core, "choose_downloader", lambda *_, **__: download)
+    with pytest.raises(datasets.CorruptDataError, match="refused"):
+        scorers.InceptionV3()
+    assert not list(tmp_path.rglob("*.pt"))
+    digest = hashlib.sha256(stand_in.read_bytes()).hexdigest()
+    monkeypatch.setattr(scorers, "INCEPTION_SHA256", digest)
+    for _ in range(2):
+        assert scorers.InceptionV3().name == "Inception v3 (2015-12-05)"
+    assert asked == [scorers.INCEPTION_URL] * 2
+
+
+def test_inception_without_a_network_says_what_to_do(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise requests.ConnectionError
+
+    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path)
+    monkeypatch.setattr(pooch, "retrieve", refuse)
+    with pytest.raises(datasets.MissingDataError, match="Remedy.*or pass its path"):
+        scorers.InceptionV3()
+    with pytest.raises(datasets.MissingDataError, match="nowhere.pt"):
+        scorers.InceptionV3(tmp_path / "nowhere.pt")
+
+
+def test_a_file_that_is_no_such_network_is_refused(stand_in, tmp_path):
+    damaged = tmp_path / "damaged.pt"
+    damaged.write_bytes(stand_in.read_bytes()[:1_000])
+    with pytest.raises(ValueError, match="damaged.pt is not the network"):
+        scorers.InceptionV3(damaged)
+    other = saved(tmp_path / "other.pt", torch.nn.Sequential(torch.nn.Flatten()))
+    with pytest.raises(ValueError, match="another interface"):
+        scorers.InceptionV3(other)
+    biased = saved(tmp_path / "biased.pt", Network(biased=True))
+    with pytest.raises(ValueError, match="softmax of its features"):
+        scorers.InceptionV3(biased)
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 8, 8), (3, 8, 8)])
+def test_inception_refuses_what_are_no_images(stand_in, shape):
+    with pytest.raises(ValueError, match="1 or 3"):
+        scorers.InceptionV3(stand_in).features(torch.rand(shape))
+
+
+def test_the_shipped_classifier_is_named_with_its_accuracy():
+    scorer = scorers.Classifier("mnist-classifier")
+    card = scorers.checkpoints.read_card(scorers.checkpoints.shipped("mnist-classifier"))
+    assert f"{100 * card['metrics']['test_accuracy']:.2f} %" in scorer.name
+    assert scorer.name.startswith("mnist-classifier")
+    seen = scorer.features(torch.rand(3, 1, 64, 64))
+    assert seen.shape == (3, 128)
+    np.testing.assert_allclose(scorer.probabilities(seen).sum(1), 1, rtol=1e-5)
+
+
+def test_a_classifier_of_your_own_is_a_scorer():
+    torch.manual_seed(0)
+    network = DigitClassifier().eval()
+    scorer = scorers.Classifier(network)
+    assert scorer.name == "DigitClassifier"
+    assert scorers.Classifier(network, name="mine").name == "mine"
+    squares = torch.rand(5, 1, 64, 64)
+    with torch.inference_mode():
+        expected = network(squares).softmax(1)
+    found = scorer.probabilities(scorer.features(squares))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_network_without_features_is_refused():
+    with pytest.raises(TypeError, match="features"):
+        scorers.Classifier(torch.nn.Linear(2, 2))
+    with pytest.raises(FileNotFoundError, match="mnist-classifier"):
+        scorers.Classifier("no-such-network")
+
+
+def test_images_are_brought_to_what_the_network_takes():
+    scorer = scorers.Classifier("mnist-classifier")
+    small = torch.rand(3, 1, 32, 32)
+    # the network begins with means of 2x2 pixels: repeating pixels adds nothing
+    with torch.inference_mode():
+        expected = scorer.model.body[1:](small)
+    np.testing.assert_allclose(scorer.features(small), expected, rtol=1e-4, atol=1e-5)
+    large = small.repeat_interleave(6, 2).repeat_interleave(6, 3)
+    np.testing.assert_allclose(scorer.features(large), expected, rtol=1e-4, atol=1e-4)
+    coloured = scorers.fitted(torch.rand(2, 1, 64, 64), 3, 32)
+    assert coloured.shape == (2, 3, 32, 32)
+    assert torch.equal(coloured[:, 0], coloured[:, 2])
+    as_they_are = torch.rand(2, 3, 32, 32)
+    assert torch.equal(scorers.fitted(as_they_are, 3, 32), as_they_are)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((2, 3, 64, 64), "1, side, side"),
+        ((2, 1, 64, 32), "1, side, side"),
+        ((1, 64, 64), "1, side, side"),
+        ((2, 1, 48, 48), "48 pixels a side, the network takes 64"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(shape, message):
+    with pytest.raises(ValueError, match=message):
+        scorers.Classifier("mnist-classifier").features(torch.rand(shape))

@@ -1,0 +1,214 @@
+"""Every recipe trains at `smoke`, on few images; what is learnt, what the card says, what is refused."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from ot_latent import datasets, scores, training
+from ot_latent._loop import DivergenceError
+from ot_latent.models import checkpoints, networks
+from ot_latent.paper import faces as face_sets
+from ot_latent.training import train
+from ot_latent.training.recipes import RECIPES, Recipe, TransportRecipe
+
+NETWORKS = [name for name, recipe in RECIPES.items() if isinstance(recipe, Recipe)]
+POTENTIALS = [name for name, recipe in RECIPES.items() if isinstance(recipe, TransportRecipe)]
+
+
+def log_of(name):
+    lines = (training.run_folder(name, "smoke", 0) / "log.jsonl").read_text()
+    return [json.loads(line) for line in lines.splitlines()]
+
+
+def lend_a_scorer(folder):
+    """A classifier of images in colour that has learnt nothing."""
+    torch.manual_seed(0)
+    model = networks.CifarClassifier(4)
+    card = {"metrics": {"test_accuracy": 0.1}}
+    checkpoints.save(folder / "cifar10-classifier.safetensors", model, card)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return datasets.drawn_faces(200, side=128)
+
+
+@pytest.fixture
+def drawn_as_celeba(drawn, monkeypatch):
+    """CelebA has to be brought by the user: a few drawn faces in its place."""
+    monkeypatch.setattr(datasets, "celeba", lambda size, data_dir: drawn)
+    monkeypatch.setattr(face_sets, "CELEBA_TRAIN", 160)
+    monkeypatch.setattr(face_sets, "CELEBA_TEST", 40)
+
+
+@pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_recipe_of_images_trains_at_smoke(workshop, drawn_as_celeba, monkeypatch, name):
+    monkeypatch.setattr(training, "_SMOKE_IMAGES", 160)
+    if RECIPES[name].scorer == "cifar10-classifier":
+        lend_a_scorer(workshop)
+    try:
+        path = train(name, "smoke", out=workshop)
+    except datasets.MissingDataError as error:
+        pytest.skip(str(error).splitlines()[0])
+    card, model = checkpoints.read_card(path), checkpoints.load(path)
+    assert card["epochs"] == 1 and card["images"] == 160
+    assert card["epochs_at_scale_paper"] == RECIPES[name].epochs["paper"]
+    assert card["precision"] == RECIPES[name].precision
+    assert {"recipe", "scale", "seed", "hardware", "minutes", "data"} <= card.keys()
+    assert card["data"]["terms"]
+    assert not hasattr(model, "critic")  # it is not shipped
+    [epoch] = log_of(name)
+    assert all(map(np.isfinite, epoch.values())) and card["metrics"]["train"] == epoch
+    assert (training.run_folder(name, "smoke", 0) / "losses.png").stat().st_size > 1_000
+    for key in ("interval_95", "frechet_distance_interval_95", "inception_score_interval_95"):
+        if key in card["metrics"]:
+            low, high = card["metrics"][key]
+            assert low <= high
+    on_disk = path.stat().st_size / sum(value.numel() for value in model.state_dict().values())
+    assert on_disk < 2.2  # 16 bits a number
+
+
+@pytest.mark.parametrize("name", ["mnist-ae", "mnist-vae", "mnist-wae-gan", "mnist-wae-mmd", "mnist-avb"])
+def test_training_lowers_the_loss_and_the_card_tells_the_error(workshop, name):
+    path = train(name, "smoke", epochs=4)
+    losses = [line["loss"] for line in log_of(name)]
+    assert losses[-1] < 0.97 * losses[0]
+    assert losses == sorted(losses, reverse=True)
+    model, card = checkpoints.load(path), checkpoints.read_card(path)
+    images = scores.decode(model, torch.randn(8, 10))
+    assert images.shape == (8, 1, 64, 64)
+    squares = datasets.to_square(datasets.mnist("test")[0][:100])
+    error = scores.reconstruction_errors(model, squares).mean()
+    # the card's images are rounded to bytes
+    assert card["metrics"]["test_squared_error"] == pytest.approx(error, rel=1e-3)
+    assert card["data"]["md5"].keys() == {file.name for file in datasets.DATASETS["mnist"].files}
+
+
+def test_the_classifier_learns(workshop):
+    card = checkpoints.read_card(train("mnist-classifier", "smoke", epochs=8))
+    low, high = card["metrics"]["interval_95"]
+    assert low > 0.5  # chance is 0.1
+    assert low < card["metrics"]["test_accuracy"] < high
+
+
+def test_the_card_of_a_generator_holds_its_scores_under_a_named_scorer(workshop):
+    path = train("mnist-dcgan-gaussian", "smoke")
+    metrics = checkpoints.read_card(path)["metrics"]
+    assert metrics["scorer"].startswith("mnist-classifier (test accuracy 99.")
+    low, high = metrics["frechet_distance_interval_95"]
+    assert low < metrics["frechet_distance"] < high and low > 0
+    assert 1 <= metrics["inception_score"] <= 10
+    assert metrics["samples"] == 100 and metrics["frechet_distance_to"] == "100 test images"
+
+
+def test_a_scorer_that_is_not_there_is_missed_before_training(workshop, monkeypatch):
+    recipe = replace(RECIPES["mnist-dcgan-gaussian"], scorer="none")
+    monkeypatch.setitem(RECIPES, recipe.name, recipe)
+    with pytest.raises(FileNotFoundError, match="no shipped checkpoint 'none'"):
+        train(recipe.name, "smoke")
+    assert not list(training.run_folder(recipe.name, "smoke", 0).glob("state*"))
+
+
+class Fragile(torch.nn.Module):
+    """Its loss is NaN from the 13th step on."""
+
+    config: dict = {}
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.steps = 0
+
+    def loss(self, images):
+        self.steps += 1
+        error = (images.mean() - self.weight).square()
+        return {"loss": error * (float("nan") if self.steps >= 13 else 1), "error": error}
+
+
+def test_a_run_that_diverges_stops_with_step_losses_and_the_last_good_state(workshop, monkeypatch):
+    monkeypatch.setitem(checkpoints.KINDS, "Fragile", Fragile)
+    recipe = Recipe("fragile", "", "Fragile", {"smoke": 1, "paper": 1}, batch=16)
+    monkeypatch.setitem(RECIPES, "fragile", recipe)
+    said = r"(?s)step 13 of 32: \{'loss': nan, 'error': 0\..*state-000000010"
+    with pytest.raises(DivergenceError, match=said):
+        train("fragile", "smoke", save_seconds=0)
+
+
+def test_weights_that_are_not_finite_are_not_kept(workshop, monkeypatch):
+    class Exploding(Fragile):
+        def loss(self, images):
+            # finite itself; its gradient is not
+            return {"loss": (self.weight - self.weight.detach()).abs().sqrt()}
+
+    monkeypatch.setitem(checkpoints.KINDS, "Fragile", Exploding)
+    recipe = Recipe("fragile", "", "Fragile", {"smoke": 1, "paper": 1})
+    monkeypatch.setitem(RECIPES, "fragile", recipe)
+    with pytest.raises(DivergenceError, match="step 2 of 4|weights are not finite"):
+        train("fragile", "smoke", save_seconds=0)
+    assert not list(training.run_folder("fragile", "smoke", 0).glob("state*"))
+
+
+def test_transport_is_trained_on_the_codes(workshop, monkeypatch):
+    monkeypatch.setitem(RECIPES["mnist-aeot"].iterations, "smoke", 30)
+    model = checkpoints.load(train("mnist-ae", "smoke"))
+    path = train("mnist-aeot", "smoke")
+    card, potential = checkpoints.read_card(path), checkpoints.load(path)
+    codes = scores.encode(model, datasets.mnist("train")[0][:512])
+    np.testing.assert_allclose(potential.shift, codes.mean(0), rtol=1e-4, atol=1e-5)
+    metrics = card["metrics"]
+    low, high = metrics["w2_over_that_of_codes_interval_95"]
+    assert 1 < low <= metrics["w2_over_that_of_codes"] <= high  # 30 iterations do not fit a map
+    low, high = metrics["nearest_code_over_that_of_held_out_interval_95"]
+    assert 0 < low <= metrics["nearest_code_over_that_of_held_out"] <= high
+    assert card["iterations_at_scale_paper"] == 200_000
+    kept = {file.name for file in training.run_folder("mnist-aeot", "smoke", 0).iterdir()}
+    assert {"state-000000030.safetensors", "log.jsonl", "losses.png"} <= kept
+
+
+@pytest.mark.parametrize("name", POTENTIALS)
+def test_every_potential_is_trained_at_smoke(workshop, drawn_as_celeba, monkeypatch, name):
+    monkeypatch.setattr(training, "_SMOKE_IMAGES", 160)
+    if name.startswith("celeba"):
+        train("celeba-ae", "smoke")
+    try:
+        path = train(name, "smoke")
+    except datasets.MissingDataError as error:
+        pytest.skip(str(error).splitlines()[0])
+    card = checkpoints.read_card(path)
+    assert card["iterations"] == RECIPES[name].iterations["smoke"]
+    assert card["metrics"]["held_out_codes"] > 0 and card["data"]["terms"]
+    potential = checkpoints.load(path)
+    assert torch.isfinite(potential(torch.randn(3, len(potential.shift)))).all()
+
+
+@pytest.mark.parametrize("name", ["eight-gaussians", "eight-gaussians-slow"])
+def test_the_toy_potential_is_trained(workshop, name):
+    card = checkpoints.read_card(train(name, "smoke", out=workshop / "here"))
+    assert card["metrics"]["loss_eq15_of_the_last_100"] < 1_000
+    assert card["data"]["name"] == "eight_gaussians"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"name": "mnist"}, r"no recipe 'mnist'.*mnist-ae"),
+        ({"name": "mnist-ae", "scale": "large"}, "scale must be one of smoke, quick, paper"),
+        ({"name": "mnist-ae", "epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"name": "mnist-ae", "precision": "half"}, "'float32' or 'bfloat16', got 'half'"),
+        ({"name": "eight-gaussians", "epochs": 3}, "eight-gaussians is no network of images"),
+    ],
+)
+def test_bad_arguments_are_named(workshop, arguments, said):
+    with pytest.raises(ValueError, match=said):
+        train(**arguments)
+    assert not (workshop / "build").exists()
+
+
+def test_a_set_that_is_smaller_than_a_step_is_named(workshop, monkeypatch):
+    monkeypatch.setattr(training, "_SMOKE_IMAGES", 100)
+    with pytest.raises(ValueError, match="100 images are fewer than a step takes: 1 batches of 128"):
+        train("mnist-ae", "smoke")

@@ -1,0 +1,64 @@
+"""Trains a small recipe, for tests that kill it or start several of it: RECIPE FOLDER."""
+
+import operator
+import sys
+from pathlib import Path
+
+import torch
+
+from ot_latent import training
+from ot_latent.models import checkpoints
+from ot_latent.models.autoencoders import POT
+from ot_latent.training.recipes import RECIPES, Recipe
+
+
+class Plain(POT):
+    """Without noise and batch norm, so that its gradient is the mean over the parts of a batch."""
+
+    def __init__(self):
+        super().__init__(2, 1)
+        self.encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64 * 64, 2))
+        self.decoder = torch.nn.Sequential(
+            torch.nn.Linear(2, 64 * 64), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (1, 64, 64))
+        )
+        self.critic = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0))
+
+    config: dict = {}
+
+    def _batch(self, images):
+        codes = self.encode(images)
+        return images, self.decode(codes), codes, codes.detach().roll(1, 1)
+
+
+SMALL = (
+    Recipe("plain", "", "Plain", {"smoke": 3, "paper": 3}, batch=32),
+    # with noise, batch norm, a critic and bfloat16
+    Recipe("noisy", "", "AVB", {"smoke": 3, "paper": 3}, {"width": 1}, batch=16, precision="bfloat16"),
+    Recipe(
+        "steady",
+        "",
+        "DCGAN",
+        {"smoke": 1, "paper": 1},
+        {"width": 1},
+        side=32,
+        batch=16,
+        critic_steps=2,
+        decay=False,
+        scorer="mnist-classifier",
+    ),
+)
+
+
+def prepare(folder: Path, setattr=setattr, setitem=operator.setitem) -> None:
+    """Let `training` know the small recipes and work in a folder, on few images."""
+    setitem(checkpoints.KINDS, "Plain", Plain)
+    for recipe in SMALL:
+        setitem(RECIPES, recipe.name, recipe)
+    setattr(training, "checkout", lambda: folder)
+    setattr(training, "_SMOKE_IMAGES", 320)
+    setattr(training, "_METRIC_IMAGES", {"smoke": 40})
+
+
+if __name__ == "__main__":
+    prepare(Path(sys.argv[2]))
+    training.train(sys.argv[1], "smoke", device="cpu", save_seconds=0)

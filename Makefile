@@ -35,9 +35,10 @@ test: setup lint  ## style, all tests, and the committed notebooks
 	$(NBVAL) -n $(WORKERS) --dist loadfile $(OTHERS)
 	$(NBVAL) $(LAST)
 
-lint: setup  ## style only
+lint: setup  ## style, and imports that run one way
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
 
 lab: setup  ## open JupyterLab on the first notebook
 	.venv/bin/ot-latent lab
@@ -54,7 +55,7 @@ strip: setup  ## remove timings and versions from the notebooks, keep their outp
 	  $(OTHERS) $(LAST)
 
 clean:  ## remove .venv, build and all caches
-	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache notebooks/.ipynb_checkpoints
+	rm -rf .venv build dist .hypothesis .pytest_cache .ruff_cache .mypy_cache .import_linter_cache notebooks/.ipynb_checkpoints
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp names the folder for which .venv was made. Scripts and the editable install in it

@@ -118,7 +118,6 @@ class Run:
         key: str,
         value: float,
         interval: Interval | None = None,
-        /,
         *,
         note: str = "",
         data: str | None = None,

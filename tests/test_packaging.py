@@ -7,6 +7,7 @@ import sys
 import tomllib
 from importlib import metadata
 
+import jedi
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -136,3 +137,28 @@ def test_importing_the_library_is_light():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_a_users_script_passes_strict_typing(root, tmp_path):
+    # torch's own types take a minute to read, and none of ours depends on them
+    config = tmp_path / "mypy.ini"
+    config.write_text("[mypy]\nstrict = True\nfollow_imports = silent\n[mypy-torch.*]\nfollow_imports = skip\n")
+    script = root / "tests" / "user_script.py"
+    command = [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", tmp_path / "cache", script]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=root)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_the_script_of_the_typing_test_has_every_public_name(root):
+    script = (root / "tests" / "user_script.py").read_text()
+    rooms = {"brenier", "checks", "datasets", "kantorovich", "laguerre", "latent_transport", "models", "monotone"}
+    rooms |= {"operations", "paper", "priors", "scores", "semidiscrete", "training"}
+    results = {"KantorovichSolution", "MonotoneMap", "PriorCheck"}  # what calls return
+    assert [name for name in set(ot_latent.__all__) - rooms - results if name not in script] == []
+
+
+def test_an_editor_completes_without_running_anything():
+    found = jedi.Script("import ot_latent as otl\notl.").complete()
+    assert {"interpolate", "SemiDiscreteOT", "LatentTransport", "datasets"} <= {name.name for name in found}
+    ((call,),) = [jedi.Script("import ot_latent as otl\notl.slerp(").get_signatures()]
+    assert [parameter.name for parameter in call.params] == ["z1", "z2", "t"]

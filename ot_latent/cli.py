@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +15,7 @@ from ot_latent import __version__
 
 
 @contextmanager
-def _one_line(*expected: type[Exception]):
+def _one_line(*expected: type[Exception]) -> Iterator[None]:
     """Turn errors that a user can mend into one message without a traceback."""
     try:
         yield
@@ -27,16 +29,13 @@ def _one_line(*expected: type[Exception]):
 
 
 @contextmanager
-def _notes():
+def _notes() -> Iterator[None]:
     """Print warnings as notes, as they come."""
     import warnings
 
-    def note(message, *_):
-        click.echo(f"Note: {message}", err=True)
-
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = note
+        warnings.showwarning = lambda message, *_: click.echo(f"Note: {message}", err=True)
         yield
 
 
@@ -51,7 +50,7 @@ _scale = click.option(
 _seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 
 
-def _checked_device(context, parameter, value):
+def _checked_device(context: click.Context, parameter: click.Parameter, value: str) -> str:
     from ot_latent._arrays import check_device
 
     try:
@@ -80,7 +79,7 @@ _figures_dir = click.option(
 
 @click.group()
 @click.version_option(__version__, prog_name="ot-latent")
-def main():
+def main() -> None:
     """Optimal transport in latent spaces: regenerate the papers' figures, train, fetch data.
 
     \b
@@ -98,7 +97,7 @@ def main():
 @_device
 @_data_dir
 @_figures_dir
-def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir):
+def reproduce(notebooks: tuple[str, ...], **settings: Any) -> None:
     """Execute NOTEBOOKS (all by default) and print the table of results.
 
     Notebooks are named by number, name or path. Executed copies go to build/notebooks.
@@ -110,39 +109,26 @@ def reproduce(notebooks, scale, seed, train, jobs, device, data_dir, figures_dir
     with _one_line(ValueError, FileNotFoundError):
         from ot_latent.paper.reproduce import reproduce
 
-        report = reproduce(
-            notebooks,
-            scale=scale,
-            seed=seed,
-            train=train,
-            jobs=jobs,
-            device=device,
-            data_dir=data_dir,
-            figures_dir=figures_dir,
-        )
+        report = reproduce(notebooks, **settings)
     raise SystemExit(int(report))
 
 
 @main.command()
 @click.argument("recipe", required=False)
-@click.option("--list", "list_recipes", is_flag=True, help="List the recipes and what they take.")
+@click.option("--list", "list_recipes", is_flag=True, help="List the recipes and what they took.")
 @_scale
 @_seed
 @_device
 @_data_dir
-@click.option("--out", type=click.Path(path_type=Path), help="Where the weights go [default: see the printed path].")
 @click.option(
-    "--epochs", type=click.IntRange(min=1), help="Passes over the images [default: the recipe's, at this scale]."
+    "--out", type=click.Path(path_type=Path), help="Folder of the weights [default: build/checkpoints/SCALE]."
 )
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the images [default: the recipe's].")
 @click.option(
-    "--precision",
-    type=click.Choice(["float32", "bfloat16"]),
-    help="In which the networks compute [default: the recipe's].",
+    "--precision", type=click.Choice(["float32", "bfloat16"]), help="Of the networks [default: the recipe's]."
 )
-@click.option(
-    "--save-seconds", type=click.FloatRange(min=0), default=60, show_default=True, help="Seconds between two states."
-)
-def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
+@click.option("--save-seconds", type=click.FloatRange(min=0), default=60, help="Between two states [default: 60].")
+def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **settings: Any) -> None:
     """Train the network that RECIPE describes, and print where weights and loss curves are.
 
     A run that was killed goes on when it is started again. Its states and its log are in
@@ -159,16 +145,15 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
     if list_recipes:
         click.echo(_recipe_table())
         return
-    names = ", ".join(sorted(RECIPES))
-    if recipe is None:
-        raise click.UsageError(f"name a recipe: {names}")
     if recipe not in RECIPES:
-        raise click.UsageError(f"there is no recipe {recipe!r}; there are: {names}")
+        wrong = "name a recipe" if recipe is None else f"there is no recipe {recipe!r}; there are"
+        raise click.UsageError(f"{wrong}: {', '.join(sorted(RECIPES))}")
     with _one_line():
         from ot_latent import training
+        from ot_latent._loop import DivergenceError
 
-    with _one_line(OSError, ValueError, training.DivergenceError), _notes():
-        path = training.train(recipe, scale=scale, seed=seed, device=device, data_dir=data_dir, out=out, **settings)
+    with _one_line(OSError, ValueError, DivergenceError), _notes():
+        path = training.train(recipe, scale=scale, seed=seed, **settings)
     click.echo(path)
     curves = training.run_folder(recipe, scale, seed) / "losses.png"
     if curves.exists():
@@ -176,19 +161,33 @@ def train(recipe, list_recipes, scale, seed, device, data_dir, out, **settings):
 
 
 def _recipe_table() -> str:
-    """Name, expected minutes at quick on two cores and on one GPU, and what it is, of each recipe."""
-    from ot_latent.training.recipes import RECIPES, expected_minutes
+    """What each recipe is, and what its shipped weights took: minutes, scale and hardware of their card."""
+    from tabulate import tabulate
 
-    rows, expected = [("recipe", "two cores", "one GPU", "network")], expected_minutes()
+    from ot_latent.training.recipes import RECIPES
+
+    rows = []
     for name, recipe in sorted(RECIPES.items()):
-        times = expected[name]
-        rows.append((name, f"{times['here']:g} min", f"{times['GPU']:g} min", recipe.summary))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
-    return "\n".join(lines) + (
-        "\n\nTimes at --scale quick, as benchmarks/recipes.py finds them: steps are timed on two cores, and for a"
-        "\nGPU estimated from the work in them; nothing was measured on one."
+        card = _shipped_card(name)
+        minutes = card.get("minutes", card.get("minutes_of_the_last_run"))
+        took = "-" if minutes is None else f"{minutes:g}"
+        rows.append((name, took, card.get("scale", "-"), card.get("hardware", "-"), recipe.summary))
+    table = tabulate(rows, ("recipe", "minutes", "scale", "hardware", "network"), "plain", disable_numparse=True)
+    return (
+        f"{table}\n\nMinutes that the shipped weights took, at that scale on that hardware; - where none are shipped."
     )
+
+
+def _shipped_card(name: str) -> dict[str, Any]:
+    """The card of shipped weights, read without torch; {} where none are shipped."""
+    import json
+
+    from ot_latent._storage import checkout
+
+    try:
+        return json.loads((checkout() / "data" / "checkpoints" / f"{name}.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
 
 
 @main.command()
@@ -196,7 +195,7 @@ def _recipe_table() -> str:
 @click.option("--n", type=click.IntRange(min=200), default=50_000, show_default=True, help="Images a row.")
 @_seed
 @_device
-def evaluate(generators, n, seed, device):
+def evaluate(generators: tuple[str, ...], n: int, seed: int, device: str) -> None:
     """Table 2 of Agustsson et al. for shipped GENERATORS (all by default).
 
     The tables are printed and kept in data/evaluations, from where notebook 08 shows them. A run that
@@ -222,7 +221,7 @@ def evaluate(generators, n, seed, device):
 @click.argument("names", nargs=-1)
 @_device
 @_data_dir
-def reference(names, device, data_dir):
+def reference(names: tuple[str, ...], device: str, data_dir: Path | None) -> None:
     """Measure the real images behind FIDs anew: the references NAMES (all by default).
 
     Moments of their features are written to data/reference.
@@ -238,13 +237,12 @@ def reference(names, device, data_dir):
 
         with _one_line(CorruptDataError, MissingDataError):
             for name in names or references.REFERENCES:
-                moments = references.measure(name, data_dir, resolve_device(device))
-                click.echo(references.save(name, moments))
+                click.echo(references.save(name, references.measure(name, data_dir, resolve_device(device))))
 
 
 @main.group(invoke_without_command=True)
 @click.pass_context
-def data(context):
+def data(context: click.Context) -> None:
     """Show the data sets, or fetch and prepare one. Alone it does what `data list` does.
 
     \b
@@ -257,7 +255,7 @@ def data(context):
 
 @data.command("list")
 @_data_dir
-def data_list(data_dir):
+def data_list(data_dir: Path | None) -> None:
     """List the data sets: terms, which of their files are here, and how to get the others.
 
     \b
@@ -286,49 +284,46 @@ def data_list(data_dir):
 @click.option("--size", type=click.IntRange(1, 2048), help="Decode images to this side in pixels.")
 @click.option("--partial", is_flag=True, help="Go on with fewer images than the official set has.")
 @click.option("--skip-broken", is_flag=True, help="Leave out images that do not decode.")
-def data_get(name, data_dir, size, partial, skip_broken):
+def data_get(name: str, data_dir: Path | None, size: int | None, partial: bool, skip_broken: bool) -> None:
     """Fetch what is missing of data set NAME, verify and decode it, and print the paths.
 
     \b
     Example:
       ot-latent data get mnist
     """
-    from ot_latent.datasets.catalogue import DATASETS
-    from ot_latent.datasets.loaders import get
+    from ot_latent import datasets
 
-    if name not in DATASETS:
-        raise click.UsageError(f"there is no data set {name!r}; there are: {', '.join(sorted(DATASETS))}")
+    if name not in datasets.DATASETS:
+        raise click.UsageError(f"there is no data set {name!r}; there are: {', '.join(sorted(datasets.DATASETS))}")
     chosen = {"size": size, "partial": partial, "on_error": "skip" if skip_broken else None}
     settings = {key: value for key, value in chosen.items() if value}
     with _one_line(OSError, ValueError), _notes():
-        paths = get(name, data_dir, **settings)
+        paths = datasets.get(name, data_dir, **settings)
     for path in paths.values():
         click.echo(path)
 
 
 @main.command()
 @_figures_dir
-def results(figures_dir):
+def results(figures_dir: Path | None) -> None:
     """Print the table of results that `reproduce` wrote last.
 
     \b
     Example:
       ot-latent results --figures-dir build/figures-smoke
     """
-    import json
-
-    from ot_latent._storage import checkout
-    from ot_latent.paper.ledger import render_results
-
     with _one_line(FileNotFoundError):
-        path = (figures_dir or checkout() / "figures") / "results.json"
-    if not path.exists():
-        raise click.ClickException(f"{path} does not exist. Remedy: run ot-latent reproduce")
-    click.echo(render_results(json.loads(path.read_text(encoding="utf-8"))))
+        from ot_latent._storage import checkout
+        from ot_latent.paper.ledger import read_results, render_results
+
+        folder = figures_dir or checkout() / "figures"
+        if not (folder / "results.json").exists():
+            raise FileNotFoundError(f"{folder / 'results.json'} does not exist. Remedy: run ot-latent reproduce")
+        click.echo(render_results(read_results(folder)))
 
 
 @main.command()
-def lab():
+def lab() -> None:
     """Open JupyterLab on the first notebook.
 
     \b

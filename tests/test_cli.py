@@ -1,6 +1,8 @@
 """The command line: help with examples, and errors in one line."""
 
 import errno
+import itertools
+import json
 import subprocess
 import sys
 import warnings
@@ -8,11 +10,12 @@ import warnings
 import pytest
 from click.testing import CliRunner
 
+from ot_latent import training
 from ot_latent._loop import DivergenceError
 from ot_latent._storage import StateWarning
 from ot_latent.cli import main
 from ot_latent.datasets import DATASETS, CorruptDataError, MissingDataError
-from ot_latent.training.recipes import RECIPES, expected_minutes
+from ot_latent.training.recipes import RECIPES
 
 
 def run(*arguments):
@@ -79,7 +82,7 @@ def test_reproduce_passes_its_options_on_and_its_report_out(monkeypatch, tmp_pat
         seen.update(settings, notebooks=notebooks)
         return 1
 
-    monkeypatch.setattr("ot_latent.reproduce.reproduce", fake)
+    monkeypatch.setattr("ot_latent.paper.reproduce.reproduce", fake)
     words = "reproduce 1 02 --scale smoke --seed 3 --train --jobs 4 --device cpu".split()
     result = run(*words, "--data-dir", tmp_path, "--figures-dir", tmp_path / "new")
     assert result.exit_code == 1
@@ -102,19 +105,22 @@ def test_an_extra_that_is_not_installed_is_named():
     assert result.stderr == ("Error: papermill is not installed. Remedy: pip install 'ot-latent[notebooks]'\n")
 
 
-def test_train_lists_its_recipes_with_their_times():
+def test_train_lists_its_recipes_with_what_they_took(root):
     table, _, remark = run("train", "--list").stdout.partition("\n\n")
     header, *rows = table.splitlines()
-    columns = [header.index(name) for name in ("two cores", "one GPU", "network")]
+    columns = [header.index(name) for name in ("minutes", "scale", "hardware", "network")]
     assert [row.split()[0] for row in rows] == sorted(RECIPES)
-    known = expected_minutes()
-    assert known.keys() == RECIPES.keys()
     for row, (name, recipe) in zip(rows, sorted(RECIPES.items()), strict=True):
-        times = row[columns[0] : columns[1]], row[columns[1] : columns[2]]
-        for time, key in zip(times, ("here", "GPU"), strict=True):
-            assert time.strip() == f"{known[name][key]:g} min"
-        assert row[columns[2] :] == recipe.summary
-    assert "estimated" in remark
+        minutes, scale, hardware = (row[a:b].strip() for a, b in itertools.pairwise(columns))
+        path = root / "data" / "checkpoints" / f"{name}.json"
+        if path.is_file():
+            card = json.loads(path.read_text())
+            assert float(minutes) in (card.get("minutes"), card.get("minutes_of_the_last_run"))
+            assert (scale, hardware) == (card["scale"], card["hardware"])
+        else:
+            assert (minutes, scale, hardware) == ("-", "-", "-")
+        assert row[columns[-1] :] == recipe.summary
+    assert "shipped weights" in remark
 
 
 def test_listing_recipes_needs_no_torch():
@@ -141,7 +147,8 @@ def test_train_passes_its_options_on_prints_paths_and_notes(monkeypatch, tmp_pat
         return tmp_path / "weights"
 
     monkeypatch.setattr("ot_latent.training.train", fake)
-    monkeypatch.setattr("ot_latent.training.checkout", lambda: tmp_path)
+    module = sys.modules[training.run_folder.__module__]
+    monkeypatch.setattr(module, "checkout", lambda: tmp_path)
     options = ("--scale", "smoke", "--seed", 2, "--out", tmp_path, "--epochs", 3)
     result = run("train", name, *options, "--precision", "bfloat16")
     assert result.stdout.split() == [str(tmp_path / "weights")]

@@ -6,6 +6,8 @@ critic. Each sends gradients to its own part alone.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -27,23 +29,22 @@ class Autoencoder(nn.Module):
         Of the images: 1 for grey, 3 for colour.
     side : 32, 64 or 128
         Of the images, in pixels.
+
+    Attributes
+    ----------
+    config : dict
+        The arguments that build this model again.
     """
 
-    gaussian = False  # whether Q(Z|X) is a Gaussian instead of a point
+    gaussian: bool = False  # whether Q(Z|X) is a Gaussian instead of a point
 
     def __init__(self, latent_dim: int = 10, width: int = 16, channels: int = 1, side: int = 64) -> None:
         super().__init__()
-        self.latent_dim, self.width = latent_dim, width
-        self.channels, self.side = channels, side
+        self.config: dict[str, Any] = {"latent_dim": latent_dim, "width": width, "channels": channels, "side": side}
+        self.latent_dim, self.channels, self.side = latent_dim, channels, side
         outputs = 2 * latent_dim if self.gaussian else latent_dim
         self.encoder = networks.encoder(outputs, width, channels, side)
         self.decoder = networks.decoder(latent_dim, width, channels, side)
-
-    @property
-    def config(self) -> dict:
-        """Arguments that build this model again."""
-        names = ("latent_dim", "width", "channels", "side")
-        return {name: getattr(self, name) for name in names}
 
     def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log-variance of a Gaussian Q(Z|X), each (n, latent_dim)."""
@@ -65,7 +66,7 @@ class Autoencoder(nn.Module):
         return self.decoder(codes)
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """||x - Dec(Enc(x))||^2, the total under "loss"."""
+        """‖x - Dec(Enc(x))‖², the total under "loss"."""
         return {"loss": squared_error(images, self.decode(self.encode(images)))}
 
 
@@ -77,7 +78,7 @@ class VAE(Autoencoder):
     latent_dim, width, channels, side : int
         As in `Autoencoder`.
     variance : float
-        sigma^2 of the decoder N(G(z), sigma^2 I). At 1/2 the reconstruction term of (5) is ||x - G(z)||^2.
+        sigma² of the decoder N(G(z), sigma² I). At 1/2 the reconstruction term of (5) is ‖x - G(z)‖².
     """
 
     gaussian = True
@@ -87,31 +88,20 @@ class VAE(Autoencoder):
     ) -> None:
         super().__init__(latent_dim, width, channels, side)
         self.variance = variance
-
-    @property
-    def config(self) -> dict:
-        return {**super().config, "variance": self.variance}
+        self.config |= {"variance": variance}
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Eq. (5) up to the decoder's constant: KL(Q(Z|X), P_Z) + ||x - G(z)||^2 / (2 sigma^2)."""
+        """Eq. (5) up to the decoder's constant: KL(Q(Z|X), P_Z) + ‖x - G(z)‖² / (2 sigma²)."""
         mean, log_variance = self.posterior(images)
         divergence = gaussian_divergence(mean, log_variance).mean()
         error = squared_error(images, self.decode(_gaussian_draw(mean, log_variance)))
         return {"loss": error / (2 * self.variance) + divergence, "error": error, "kl": divergence}
 
 
-class WAEMMD(Autoencoder):
-    """Wasserstein auto-encoder with MMD penalty (Tolstikhin et al. 2018): F(Q) of eq. (12) is the MMD.
+class _WAE(Autoencoder):
+    """Wasserstein auto-encoders: E ‖x - G(z)‖² + weight * F(Q), eq. (12), with arguments as of `WAEMMD`."""
 
-    Parameters
-    ----------
-    latent_dim, width, channels, side : int
-        As in `Autoencoder`.
-    weight : float
-        lambda of eq. (12); 10 for MNIST in the WAE paper.
-    gaussian : bool
-        Q(Z|X) is a Gaussian instead of a point.
-    """
+    adversarial = False  # whether a critic of codes decides F
 
     def __init__(
         self,
@@ -125,21 +115,37 @@ class WAEMMD(Autoencoder):
         self.gaussian = gaussian  # the size of the encoder depends on it
         super().__init__(latent_dim, width, channels, side)
         self.weight = positive("weight", weight)
+        self.config |= {"weight": weight, "gaussian": gaussian}
+        if self.adversarial:
+            self.critic = networks.code_critic(latent_dim)
 
-    @property
-    def config(self) -> dict:
-        return {**super().config, "weight": self.weight, "gaussian": self.gaussian}
+
+class WAEMMD(_WAE):
+    """Wasserstein auto-encoder with MMD penalty (Tolstikhin et al. 2018): F(Q) of eq. (12) is the MMD.
+
+    Parameters
+    ----------
+    latent_dim, width, channels, side : int
+        As in `Autoencoder`.
+    weight : float
+        lambda of eq. (12); 10 for MNIST in the WAE paper.
+    gaussian : bool
+        Q(Z|X) is a Gaussian instead of a point.
+    """
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """E ||x - G(z)||^2 + weight * MMD^2(Q_Z, P_Z), see `objectives.mmd`."""
+        """E ‖x - G(z)‖² + weight * MMD²(Q_Z, P_Z), see `objectives.mmd`."""
         codes = self.draw(images)
         error = squared_error(images, self.decode(codes))
         penalty = objectives.mmd(codes, torch.randn_like(codes))
         return {"loss": error + self.weight * penalty, "error": error, "penalty": penalty}
 
 
-class POT(WAEMMD):
-    """Penalised optimal transport, Bousquet 2017, eq. (13), later called WAE-GAN.
+class WAEGAN(_WAE):
+    """Wasserstein auto-encoder with a critic (Bousquet 2017, eq. (13)), which the paper calls POT.
+
+    F(Q) of eq. (12) is the GAN divergence of the codes from the prior: penalised optimal transport, the
+    WAE-GAN of Tolstikhin et al. (2018).
 
     Parameters
     ----------
@@ -147,17 +153,7 @@ class POT(WAEMMD):
         As in `WAEMMD`.
     """
 
-    def __init__(
-        self,
-        latent_dim: int = 10,
-        width: int = 16,
-        weight: float = 10.0,
-        gaussian: bool = False,
-        channels: int = 1,
-        side: int = 64,
-    ) -> None:
-        super().__init__(latent_dim, width, weight, gaussian, channels, side)
-        self.critic = networks.code_critic(latent_dim)
+    adversarial = True
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Eq. (13) for encoder and decoder, see `objectives.pot`."""
@@ -175,15 +171,15 @@ class POT(WAEMMD):
         return images, self.decode(codes), codes, torch.randn_like(codes)
 
 
-class AAE(POT):
-    """Adversarial auto-encoder with Gaussian decoder, Bousquet 2017, eq. (7): `POT` at weight 2 sigma^2.
+class AAE(WAEGAN):
+    """Adversarial auto-encoder with Gaussian decoder, Bousquet 2017, eq. (7): `WAEGAN` at weight 2 sigma².
 
     Parameters
     ----------
     latent_dim, width, gaussian, channels, side
         As in `WAEMMD`.
     variance : float
-        sigma^2 of the decoder N(G(z), sigma^2 I).
+        sigma² of the decoder N(G(z), sigma² I).
     """
 
     def __init__(
@@ -195,14 +191,10 @@ class AAE(POT):
         channels: int = 1,
         side: int = 64,
     ) -> None:
-        weight = 2 * positive("variance", variance)
-        super().__init__(latent_dim, width, weight, gaussian, channels, side)
+        super().__init__(latent_dim, width, 2 * positive("variance", variance), gaussian, channels, side)
         self.variance = variance
-
-    @property
-    def config(self) -> dict:
-        shared = {key: value for key, value in super().config.items() if key != "weight"}
-        return {**shared, "variance": self.variance}
+        del self.config["weight"]
+        self.config |= {"variance": variance}
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """Eq. (7) for encoder and decoder, see `objectives.aae`."""
@@ -218,7 +210,7 @@ class AVB(Autoencoder):
     latent_dim, width, channels, side : int
         As in `Autoencoder`.
     variance : float
-        sigma^2 of the decoder N(G(z), sigma^2 I).
+        sigma² of the decoder N(G(z), sigma² I).
     noise_dim : int
         Dimension of the noise eps of z = e(x, eps).
     """
@@ -236,10 +228,7 @@ class AVB(Autoencoder):
         self.variance, self.noise_dim = positive("variance", variance), noise_dim
         self.encoder = networks.JoinedNetwork(noise_dim, latent_dim, width, channels, side)
         self.critic = networks.JoinedNetwork(latent_dim, 1, width, channels, side)
-
-    @property
-    def config(self) -> dict:
-        return {**super().config, "variance": self.variance, "noise_dim": self.noise_dim}
+        self.config |= {"variance": variance, "noise_dim": noise_dim}
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
         """e(x, 0), the code at the centre of the noise: (n, channels, side, side) -> (n, latent_dim)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -20,9 +21,9 @@ from ot_latent.models import autoencoders, classifiers, gans
 KINDS: dict[str, Callable[..., nn.Module]] = {
     "Autoencoder": autoencoders.Autoencoder,
     "VAE": autoencoders.VAE,
-    "POT": autoencoders.POT,
-    "AAE": autoencoders.AAE,
     "WAEMMD": autoencoders.WAEMMD,
+    "WAEGAN": autoencoders.WAEGAN,
+    "AAE": autoencoders.AAE,
     "AVB": autoencoders.AVB,
     "CifarClassifier": classifiers.CifarClassifier,
     "DCGAN": gans.DCGAN,
@@ -37,29 +38,28 @@ def card_path(weights: Path) -> Path:
     return weights.with_suffix(".json")
 
 
-def save(weights: Path, model: nn.Module, card: dict, critic: bool = True, half: bool = False) -> Path:
+def save(weights: Path, model: nn.Module, card: dict[str, Any], critic: bool = True) -> Path:
     """Write a model's weights and its card; returns the path of the weights.
 
-    The card gains ``model``: the kind and the arguments that `load` builds the network from.
+    The card gains ``model``: the kind and the arguments that `load` builds the network from. Parameters are
+    written as 16-bit numbers, see `round_to_half`; `load` gives 32 bits again.
 
     Parameters
     ----------
     critic : bool
         Write the critic, too, where the model has one. Samples and codes do not need it.
-    half : bool
-        Write parameters as 16-bit numbers, see `round_to_half`. `load` gives 32 bits again.
     """
     described = {"model": {"kind": type(model).__name__, **model.config}, **card}
     parameters = dict(model.named_parameters())
     tensors = {
-        name: (tensor.half() if half and name in parameters else tensor).contiguous()
+        name: (tensor.half() if name in parameters else tensor).contiguous()
         for name, tensor in model.state_dict().items()
         if critic or not name.startswith("critic.")
     }
     content = as_bytes(tensors)
     write_atomically(weights, lambda path: path.write_bytes(content))
     text = json.dumps(described, indent=2) + "\n"
-    write_atomically(card_path(weights), lambda path: path.write_text(text))
+    write_atomically(card_path(weights), lambda path: path.write_text(text, encoding="utf-8"))
     return weights
 
 
@@ -70,9 +70,9 @@ def round_to_half(model: nn.Module) -> None:
         parameter.copy_(parameter.half())
 
 
-def read_card(weights: Path) -> dict:
+def read_card(weights: Path) -> dict[str, Any]:
     """The card of a file of weights."""
-    return json.loads(card_path(weights).read_text())
+    return json.loads(card_path(weights).read_text(encoding="utf-8"))
 
 
 def load(weights: str | Path, device: str | torch.device = "cpu") -> nn.Module:

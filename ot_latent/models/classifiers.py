@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -11,7 +13,39 @@ def _convolution(before: int, after: int) -> list[nn.Module]:
     return [nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU()]
 
 
-class DigitClassifier(nn.Module):
+class _Classifier(nn.Module):
+    """A body that makes features of images, and a head that makes logits of features.
+
+    Attributes
+    ----------
+    channels, side : int
+        What `scorers.Classifier` brings images to.
+    config : dict
+        The arguments that build this network again.
+    """
+
+    channels: int
+    side: int
+
+    def __init__(self, body: nn.Sequential, features: int, **config: Any) -> None:
+        super().__init__()
+        self.config: dict[str, Any] = config
+        self.body, self.head = body, nn.Linear(features, 10)
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, channels, side, side) -> (n, features)."""
+        return self.body(images)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(n, channels, side, side) -> (n, 10) logits."""
+        return self.head(self.features(images))
+
+    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Cross-entropy, under "loss"."""
+        return {"loss": nn.functional.cross_entropy(self(images), labels)}
+
+
+class DigitClassifier(_Classifier):
     """Digit classifier behind our Inception Scores: (n, 1, 64, 64) in [0, 1] -> (n, 10) logits.
 
     2x2 average pooling to 32x32; two blocks of [two 3x3 convolutions with batch norm and ReLU, 2x2 max
@@ -19,12 +53,10 @@ class DigitClassifier(nn.Module):
     features are those of the FID.
     """
 
-    #: What `scorers.Classifier` brings images to.
     channels, side = 1, 64
 
     def __init__(self) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
+        body = nn.Sequential(
             nn.AvgPool2d(2),
             *_convolution(1, 32),
             *_convolution(32, 32),
@@ -37,23 +69,7 @@ class DigitClassifier(nn.Module):
             nn.Linear(64 * 8 * 8, 128),
             nn.ReLU(),
         )
-        self.head = nn.Linear(128, 10)
-
-    @property
-    def config(self) -> dict:
-        """Arguments that build this network again."""
-        return {}
-
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, 1, 64, 64) -> (n, 128)."""
-        return self.body(images)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.head(self.features(images))
-
-    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Cross-entropy, the total first."""
-        return {"loss": nn.functional.cross_entropy(self(images), labels)}
+        super().__init__(body, 128)
 
 
 class Residual(nn.Module):
@@ -67,7 +83,7 @@ class Residual(nn.Module):
         return images + self.body(images)
 
 
-class CifarClassifier(nn.Module):
+class CifarClassifier(_Classifier):
     """Classifier of CIFAR-10 behind our scores of coloured images: (n, 3, 32, 32) -> (n, 10) logits.
 
     A residual network of nine layers, with a "convolution" for [3x3 convolution, batch norm, ReLU] and
@@ -81,15 +97,12 @@ class CifarClassifier(nn.Module):
     After the ResNet-9 of D. Page, How to train your ResNet (2018), with less width.
     """
 
-    #: What `scorers.Classifier` brings images to.
     channels, side = 3, 32
-    #: Images are padded by so many pixels before a random crop.
+    #: Images are padded by so many pixels before a random crop, as is common for CIFAR-10.
     padding = 4
 
     def __init__(self, width: int = 24) -> None:
-        super().__init__()
-        self.config = {"width": width}
-        self.body = nn.Sequential(
+        body = nn.Sequential(
             *_convolution(3, width),
             *_convolution(width, 2 * width),
             nn.MaxPool2d(2),
@@ -102,20 +115,17 @@ class CifarClassifier(nn.Module):
             nn.AdaptiveMaxPool2d(1),
             nn.Flatten(),
         )
-        self.head = nn.Linear(8 * width, 10)
+        super().__init__(body, 8 * width, width=width)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
         """(n, 3, 32, 32) -> (n, 8 width)."""
-        return self.body(4 * images - 2)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.head(self.features(images))
+        return super().features(4 * images - 2)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Cross-entropy; in training mode of randomly shifted and mirrored images."""
         if self.training:
             images = shifted_and_mirrored(images, self.padding)
-        return {"loss": nn.functional.cross_entropy(self(images), labels)}
+        return super().loss(images, labels)
 
 
 def shifted_and_mirrored(images: torch.Tensor, padding: int) -> torch.Tensor:

@@ -6,6 +6,8 @@ Both networks work on images in [-1, 1], those that go in and come out have valu
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -15,11 +17,11 @@ from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.uniform import Uniform
 
 #: What the name of a prior stands for: the law of one coordinate of z.
-PRIORS = {"uniform": Uniform(-1, 1), "gaussian": Gaussian(0, 1)}
+PRIORS: dict[str, Uniform | Gaussian] = {"uniform": Uniform(-1, 1), "gaussian": Gaussian(0, 1)}
 
 
 class _GAN(nn.Module):
-    """What the two have in common.
+    """A generator and its critic: what the two GANs have in common.
 
     Parameters
     ----------
@@ -30,11 +32,11 @@ class _GAN(nn.Module):
     config : the arguments that build the model again, with ``latent_dim`` and ``prior`` among them
     """
 
-    def __init__(self, generator: nn.Module, critic: nn.Module, **config) -> None:
+    def __init__(self, generator: nn.Module, critic: nn.Module, **config: Any) -> None:
         super().__init__()
         if config["prior"] not in PRIORS:
             raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {config['prior']!r}")
-        self.config = config
+        self.config: dict[str, Any] = config
         self.latent_dim: int = config["latent_dim"]
         self.generator, self.critic = generator, critic
 
@@ -57,7 +59,7 @@ class DCGAN(_GAN):
     """Deep convolutional GAN (Radford et al. 2015), with the non-saturating loss.
 
     The generator is `networks.decoder` with a tanh, the critic is `networks.encoder` with one logit and
-    without batch norm after its first convolution. Weights are drawn from N(0, 0.02^2), biases are 0.
+    without batch norm after its first convolution. Weights are drawn from N(0, 0.02²), biases are 0.
 
     Parameters
     ----------
@@ -147,7 +149,7 @@ class WGANGP(_GAN):
             return {"loss": -self.critic(fakes).mean()}
 
     def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """E f(G(z)) - E f(x) + penalty E (||grad f|| - 1)^2 for the critic, eq. (3) of the paper.
+        """E f(G(z)) - E f(x) + penalty E (‖grad f‖ - 1)² for the critic, eq. (3) of the paper.
 
         Under "w1" is the dual value, in the distance between images in [-1, 1].
         """
@@ -159,7 +161,7 @@ class WGANGP(_GAN):
 
 
 def _draw_small(layer: nn.Module) -> None:
-    """N(0, 0.02^2) for the weights of linear and convolutional layers, 0 for their biases."""
+    """N(0, 0.02²) for the weights of linear and convolutional layers, 0 for their biases."""
     if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(layer.weight, std=0.02)
         if layer.bias is not None:

@@ -19,7 +19,7 @@ IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def squared_error(data: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-    """||x - G(z)||^2, summed over pixels and averaged over images: c(X, G(Z)) of Bousquet 2017."""
+    """‖x - G(z)‖², summed over pixels and averaged over images: c(X, G(Z)) of Bousquet 2017."""
     return (data - decoded).square().flatten(1).sum(1).mean()
 
 
@@ -74,7 +74,7 @@ def wasserstein_dual(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def gradient_penalty(
     critic: Callable[[torch.Tensor], torch.Tensor], first: torch.Tensor, second: torch.Tensor
 ) -> torch.Tensor:
-    """E (||grad critic(w)|| - 1)^2 at random points w between pairs (Gulrajani et al. 2017, eq. (3)).
+    """E (‖grad critic(w)‖ - 1)² at random points w between pairs (Gulrajani et al. 2017, eq. (3)).
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ def gradient_penalty(
 def imq_kernel(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Inverse multiquadratic kernel of the WAE paper: (m, d), (n, d) -> (m, n).
 
-    The sum over ``IMQ_SCALES`` s of C / (C + ||x - y||^2), with C = 2 d s: 2 d is the expected squared
+    The sum over ``IMQ_SCALES`` s of C / (C + ‖x - y‖²), with C = 2 d s: 2 d is the expected squared
     distance between two points of the prior N(0, I).
     """
     # differences before squares: the matrix product of cdist loses the digits of close pairs

@@ -180,7 +180,7 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
         Recipe(
             "mnist-wae-gan",
             "WAE-GAN (eq. (13) of Bousquet et al.), 64x64, 10-D codes",
-            "POT",
+            "WAEGAN",
             {"smoke": 1, "quick": 20, "paper": 100},
             {"weight": 10.0},
             critic_learning_rate=5e-4,

@@ -200,7 +200,7 @@ def _save(recipe, job: _Job, model: nn.Module, facts: dict) -> None:
         "torch": torch.__version__.split("+")[0],
         **facts,
     }
-    checkpoints.save(job.weights, model, card, critic=False, half=True)
+    checkpoints.save(job.weights, model, card, critic=False)
 
 
 def _hardware(job: _Job) -> str:

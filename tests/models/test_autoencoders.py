@@ -4,10 +4,15 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from ot_latent.models import autoencoders, networks, objectives
-from ot_latent.models.autoencoders import AAE, AVB, POT, VAE, WAEMMD, Autoencoder
+from ot_latent.models import autoencoders, classifiers, networks, objectives
+from ot_latent.models.autoencoders import AAE, AVB, VAE, WAEGAN, WAEMMD, Autoencoder
 
-ADVERSARIAL = [lambda: POT(3, 4), lambda: POT(3, 4, gaussian=True), lambda: AAE(3, 4), lambda: AVB(3, 4, noise_dim=5)]
+ADVERSARIAL = [
+    lambda: WAEGAN(3, 4),
+    lambda: WAEGAN(3, 4, gaussian=True),
+    lambda: AAE(3, 4),
+    lambda: AVB(3, 4, noise_dim=5),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -15,7 +20,7 @@ def seeded():
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize("kind", [Autoencoder, VAE, WAEMMD, POT, AAE, AVB])
+@pytest.mark.parametrize("kind", [Autoencoder, VAE, WAEMMD, WAEGAN, AAE, AVB])
 def test_shapes_ranges_and_config(kind):
     model = kind(latent_dim=3, width=4)
     images = torch.rand(5, 1, 64, 64)
@@ -28,7 +33,7 @@ def test_shapes_ranges_and_config(kind):
     again.load_state_dict(model.state_dict())
 
 
-@pytest.mark.parametrize("kind", [Autoencoder, VAE, WAEMMD, POT, AAE, AVB])
+@pytest.mark.parametrize("kind", [Autoencoder, VAE, WAEMMD, WAEGAN, AAE, AVB])
 @pytest.mark.parametrize(("channels", "side"), [(3, 32), (3, 64), (1, 128)])
 def test_other_sides_and_colours(kind, channels, side):
     model = kind(latent_dim=3, width=4, channels=channels, side=side)
@@ -125,7 +130,7 @@ def test_the_critic_learns_and_the_encoder_learns_to_confuse_it(build):
 
 def test_encoders_draw_points_or_gaussians():
     images = torch.rand(2, 1, 64, 64)
-    for model, random in ((POT(3, 4), False), (POT(3, 4, gaussian=True), True), (AVB(3, 4), True)):
+    for model, random in ((WAEGAN(3, 4), False), (WAEGAN(3, 4, gaussian=True), True), (AVB(3, 4), True)):
         model.eval()
         assert torch.equal(model.draw(images), model.draw(images)) != random
         assert torch.equal(model.encode(images), model.encode(images))
@@ -133,7 +138,7 @@ def test_encoders_draw_points_or_gaussians():
 
 def test_losses_of_models_are_the_equations():
     images = torch.rand(4, 1, 64, 64)
-    pot, aae = POT(3, 4, weight=0.6).eval(), AAE(3, 4, variance=0.3).eval()
+    pot, aae = WAEGAN(3, 4, weight=0.6).eval(), AAE(3, 4, variance=0.3).eval()
     aae.load_state_dict(pot.state_dict())
     losses = []
     for model in (pot, aae):
@@ -146,13 +151,13 @@ def test_losses_of_models_are_the_equations():
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_weights_and_variances_must_be_positive(value):
-    for build in (lambda: POT(weight=value), lambda: AAE(variance=value), lambda: AVB(variance=value)):
+    for build in (lambda: WAEGAN(weight=value), lambda: AAE(variance=value), lambda: AVB(variance=value)):
         with pytest.raises(ValueError, match="must be a positive, finite number"):
             build()
 
 
 def test_classifier():
-    model, images = networks.DigitClassifier(), torch.rand(3, 1, 64, 64)
+    model, images = classifiers.DigitClassifier(), torch.rand(3, 1, 64, 64)
     assert model(images).shape == (3, 10)
     assert model.features(images).shape == (3, 128)
     loss = model.eval().loss(images, torch.tensor([1, 2, 3]))["loss"]

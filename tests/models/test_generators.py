@@ -5,11 +5,12 @@ import torch
 
 from ot_latent import Gaussian, Uniform, brenier
 from ot_latent.models import checkpoints, generators
-from ot_latent.models.autoencoders import AVB, POT, VAE, WAEMMD
+from ot_latent.models.autoencoders import AVB, VAE, WAEGAN, WAEMMD
 from ot_latent.models.gans import DCGAN, WGANGP
 
 
 def saved(model, folder):
+    checkpoints.round_to_half(model)
     return checkpoints.save(folder / "model.safetensors", model, {})
 
 
@@ -20,7 +21,7 @@ def saved(model, folder):
         (lambda: DCGAN(64, 1, 5, 4, "gaussian"), Gaussian(0, 1), (1, 64, 64)),
         (lambda: WGANGP(32, 3, 5, 4), Gaussian(0, 1), (3, 32, 32)),
         (lambda: VAE(5, 4, channels=3), Gaussian(0, 1), (3, 64, 64)),
-        (lambda: POT(5, 4), Gaussian(0, 1), (1, 64, 64)),
+        (lambda: WAEGAN(5, 4), Gaussian(0, 1), (1, 64, 64)),
         (lambda: WAEMMD(5, 4), Gaussian(0, 1), (1, 64, 64)),
         (lambda: AVB(5, 4), Gaussian(0, 1), (1, 64, 64)),
     ],

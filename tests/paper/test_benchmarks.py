@@ -84,7 +84,7 @@ def test_training(tmp_path):
     text = report(tmp_path, "training", "--steps", "1", "--batch", "2")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
     kinds = {row[0].removeprefix("| ") for row in rows[2:]}
-    assert kinds == {"Autoencoder", "VAE", "POT", "WAEMMD", "AVB", "DCGAN", "WGANGP"}
+    assert kinds == {"Autoencoder", "VAE", "WAEGAN", "WAEMMD", "AVB", "DCGAN", "WGANGP"}
     assert all(float(cell.replace(",", "")) > 0 for row in rows[2:] for cell in row[2:4])
 
 

@@ -8,22 +8,21 @@ import torch
 
 from ot_latent import training
 from ot_latent.models import checkpoints
-from ot_latent.models.autoencoders import POT
+from ot_latent.models.autoencoders import WAEGAN
 from ot_latent.training.recipes import RECIPES, Recipe
 
 
-class Plain(POT):
+class Plain(WAEGAN):
     """Without noise and batch norm, so that its gradient is the mean over the parts of a batch."""
 
     def __init__(self):
         super().__init__(2, 1)
+        self.config = {}
         self.encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64 * 64, 2))
         self.decoder = torch.nn.Sequential(
             torch.nn.Linear(2, 64 * 64), torch.nn.Sigmoid(), torch.nn.Unflatten(1, (1, 64, 64))
         )
         self.critic = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0))
-
-    config: dict = {}
 
     def _batch(self, images):
         codes = self.encode(images)

@@ -1,10 +1,13 @@
-"""Two players in turn: the loop behind penalised transport, section 3.2 of Bousquet 2017."""
+"""Two players in turn: the loop behind penalised transport, section 3.2 of Bousquet et al. (2017)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
+from torch.optim.lr_scheduler import LambdaLR
+
+_DIVERGED = "{} is {} at step {} of {}: lower learning_rates, now {}"
 
 
 def alternate(
@@ -16,22 +19,20 @@ def alternate(
     learning_rates: tuple[float, float],
     critic_steps: int = 1,
 ) -> Iterator[int]:
-    """Adam steps of a critic and of the encoder and decoder against it, in turn.
+    """Take Adam steps of a critic and of the encoder and decoder against it, in turn.
 
-    Each call of a loss draws its own batch. Rates stay for half of the steps, then fall linearly to
-    zero, which calms the circling of two players around their equilibrium.
+    Rates are `falling`, which calms the circling of two players around their equilibrium.
 
     Parameters
     ----------
     parameters, critic_parameters : tensors
         What each player may move. Gradients that a loss sends into the other's are dropped.
     loss, critic_loss : callables without arguments
-        Return the scalar that the player lowers.
-    steps : int
+        Draw a batch of their own and return the scalar that the player lowers.
+    steps, critic_steps : int
+        Steps of the first player, and of the critic before each of them.
     learning_rates : (float, float)
         Of the two players.
-    critic_steps : int
-        Steps of the critic before each of the other.
 
     Yields
     ------
@@ -42,22 +43,31 @@ def alternate(
     FloatingPointError
         If a loss is not finite.
     """
-    optimizers = [
-        torch.optim.Adam(tensors, rate, betas=(0.5, 0.9), fused=True)
-        for tensors, rate in zip((parameters, critic_parameters), learning_rates, strict=True)
-    ]
-    for step in range(steps):
-        for optimizer, rate in zip(optimizers, learning_rates, strict=True):
-            optimizer.param_groups[0]["lr"] = rate * min(1, 2 * (1 - step / steps))
-        for turn in range(critic_steps + 1):
-            number, player = (1, critic_loss) if turn < critic_steps else (0, loss)
-            value = player()
+    player, critic = map(_adam, (parameters, critic_parameters), learning_rates)
+    schedules = [falling(optimizer, steps) for optimizer in (player, critic)]
+    turns = [(critic_loss, critic)] * critic_steps + [(loss, player)]
+    for step in range(1, steps + 1):
+        for lowered, optimizer in turns:
+            value = lowered()
             if not torch.isfinite(value):
-                raise FloatingPointError(
-                    f"{player.__name__} is {value.item()} at step {step + 1} of {steps}: "
-                    f"lower learning_rates, now {learning_rates}"
-                )
-            optimizers[number].zero_grad()
-            value.backward()
-            optimizers[number].step()
-        yield step + 1
+                raise FloatingPointError(_DIVERGED.format(lowered.__name__, value.item(), step, steps, learning_rates))
+            descend(optimizer, value)
+        for schedule in schedules:
+            schedule.step()
+        yield step
+
+
+def _adam(tensors: Iterable[torch.Tensor], rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(tensors, rate, betas=(0.5, 0.9), fused=True)
+
+
+def falling(optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
+    """A learning rate that stays for half of the steps, then falls linearly to zero."""
+    return LambdaLR(optimizer, lambda step: min(1, 2 * (1 - step / steps)))
+
+
+def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """One step against the gradient of a loss."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()

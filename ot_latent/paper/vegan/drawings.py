@@ -1,20 +1,26 @@
-"""The figures of notebooks 14 and 15."""
+"""Figures of notebooks 14 to 16, on Bousquet et al. (2017)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy import stats
 
 from ot_latent.paper.figures import COLORS, image_grid
 from ot_latent.paper.vegan.figure1 import CIRCLE
 from ot_latent.paper.vegan.figure1_mnist import Averaging
+from ot_latent.paper.vegan.proposition3 import Witness
 from ot_latent.paper.vegan.section4_2 import Side
 from ot_latent.scores.intervals import ratio_of_paired_means
 
 
-def two_sides(problems: dict[str, dict[str, Side]], exact: dict[str, tuple[float, float]]):
-    """What each side reports along its training, and the error of that against steps and time.
+def two_sides(problems: Mapping[str, Mapping[str, Side]], exact: Mapping[str, tuple[float, float]]) -> Figure:
+    """Draw what each side of the duality reports along its training, and its error against steps and time.
 
     Parameters
     ----------
@@ -47,8 +53,8 @@ def two_sides(problems: dict[str, dict[str, Side]], exact: dict[str, tuple[float
     return fig
 
 
-def averaging(followed: dict[str, Averaging], gaussian: list[str], columns: int = 10):
-    """Images, what models decode and E[X | Z]; sharpness of all of it.
+def averaging(followed: Mapping[str, Averaging], gaussian: Sequence[str], columns: int = 10) -> Figure:
+    """Draw images, what models decode and E[X | Z], and the sharpness of all of it.
 
     Parameters
     ----------
@@ -85,8 +91,8 @@ def averaging(followed: dict[str, Averaging], gaussian: list[str], columns: int 
     return fig
 
 
-def theorem1(pairs: dict[bool, np.ndarray], x: np.ndarray, z: np.ndarray):
-    """Both values of Theorem 1 by kind of decoder (is it random?), and an optimal encoder's codes."""
+def theorem1(pairs: Mapping[bool, np.ndarray], x: np.ndarray, z: np.ndarray) -> Figure:
+    """Draw both values of Theorem 1, (k, 2) by kind of decoder (is it random?), and an optimal encoder's codes."""
     fig, axes = plt.subplots(1, 3, figsize=(12, 3.9))
     axes[0].axline((0, 0), slope=1, color="0.6", ls=":")
     for random_decoder, color, label in (
@@ -106,8 +112,8 @@ def theorem1(pairs: dict[bool, np.ndarray], x: np.ndarray, z: np.ndarray):
     return fig
 
 
-def relaxation(weights: np.ndarray, curves: dict[str, np.ndarray], exact: float, predicted: float):
-    """W^lambda and mu_lambda (columns of the curves) against lambda, and the gap to W.
+def relaxation(weights: np.ndarray, curves: Mapping[str, np.ndarray], exact: float, predicted: float) -> Figure:
+    """Draw W^lambda and mu_lambda (columns of the curves) against lambda, and the gap to W.
 
     ``predicted`` over lambda is the first order of the gap of the Kullback-Leibler penalty.
     """
@@ -129,8 +135,8 @@ def relaxation(weights: np.ndarray, curves: dict[str, np.ndarray], exact: float,
     return fig
 
 
-def identity(ratios: np.ndarray, spreads: dict[float, np.ndarray]):
-    """Spread over networks of 2 sigma^2 AAE - POT, by sigma^2, against lambda / 2 sigma^2."""
+def identity(ratios: np.ndarray, spreads: Mapping[float, np.ndarray]) -> Figure:
+    """Draw the spread over networks of 2 sigma^2 AAE - POT, by sigma^2, against lambda / 2 sigma^2."""
     fig, ax = plt.subplots(figsize=(7, 3.8))
     styles = zip(spreads.items(), ("linear", "matched", "codes"), ("-", "--", "-."), strict=True)
     for (variance, spread), color, style in styles:
@@ -142,8 +148,8 @@ def identity(ratios: np.ndarray, spreads: dict[float, np.ndarray]):
     return fig
 
 
-def proposition2(sigmas: np.ndarray, star: np.ndarray, dagger: np.ndarray):
-    """Both costs of one decoder, their minimisers against sigma, and what was found by descent."""
+def proposition2(sigmas: np.ndarray, star: np.ndarray, dagger: np.ndarray) -> Figure:
+    """Draw both costs of one decoder, their minimisers against sigma, and what was found by descent."""
     c = np.linspace(0, 1.5, 301)
     fig, axes = plt.subplots(1, 3, figsize=(12, 3.8))
     linear, matched = COLORS["linear"], COLORS["matched"]
@@ -172,8 +178,8 @@ def proposition2(sigmas: np.ndarray, star: np.ndarray, dagger: np.ndarray):
     return fig
 
 
-def spoiled_witness(ax, witness, far: float):
-    """A witness of two points that is almost optimal, beside the best."""
+def spoiled_witness(ax: Axes, witness: Witness, far: float) -> None:
+    """Draw a witness of two points that is almost optimal, beside the best."""
     t = np.linspace(-1, 1, 2001)
     ax.plot(t, abs(t), color=COLORS["prior"], ls="--", label="$f^*$, the best")
     ax.plot(t, witness(t), color=COLORS["matched"], label=r"$f_\varepsilon$, $\varepsilon = 0.2$")
@@ -183,8 +189,10 @@ def spoiled_witness(ax, witness, far: float):
     ax.legend(fontsize=9, ncols=2, loc="upper center")
 
 
-def smooth_witnesses(ax, best, turned, by_program: tuple[np.ndarray, np.ndarray], points):
-    """Slopes of smooth witnesses: the best (and by linear programming), and an almost best one."""
+def smooth_witnesses(
+    ax: Axes, best: Witness, turned: Witness, by_program: tuple[np.ndarray, np.ndarray], points: np.ndarray
+) -> None:
+    """Draw the slopes of smooth witnesses: the best (and by linear programming), and an almost best one."""
     t = np.linspace(-1, 1, 2001)
     ax.plot(t, np.sign(t), color=COLORS["prior"], ls="--", label="of $f^*$")
     ax.plot(t, best(t), color=COLORS["linear"], label="of $h^*$, $p = 0.4$")
@@ -197,8 +205,8 @@ def smooth_witnesses(ax, best, turned, by_program: tuple[np.ndarray, np.ndarray]
     ax.legend(fontsize=8, loc="upper left")
 
 
-def worst_gradients(ax, epsilons: np.ndarray, lipschitz: np.ndarray, primal: dict):
-    """The least cosine of almost optimal gradients: of the dual, and of the primal for some s."""
+def worst_gradients(ax: Axes, epsilons: np.ndarray, lipschitz: np.ndarray, primal: Mapping[float, np.ndarray]) -> None:
+    """Draw the least cosine of almost optimal gradients: of the dual, and of the primal for some s."""
     label = "dual, 1-Lipschitz, any $s$"
     ax.semilogx(epsilons, lipschitz, color=COLORS["matched"], lw=2, label=label)
     for (s, cosines), color in zip(primal.items(), ("linear", "noise"), strict=True):
@@ -208,8 +216,8 @@ def worst_gradients(ax, epsilons: np.ndarray, lipschitz: np.ndarray, primal: dic
     ax.legend(fontsize=9, loc="upper left")
 
 
-def condition(ax, slopes: np.ndarray, widths: np.ndarray, excess: np.ndarray, met: np.ndarray):
-    """VAE - AAE - log 4 over encoders N(a x, s^2), (slopes, widths), and where a condition is met."""
+def condition(ax: Axes, slopes: np.ndarray, widths: np.ndarray, excess: np.ndarray, met: np.ndarray) -> None:
+    """Draw VAE - AAE - log 4 over encoders N(a x, s^2), (slopes, widths), and where a condition is met."""
     picture = ax.pcolormesh(slopes, widths, excess.T, cmap="cividis")
     ax.contour(slopes, widths, met.T, [0.5], colors="white", linestyles="--")
     ax.text(0.1, 0.9, "condition fails", color="white", fontsize=10)
@@ -218,8 +226,8 @@ def condition(ax, slopes: np.ndarray, widths: np.ndarray, excess: np.ndarray, me
     ax.figure.colorbar(picture, ax=ax)
 
 
-def bounds_of_js(ax, pairs: np.ndarray):
-    """JS against KL of pairs of laws, (n, 2) as KL and JS, and what bounds it."""
+def bounds_of_js(ax: Axes, pairs: np.ndarray) -> None:
+    """Draw JS against KL of pairs of laws, (n, 2) as KL and JS, and what bounds it."""
     grid = np.geomspace(1e-4, 20, 200)
     ax.loglog(pairs[:, 0], pairs[:, 1], ".", ms=4, color=COLORS["noise"], label="pairs of laws")
     ax.loglog(grid, grid / 2, color=COLORS["matched"], label="KL / 2")
@@ -231,8 +239,8 @@ def bounds_of_js(ax, pairs: np.ndarray):
     ax.legend(fontsize=9)
 
 
-def objectives(ax, sigmas: np.ndarray, rows: np.ndarray):
-    """AAE, AVB, VAE and the likelihood (columns) against the decoder's deviation."""
+def objectives(ax: Axes, sigmas: np.ndarray, rows: np.ndarray) -> None:
+    """Draw AAE, AVB, VAE and the likelihood (columns) against the decoder's deviation."""
     styles = {"AAE": ("matched", "-"), "AVB": ("slerp", "--"), "VAE": ("linear", "-")}
     for column, (kind, (color, style)) in enumerate(styles.items()):
         ax.plot(sigmas, rows[:, column], style, color=COLORS[color], label=kind)
@@ -241,10 +249,10 @@ def objectives(ax, sigmas: np.ndarray, rows: np.ndarray):
     ax.legend(fontsize=9)
 
 
-def eight_points(models: dict, keys: list[tuple[str, float]]):
-    """Codes of eight data points, one shade each, and what they are decoded to: Figure 1.
+def eight_points(models: Mapping[tuple[str, float], Mapping[str, Any]], keys: Sequence[tuple[str, float]]) -> Figure:
+    """Draw the codes of eight data points, one shade each, and what they are decoded to: Figure 1.
 
-    ``models`` holds what `eight_points.examine` returns, by kind and sigma^2.
+    ``models`` holds what `figure1.examine` returns, by kind and sigma^2.
     """
     fig, axes = plt.subplots(2, len(keys), figsize=(3 * len(keys), 6.2))
     marks, rows = plt.get_cmap("twilight")(np.linspace(0.08, 0.92, 8)), np.tile(np.arange(8), 150)

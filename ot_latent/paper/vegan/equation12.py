@@ -9,7 +9,9 @@ from scipy.special import logsumexp, rel_entr
 
 
 class Relaxation:
-    """Eq. (12), W^lambda = min over Q of E c(X, G(Z)) + lambda F(Q), for two convex penalties F.
+    """The relaxed transport cost of eq. (12), for two convex penalties F.
+
+    W^lambda = min over Q of E c(X, G(Z)) + lambda F(Q).
 
     Parameters
     ----------
@@ -25,7 +27,7 @@ class Relaxation:
         self._of_x, self._of_z = np.kron(np.eye(n), np.ones(k)), np.kron(np.ones(n), np.eye(k))
 
     def total_variation(self, weight: float) -> tuple[float, float]:
-        """W^lambda and mu_lambda for F = sum_z |Q_Z(z) - P_Z(z)| / 2: a linear program."""
+        """W^lambda and mu_lambda for the total variation, F = sum_z |Q_Z(z) - P_Z(z)| / 2: a linear program."""
         k = len(self.p_z)
         price = np.r_[self.cost.ravel(), np.full(k, weight / 2)]
         found = linprog(price, *self._excess(), *self._equal())
@@ -39,7 +41,7 @@ class Relaxation:
         return linprog(price, rows, np.r_[bound, 2 * mu], *self._equal()).fun
 
     def _excess(self) -> tuple[np.ndarray, np.ndarray]:
-        """|Q_Z - P_Z| is at most the last k unknowns."""
+        """Rows by which |Q_Z - P_Z| is at most the last k unknowns, and their bounds."""
         identity = np.eye(len(self.p_z))
         rows = np.block([[self._of_z, -identity], [-self._of_z, -identity]])
         return rows, np.r_[self.p_z, -self.p_z]
@@ -48,7 +50,7 @@ class Relaxation:
         return np.c_[self._of_x, np.zeros(self.cost.shape)], self.p_x
 
     def kullback_leibler(self, weight: float) -> tuple[float, float, float]:
-        """W^lambda from below and from above, and mu_lambda, for F = KL(Q_Z || P_Z).
+        """W^lambda from below and from above, and mu_lambda, for F = KL(Q_Z ‖ P_Z).
 
         Solves the dual, max over psi and s <= c + psi of E s(X) - lambda log E exp(psi(Z) / lambda).
         Any psi gives a lower bound, and Q_Z proportional to P_Z exp(psi / lambda) an upper one.

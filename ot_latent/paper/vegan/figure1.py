@@ -1,8 +1,9 @@
-"""Figure 1 from trained models: eight data points on a circle, codes in the plane."""
+"""Figure 1 of Bousquet et al. (2017) from trained models: eight data points on a circle, codes in the plane."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch import nn
 from ot_latent.brenier import perceptron
 from ot_latent.kantorovich import solve_w1
 from ot_latent.models import objectives
-from ot_latent.paper.vegan.alternate import alternate
+from ot_latent.paper.vegan.alternate import alternate, descend, falling
 
 _BATCH, _WIDTH, _SLOPE, _NEIGHBOURS = 256, 64, 0.2, 30
 
@@ -21,13 +22,15 @@ _ANGLES = torch.arange(8) * (2 * torch.pi / 8)
 #: The data, (8, 2).
 CIRCLE = torch.stack([_ANGLES.cos(), _ANGLES.sin()], dim=1)
 
-
-#: Numbers of data points -> a code of each.
+#: Indices of data points -> a code of each.
 Encoder = Callable[[torch.Tensor], torch.Tensor]
 
 
 def train_vae(variance: float, steps: int) -> tuple[Encoder, nn.Module]:
-    """Eq. (5) with one Gaussian for each point and no network between, so that nothing else shapes it."""
+    """Train a VAE, eq. (5), with one Gaussian for each point and no network between, so that nothing else shapes it.
+
+    ``variance`` is that of the decoder's noise, sigma^2. Returns the encoder and the decoder.
+    """
     table = torch.cat([torch.randn(8, 2) / 2, torch.full((8, 2), -1.0)], 1).requires_grad_()
     decoder = perceptron(2, 2, 2, _WIDTH, _SLOPE)
     optimizer = torch.optim.Adam([table, *decoder.parameters()], 5e-3, fused=True)
@@ -36,19 +39,21 @@ def train_vae(variance: float, steps: int) -> tuple[Encoder, nn.Module]:
         mean, log_variance = table[rows].chunk(2, dim=1)
         return mean + (log_variance / 2).exp() * torch.randn_like(mean)
 
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 5e-3 * min(1, 2 * (1 - step / steps))
+    schedule = falling(optimizer, steps)
+    for _ in range(steps):
         rows = torch.randint(8, (_BATCH,))
         error = objectives.negative_log_likelihood(CIRCLE[rows], decoder(draw(rows)), variance)
         loss = error + objectives.gaussian_divergence(*table.chunk(2, dim=1)).mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        descend(optimizer, loss)
+        schedule.step()
     return draw, decoder
 
 
 def train_aae(variance: float, steps: int) -> tuple[Encoder, nn.Module]:
-    """Eq. (7) with an encoder that turns a point and noise into a code."""
+    """Train an adversarial auto-encoder, eq. (7), whose encoder turns a point and noise into a code.
+
+    As `train_vae` otherwise.
+    """
     encoder = perceptron(10, 2, 2, _WIDTH, _SLOPE)
     decoder = perceptron(2, 2, 2, _WIDTH, _SLOPE)
     critic = perceptron(2, 1, 2, 2 * _WIDTH, _SLOPE)
@@ -71,7 +76,7 @@ def train_aae(variance: float, steps: int) -> tuple[Encoder, nn.Module]:
     return draw, decoder
 
 
-def examine(draw: Encoder, decoder: nn.Module) -> dict:
+def examine(draw: Encoder, decoder: nn.Module) -> dict[str, Any]:
     """Overlap of the codes, and the decoder against its optimum, without a model of either.
 
     Among the 30 nearest neighbours of a code, the share that belongs to other data points is the
@@ -81,7 +86,7 @@ def examine(draw: Encoder, decoder: nn.Module) -> dict:
     -------
     dict
         ``codes`` and ``decoded``, (8000, 2); ``overlap`` and ``half``, half of its 95 % interval;
-        ``error``, E ||x - G(z)||^2; ``to_best``, E ||G(z) - E[X|Z=z]||^2; ``off_data``, the mean distance
+        ``error``, E ‖x - G(z)‖²; ``to_best``, E ‖G(z) - E[X|Z=z]‖²; ``off_data``, the mean distance
         of samples to the data; ``w1_to_prior``, W1 of 1,000 codes to the prior.
     """
     rows = torch.arange(8).repeat(1000)

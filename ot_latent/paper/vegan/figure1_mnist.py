@@ -1,4 +1,4 @@
-"""Do encoders overlap, and do decoders average? Figure 1 of Bousquet 2017 on images.
+"""Do encoders overlap, and do decoders average? Figure 1 of Bousquet et al. (2017) on images.
 
 For the squared error the best decoder of a code is G*(z) = E[X | Z = z], which averages images as soon
 as several of them share the code. Over a set of N images it is a weighted mean, with the weights
@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import conv2d, interpolate
 
 from ot_latent.datasets.pixels import to_square
+from ot_latent.models.autoencoders import Autoencoder
 
 _ROWS = 100  # images or codes that are worked on at a time
 
@@ -29,7 +30,7 @@ class Averaging:
     original, decoded, best : arrays
         `sharpness` of x, of G(z) and of E[X | Z = z].
     error : array
-        ||x - G(z)||^2
+        ‖x - G(z)‖²
     spread : array
         Variance of G(z) over draws of z, summed over pixels: what of the error is due to the draw.
     foreign : array
@@ -37,7 +38,7 @@ class Averaging:
     others : array
         Weight of the other images in E[X | Z = z].
     to_best : array
-        ||G(z) - E[X | Z = z]||^2
+        ‖G(z) - E[X | Z = z]‖²
     pictures : (n, 3, side, side) array
         x, and G(z) and E[X | Z = z] for one draw.
     """
@@ -65,7 +66,7 @@ def sharpness(images: torch.Tensor) -> torch.Tensor:
 
 
 def posterior_weights(codes: torch.Tensor, mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """P(X = x_i | Z = z) for Gaussian encoders Q(Z|x_i) and equally likely images.
+    """Posterior P(X = x_i | Z = z) for Gaussian encoders Q(Z|x_i) and equally likely images.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def posterior_weights(codes: torch.Tensor, mean: torch.Tensor, log_variance: tor
     return (-squares / 2).softmax(1)
 
 
-def averaging(model, images: np.ndarray, probes: int, draws: int = 4) -> Averaging:
+def averaging(model: Autoencoder, images: np.ndarray, probes: int, draws: int = 4) -> Averaging:
     """Follow the first images of a set through an auto-encoder, with its decoder's optimum beside it.
 
     Parameters
@@ -126,9 +127,9 @@ def averaging(model, images: np.ndarray, probes: int, draws: int = 4) -> Averagi
 
 
 class _Reference:
-    """All images with their encoders: what E[X | Z = z] is made of."""
+    """All images with their encoders, of which E[X | Z = z] is made."""
 
-    def __init__(self, model, images: np.ndarray) -> None:
+    def __init__(self, model: Autoencoder, images: np.ndarray) -> None:
         self.model, self.images = model, images
         self.device = next(model.parameters()).device
         self.pixels = torch.tensor(images, device=self.device).flatten(1).float() / 255

@@ -1,4 +1,4 @@
-"""Proposition 2 by stochastic gradients: X and Z standard normal, decoder N(c z, sigma^2)."""
+"""Proposition 2 of Bousquet et al. (2017) by stochastic gradients: X, Z standard normal, decoder N(c z, sigma^2)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from ot_latent.models.objectives import gan_value, pot
 from ot_latent.paper.vegan.alternate import alternate
 
 _BATCH = 256
+
+# an encoder that makes two codes of the data point and two coins
+_START = 0.3 * torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
 
 
 def fit_slopes(sigmas: np.ndarray, repeats: int, noise_in_code: bool, steps: int) -> np.ndarray:
@@ -32,10 +35,8 @@ def fit_slopes(sigmas: np.ndarray, repeats: int, noise_in_code: bool, steps: int
     """
     sigma = torch.tensor(np.tile(sigmas, repeats)).float()
     m = len(sigma)
-    start = 0.3 * torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
-    slope, encoder = torch.full((m,), 0.3).requires_grad_(), start.repeat(m, 1, 1).requires_grad_()
-    quadratic = torch.zeros(m, 2, 2, requires_grad=True)
-    constant = torch.zeros(m, requires_grad=True)
+    slope, encoder = torch.full((m,), 0.3).requires_grad_(), _START.repeat(m, 1, 1).requires_grad_()
+    quadratic, constant = torch.zeros(m, 2, 2, requires_grad=True), torch.zeros(m, requires_grad=True)
 
     def batch() -> tuple[torch.Tensor, ...]:
         feed = torch.randn(_BATCH, m, 3)  # x and two coins
@@ -48,8 +49,7 @@ def fit_slopes(sigmas: np.ndarray, repeats: int, noise_in_code: bool, steps: int
         return torch.einsum("nmi,mij,nmj->nm", z, quadratic, z) + constant
 
     def loss() -> torch.Tensor:
-        # the cost is summed over models and the penalty averaged: hence weight m
-        return pot(*batch(), critic, 2.0 * m)["loss"]
+        return pot(*batch(), critic, 2.0 * m)["loss"]  # the cost is summed over models, the penalty averaged
 
     def critic_loss() -> torch.Tensor:
         _, _, codes, prior = batch()

@@ -1,4 +1,4 @@
-"""Proposition 3: witnesses of W1 that are almost optimal and whose gradients are wrong.
+"""Proposition 3 of Bousquet et al. (2017): witnesses of W1 that are almost optimal and whose gradients are wrong.
 
 Two data points -1 and 1 and two generated points -s and s, with masses p and 1 - p for both pairs.
 W1 is 1 - s, and f*(t) = |t| a best witness of J(f) = E f(X) - E f(G(Z)).
@@ -16,31 +16,32 @@ Witness = Callable[[np.ndarray], np.ndarray]
 
 
 def value(f: Witness, s: float, p: float) -> float:
-    """J(f)."""
+    """The dual objective J(f)."""
     return p * (f(-1) - f(-s)) + (1 - p) * (f(1) - f(s))
 
 
 def gradient(f: Witness, s: float, p: float, h: float = 1e-9) -> np.ndarray:
-    """Of J with respect to the two generated points."""
+    """Gradient of J with respect to the two generated points, by difference quotients, (2,)."""
     return -np.array([p * (f(h - s) - f(-h - s)), (1 - p) * (f(s + h) - f(s - h))]) / (2 * h)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Of the angle between two directions."""
+    """Cosine of the angle between two directions."""
     return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
 
 
 def spoiled(rho: float, s: float) -> Witness:
-    """The 1-Lipschitz function within rho of f* that has the gradients of 2 s - |t| at both points."""
+    """The 1-Lipschitz function within rho of f* that has the gradients of 2 s - |t| at both generated points."""
     return lambda t: np.clip(2 * s - abs(t), abs(t) - rho, abs(t) + rho)
 
 
-def best_slopes(s: float, p: float, bend: float, cells: int = 1000):
-    """Maximise J over slopes on a grid of [-1, 1] with |h'| <= 1 and |h''| <= bend.
+def best_slopes(s: float, p: float, bend: float, cells: int = 1000) -> tuple[np.ndarray, np.ndarray, float]:
+    """Slopes of the best smooth witness by linear programming: maximise J with |h'| <= 1 and |h''| <= bend.
 
     Returns
     -------
     places, slopes : (cells,) arrays
+        On a grid of [-1, 1].
     value : float
         J of the best h.
     """
@@ -54,9 +55,9 @@ def best_slopes(s: float, p: float, bend: float, cells: int = 1000):
 
 
 def smooth(a: float, b: float, s: float, bend: float) -> Witness:
-    """h' with slopes a and b at the two points, -1 and 1 as far out as |h''| <= bend allows."""
+    """The slope h' that is a and b at the two points, and -1 and 1 as far out as |h''| <= bend allows."""
 
-    def slope(t):
+    def slope(t: np.ndarray) -> np.ndarray:
         outside = np.where(t < 0, a + bend * (t + s), b + bend * (t - s))
         return np.where(abs(t) < s, a + (b - a) * (t + s) / (2 * s), np.clip(outside, -1, 1))
 
@@ -64,7 +65,7 @@ def smooth(a: float, b: float, s: float, bend: float) -> Witness:
 
 
 def value_of_slopes(slope: Witness, s: float, p: float) -> float:
-    """J(h) from h'."""
+    """The dual objective J(h) from the slope h', by the trapezoidal rule."""
     left, right = np.linspace(-1, -s, 100_001), np.linspace(s, 1, 100_001)
     gained = integrate.trapezoid(slope(right), right), integrate.trapezoid(slope(left), left)
     return (1 - p) * gained[0] - p * gained[1]

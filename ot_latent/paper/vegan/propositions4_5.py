@@ -1,4 +1,4 @@
-"""The objectives of Propositions 4 and 5 by quadrature: data, codes and encoders on the line."""
+"""The objectives of Propositions 4 and 5 of Bousquet et al. (2017) by quadrature: all on the line."""
 
 from __future__ import annotations
 
@@ -10,31 +10,35 @@ from scipy.special import rel_entr
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 
-#: Data from two Gaussians as nodes and their weights, (32,).
+#: Data from two Gaussians as nodes, (32,).
 X = np.concatenate([-1.5 + 0.5 * _NODES, 1.5 + 0.5 * _NODES])
 
+#: Their probabilities, (32,).
 P_X = np.tile(_WEIGHTS, 2) / (2 * _WEIGHTS.sum())
 
-#: Codes on a grid, its step and the prior's density there, (361,).
+#: Codes on a grid, (361,), and its step.
 Z, DZ = np.linspace(-9, 9, 361, retstep=True)
 
-PRIOR = stats.norm.pdf(Z)
+#: The density of the prior on the grid, (361,); its sum times the step is one.
+PRIOR = stats.norm.pdf(Z) / (stats.norm.pdf(Z).sum() * DZ)
 
-PRIOR /= PRIOR.sum() * DZ
+
+#: Codes -> the mean of the data.
+Decoder = Callable[[np.ndarray], np.ndarray]
 
 
 def kl(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """KL(p || q) of densities on the grid, along the last axis."""
+    """Kullback-Leibler divergence KL(p ‖ q) of densities on the grid, along the last axis."""
     return rel_entr(p, q).sum(-1) * DZ
 
 
 def js(p: np.ndarray, q: np.ndarray) -> np.ndarray:
-    """The Jensen-Shannon divergence, half the sum of both KL to the mean density."""
+    """Jensen-Shannon divergence, half the sum of both KL to the mean density, along the last axis."""
     return (kl(p, (p + q) / 2) + kl(q, (p + q) / 2)) / 2
 
 
 def encoder(family: str, a: float, s: float) -> np.ndarray:
-    """Q(z|x), one row for each x: N(a x, s^2), or the even "mixture" of N(a x, s^2) and N(-a x, s^2)."""
+    """Densities Q(z|x) on the grid, (32, 361): "normal", N(a x, s^2), or the even "mixture" of it and N(-a x, s^2)."""
     signs = [1] if family == "normal" else [1, -1]
     q = sum(stats.norm.pdf(Z, sign * a * X[:, None], s) for sign in signs)
     return q / (q.sum(1, keepdims=True) * DZ)
@@ -50,17 +54,17 @@ def penalties(encoders: np.ndarray) -> dict[str, np.ndarray]:
     return {"AAE": aae - np.log(4), "AVB": avb - np.log(4), "VAE": vae}
 
 
-def likelihood(decoder: Callable, sigma: float) -> np.ndarray:
-    """p_G(x|z) of N(decoder(z), sigma^2) for all nodes x and all z of the grid."""
+def likelihood(decoder: Decoder, sigma: float) -> np.ndarray:
+    """Densities p_G(x|z) of N(decoder(z), sigma^2) for all nodes x and all z of the grid, (32, 361)."""
     return stats.norm.pdf(X[:, None], decoder(Z), sigma)
 
 
-def reconstruction(encoders: np.ndarray, decoder: Callable, sigma: float) -> np.ndarray:
-    """-E E_Q log p_G(X|Z) of each encoder."""
+def reconstruction(encoders: np.ndarray, decoder: Decoder, sigma: float) -> np.ndarray:
+    """Reconstruction term -E E_Q log p_G(X|Z) of encoders (k, 32, 361): (k,)."""
     logs = stats.norm.logpdf(X[:, None], decoder(Z), sigma)
     return -np.tensordot(encoders, P_X[:, None] * logs, axes=2) * DZ
 
 
-def marginal(decoder: Callable, sigma: float) -> float:
-    """-E log p_G(X)."""
+def marginal(decoder: Decoder, sigma: float) -> float:
+    """Negative log-likelihood -E log p_G(X) of the model."""
     return float(-P_X @ np.log(likelihood(decoder, sigma) @ PRIOR * DZ))

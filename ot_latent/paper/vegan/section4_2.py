@@ -1,4 +1,4 @@
-"""W1 between two sets of points from both sides: section 4.2 of Bousquet 2017.
+"""W1 between two sets of points from both sides: section 4.2 of Bousquet et al. (2017).
 
 Penalised transport trains an encoder and comes from above, WGAN-GP trains a critic and comes from below.
 Each reports its objective, and certifies a bound that holds whatever the training did.
@@ -6,7 +6,7 @@ Each reports its objective, and certifies a bound that holds whatever the traini
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -16,14 +16,14 @@ import torch
 from ot_latent.brenier import perceptron
 from ot_latent.kantorovich import solve_w1
 from ot_latent.models import objectives
-from ot_latent.paper.vegan.alternate import alternate
+from ot_latent.paper.vegan.alternate import alternate, descend, falling
 
 _BATCH, _WIDTH = 256, 64
 
 
 @dataclass(frozen=True)
 class Side:
-    """What one side says along its training, (k,) each.
+    """What one side of the duality says along its training, (k,) each.
 
     Attributes
     ----------
@@ -31,7 +31,7 @@ class Side:
     seconds : array
         Of training; what it takes to evaluate the bounds is not counted.
     reported : array
-        E ||X - G(Z)|| of the encoder, or E f(X) - E f(G(Z)) of the critic, over all points.
+        E ‖X - G(Z)‖ of the encoder, or E f(X) - E f(G(Z)) of the critic, over all points.
     certified : array
         An upper or a lower bound of W1.
     """
@@ -43,10 +43,10 @@ class Side:
 
 
 def primal(data: torch.Tensor, generated: torch.Tensor, weight: float, steps: int, records: int = 25) -> Side:
-    """Penalised transport (13) with cost ||x - y||: an encoder that turns data into generated points.
+    """The encoder of penalised transport (13) with cost ‖x - y‖: an encoder that turns data into generated points.
 
     With G(z) = z the codes are the generated points. For the codes z~ of any encoder, W1 is at most
-    E ||X - z~|| + W1(z~, generated), by the triangle inequality: the bound that is certified.
+    E ‖X - z~‖ + W1(z~, generated), by the triangle inequality: the bound that is certified.
 
     Parameters
     ----------
@@ -99,16 +99,15 @@ def dual(data: torch.Tensor, generated: torch.Tensor, penalty: float, steps: int
     """
     critic = perceptron(data.shape[1], 1, 2, _WIDTH, 0.2)
 
-    def training():
+    def training() -> Iterator[int]:
         optimizer = torch.optim.Adam(critic.parameters(), 2e-3, betas=(0.5, 0.9), fused=True)
+        schedule = falling(optimizer, steps)
         for step in range(steps):
-            optimizer.param_groups[0]["lr"] = 2e-3 * min(1, 2 * (1 - step / steps))
             x, y = _some(data), _some(generated)
             slopes = objectives.gradient_penalty(critic, x, y)
             loss = critic(y).mean() - critic(x).mean() + penalty * slopes
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            descend(optimizer, loss)
+            schedule.step()
             yield step + 1
 
     distances = torch.cdist(data, generated)
@@ -129,7 +128,7 @@ def _distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return (first - second).norm(dim=1).mean()
 
 
-def _recorded(training, bounds: Callable[[], tuple[float, float]], steps: int, records: int) -> Side:
+def _recorded(training: Iterator[int], bounds: Callable[[], tuple[float, float]], steps: int, records: int) -> Side:
     rows, spent, since = [], 0.0, perf_counter()
     for step in training:
         if step % (steps // records) == 0:

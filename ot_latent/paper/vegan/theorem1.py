@@ -8,7 +8,17 @@ import numpy as np
 
 
 class Problem(NamedTuple):
-    """P_X (n,), P_Z (k,), costs c(x, y) (n, m) and the decoder P_G(y|z) (k, m)."""
+    """A transport problem between data and what a decoder makes of codes.
+
+    Attributes
+    ----------
+    p_x, p_z : (n,), (k,) arrays
+        Masses of the data points and of the codes.
+    cost : (n, m) array
+        c(x, y)
+    decoder : (k, m) array
+        P_G(y|z)
+    """
 
     p_x: np.ndarray
     p_z: np.ndarray
@@ -17,7 +27,20 @@ class Problem(NamedTuple):
 
 
 def random_problem(rng: np.random.Generator, random_decoder: bool) -> Problem:
-    """Two to eight points in each of the three spaces; otherwise each z has one y, perhaps shared."""
+    """A random problem of two to eight points in each of the three spaces.
+
+    Parameters
+    ----------
+    rng : numpy Generator
+    random_decoder : bool
+        Otherwise each code is decoded to one point, which it may share with others.
+
+    Examples
+    --------
+    >>> problem = random_problem(np.random.default_rng(0), random_decoder=False)
+    >>> problem.decoder.sum(1)
+    array([1., 1., 1., 1., 1., 1.])
+    """
     n, k, m = rng.integers(2, 9, 3)
     decoder = np.eye(m)[rng.integers(m, size=k)]
     if random_decoder:

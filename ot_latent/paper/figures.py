@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ot_latent._storage import write_atomically
@@ -49,13 +51,18 @@ def save(figure: Figure, path: Path) -> None:
     write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata={"Software": None}))
 
 
-def image_grid(ax, images, columns: int = 8) -> None:
+def image_grid(ax: Axes, images: Any, columns: int = 8) -> None:
     """Draw images side by side.
 
     Parameters
     ----------
     images : (n, 1, h, w) or (n, 3, h, w) array or tensor
         Values in [0, 1]; n a multiple of ``columns``.
+
+    Raises
+    ------
+    ValueError
+        If the last row is not full.
     """
     images = np.asarray(images)
     count, channels, height, width = images.shape
@@ -67,13 +74,34 @@ def image_grid(ax, images, columns: int = 8) -> None:
     ax.set_axis_off()
 
 
-def image_rows(ax, rows: Mapping[str, object]) -> None:
+def image_panels(axes: Iterable[Axes], panels: Mapping[str, Any], columns: int = 8) -> None:
+    """Draw one grid of images into each of several axes, under its name.
+
+    Parameters
+    ----------
+    axes : as many as there are panels
+    panels : mapping of names to arrays or tensors
+        As in `image_grid`.
+    columns : int
+        Images side by side in each grid.
+    """
+    for ax, (name, images) in zip(axes, panels.items(), strict=True):
+        image_grid(ax, images, columns)
+        ax.set_title(name)
+
+
+def image_rows(ax: Axes, rows: Mapping[str, Any]) -> None:
     """Draw rows of images, each with its name at the left.
 
     Parameters
     ----------
     rows : mapping of names to (n, 1, h, w) or (n, 3, h, w) arrays or tensors
         As in `image_grid`, as many images in each row.
+
+    Raises
+    ------
+    ValueError
+        If rows differ in length.
     """
     images = [np.asarray(row) for row in rows.values()]
     counts = {len(row) for row in images}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,19 +18,26 @@ from ot_latent._arrays import generator, progress
 from ot_latent.monotone import monotone_map
 from ot_latent.operations import interpolate
 from ot_latent.priors.gaussian import Gaussian
-from ot_latent.priors.numerical.law import NumericalLaw
+from ot_latent.priors.laws import Law, Prior
 from ot_latent.priors.numerical.tabulation import tabulate
 
 
-class Estimate(NamedTuple):
-    """A mean and its 95 % interval."""
+class Perturbation(NamedTuple):
+    """A mean relative change and its 95 % interval."""
 
     mean: float
-    interval: tuple
+    interval: tuple[float, float]
 
 
-def simulate_perturbation(prior, d, n=100_000, p=2, rng=None, chunk=5_000):
-    """Average perturbation over n interpolated points.
+def simulate_perturbation(
+    prior: Prior,
+    d: int,
+    n: int = 100_000,
+    p: float = 2,
+    rng: int | np.random.Generator | None = None,
+    chunk: int = 5_000,
+) -> Perturbation:
+    """Average perturbation over n interpolated points, as in Table 3.
 
     Parameters
     ----------
@@ -46,8 +54,13 @@ def simulate_perturbation(prior, d, n=100_000, p=2, rng=None, chunk=5_000):
 
     Returns
     -------
-    Estimate
+    Perturbation
         The mean, and the interval of ± 1.96 standard errors.
+
+    Examples
+    --------
+    >>> simulate_perturbation(Gaussian(0, 1), 100, n=1_000, rng=0).mean < 0.3
+    True
     """
     rng = generator(rng)
     ratios = []
@@ -59,10 +72,10 @@ def simulate_perturbation(prior, d, n=100_000, p=2, rng=None, chunk=5_000):
         ratios.append(np.linalg.norm(moved, p, axis=-1) / np.linalg.norm(y, p, axis=-1))
     ratios = np.concatenate(ratios)
     mean, margin = ratios.mean(), 1.96 * ratios.std(ddof=1) / math.sqrt(n)
-    return Estimate(float(mean), (float(mean - margin), float(mean + margin)))
+    return Perturbation(float(mean), (float(mean - margin), float(mean + margin)))
 
 
-def exact_perturbation(prior, d, p=2, t=None):
+def exact_perturbation(prior: Prior, d: int, p: int = 2, t: float | Law | None = None) -> float:
     """E ‖ỹ_t - y_t‖_p / ‖y_t‖_p, exactly or by quadrature to eight digits or more.
 
     For a Gaussian prior centred at 0, ỹ = y / σ_t with σ_t² = t² + (1 - t)²: the ratio is
@@ -86,9 +99,15 @@ def exact_perturbation(prior, d, p=2, t=None):
         A fixed t, or the law of a random one, independent of the points: `Uniform`, `ScipyPrior`
         or any other on an interval. Without it, t is uniform on [0, 1] as in the paper.
 
-    Returns
-    -------
-    float
+    Raises
+    ------
+    ValueError
+        If p is neither 1 nor 2, d is below p, or t has no bounds.
+
+    Examples
+    --------
+    >>> round(exact_perturbation(Gaussian(0, 1), d=100), 5)
+    0.24645
     """
     if p not in (1, 2):
         raise ValueError(f"p must be 1 or 2, got {p}")
@@ -98,18 +117,16 @@ def exact_perturbation(prior, d, p=2, t=None):
     if isinstance(prior, Gaussian) and prior.mean == 0:
         ratio = _gaussian_ratio
     if isinstance(t, numbers.Real):
-        return float(ratio(prior, t, d))
-    if t is None:  # t and 1 - t are alike
-        ts, masses = _gauss_legendre(0.0, 0.5, 24)
-        masses = 2 * masses
-    else:
-        ts, masses = _quadrature_over(t)
-    values = [ratio(prior, float(t), d) for t in progress(ts, "quadrature over t")]
-    return float(masses @ values)
+        return float(ratio(prior, float(t), d))
+    ts, masses = _quadrature_over(t)
+    return float(masses @ [ratio(prior, float(t), d) for t in progress(ts, "quadrature over t")])
 
 
-def _quadrature_over(law):
+def _quadrature_over(law: Law | None) -> tuple[np.ndarray, np.ndarray]:
     """Points and masses of a law on an interval, for functions with kinks at 0, 1/2 and 1."""
+    if law is None:  # uniform, where t and 1 - t are alike
+        ts, masses = _gauss_legendre(0.0, 0.5, 24)
+        return ts, 2 * masses
     low, high = (float(end) for end in law.support)
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError(f"t must lie in an interval, got a law on {law.support}")
@@ -122,18 +139,18 @@ def _quadrature_over(law):
     return law.icdf((levels[:-1, None] + steps * part).ravel()), (steps * dpart).ravel()
 
 
-def _gaussian_ratio(prior, t, d):
+def _gaussian_ratio(prior: Prior, t: float, d: int) -> float:
     return abs(1 / math.hypot(t, 1 - t) - 1)
 
 
-def _l1_ratio(prior, t, d):
+def _l1_ratio(prior: Prior, t: float, d: int) -> float:
     a, b, weight = _coordinate(prior, t)
     q, dq = _half_line(scale=1 / (d * (weight @ b)))
     decay = np.exp(-np.outer(q, b))
     return d * dq @ ((decay @ (weight * a)) * (decay @ weight) ** (d - 1))
 
 
-def _l2_ratio(prior, t, d):
+def _l2_ratio(prior: Prior, t: float, d: int) -> float:
     a, b, weight = _coordinate(prior, t)
     if not a.any():
         return 0.0
@@ -146,13 +163,13 @@ def _l2_ratio(prior, t, d):
     return 4 / math.pi * d * dr @ (once * both ** (d - 1)) @ dq
 
 
-def _coordinate(prior, t):
+def _coordinate(prior: Prior, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """a = |T(y) - y|, b = |y| and weights that integrate over y.
 
     Panels shrink towards y = 0, where the integrands above concentrate.
     """
     law = prior.combine([t, 1 - t])
-    table = law if isinstance(law, NumericalLaw) else tabulate(law)
+    table = law if hasattr(law, "quadrature") else tabulate(law)
     low, high = table.icdf([0.25, 0.75])
     near = (abs(low) + abs(high)) * 4.0 ** -np.arange(12)
     y, weight = (part.ravel() for part in table.quadrature([*-near, 0.0, *near]))
@@ -160,18 +177,18 @@ def _coordinate(prior, t):
     return np.abs(T(y) - y), np.abs(y), weight
 
 
-def _half_line(scale, step=0.05, reach=3.4):
+def _half_line(scale: float, step: float = 0.05, reach: float = 3.4) -> tuple[np.ndarray, np.ndarray]:
     """Nodes and weights on (0, ∞): the double-exponential rule x = scale exp(π/2 sinh s)."""
     s = np.arange(-reach, reach + step, step)
     x = scale * np.exp(math.pi / 2 * np.sinh(s))
     return x, step * x * math.pi / 2 * np.cosh(s)
 
 
-def _gauss_legendre(low, high, n):
+def _gauss_legendre(low: float, high: float, n: int) -> tuple[np.ndarray, np.ndarray]:
     nodes, weights = np.polynomial.legendre.leggauss(n)
     return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
 
 
-def _chunks(n, chunk):
+def _chunks(n: int, chunk: int) -> Iterator[int]:
     for start in range(0, n, chunk):
         yield min(chunk, n - start)

@@ -1,16 +1,26 @@
-"""Drawings of transport maps: cells and their singular set, toys, potentials, what batches lose."""
+"""Drawings of transport maps: cells and their singular set, toys, potentials, codes, what batches lose."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ot_latent.paper.figures import COLORS
+
+if TYPE_CHECKING:
+    from ot_latent.brenier import Potential
+    from ot_latent.scores.reports import TransportScore
+    from ot_latent.semidiscrete import SemiDiscreteOT
 
 _REACH = 3.0  # of the noise that is drawn, in standard deviations
 
 
-def draw_cells(ax, ot, colors, side: int = 400, gap: float | None = None) -> None:
-    """The cells of two-dimensional codes over the plane of the noise.
+def draw_cells(ax: Axes, ot: SemiDiscreteOT, colors: np.ndarray, side: int = 400, gap: float | None = None) -> None:
+    """Draw the cells of two-dimensional codes over the plane of the noise.
 
     Parameters
     ----------
@@ -35,8 +45,15 @@ def draw_cells(ax, ot, colors, side: int = 400, gap: float | None = None) -> Non
         ax.contour(ticks[:-1], ticks[:-1], jumps, [0.5], colors="k", linewidths=0.5)
 
 
-def draw_toy(axes, name: str, ot, codes, clouds: dict, side: int = 400) -> None:
-    """A row of panels: cells with the singular set, codes in the same hues, images of noise.
+def draw_toy(
+    axes: Sequence[Axes],
+    name: str,
+    ot: SemiDiscreteOT,
+    codes: np.ndarray,
+    clouds: Mapping[str, np.ndarray],
+    side: int = 400,
+) -> None:
+    """Draw a row of panels: cells with the singular set, codes in the same hues, images of noise.
 
     Parameters
     ----------
@@ -44,8 +61,10 @@ def draw_toy(axes, name: str, ot, codes, clouds: dict, side: int = 400) -> None:
     name : str
     ot : SemiDiscreteOT fitted to the codes
     codes : (N, 2) array
-    clouds : dict of (n, 2) arrays
+    clouds : mapping of names to (n, 2) arrays
         Images of noise by method.
+    side : int
+        Pixels along an edge of the first panel.
     """
     from matplotlib import colormaps
 
@@ -61,12 +80,22 @@ def draw_toy(axes, name: str, ot, codes, clouds: dict, side: int = 400) -> None:
         ax.set(title=method, aspect="equal", **limits)
 
 
-def draw_map(fig, title: str, potential, noise, codes, image, column: int, columns: int) -> None:
-    """Above, noise, codes and the image of the noise; below, the surface of the potential.
+def draw_map(
+    fig: Figure,
+    title: str,
+    potential: Potential,
+    noise: np.ndarray,
+    codes: np.ndarray,
+    image: np.ndarray,
+    column: int,
+    columns: int,
+) -> None:
+    """Draw, above, noise, codes and the image of the noise; below, the surface of the potential.
 
     Parameters
     ----------
     fig : matplotlib Figure
+    title : str
     potential : D, of two variables
     noise, codes, image : (n, 2) arrays
     column, columns : int
@@ -89,8 +118,26 @@ def draw_map(fig, title: str, potential, noise, codes, image, column: int, colum
     ax.set_title("surface of $D$", y=0.97)
 
 
-def draw_lost_slopes(ax, sizes, lost: dict) -> None:
-    """The bias of batches of m points: slope lost by dimension, (len(sizes),) each."""
+def draw_principal_plane(axes: Iterable[Axes], codes: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:
+    """Draw codes and, one panel each, mapped noise along the first two principal axes of the codes.
+
+    Parameters
+    ----------
+    axes : as many as there are clouds
+    codes : (N, d) array
+    clouds : mapping of names to (n, d) arrays
+        At most 2,000 points of each are drawn.
+    """
+    center = codes.mean(0)
+    plane = np.linalg.svd(codes - center, full_matrices=False)[2][:2].T
+    for ax, (title, cloud) in zip(axes, clouds.items(), strict=True):
+        for points, color, label in ((codes, "codes", "codes"), (cloud, "matched", "mapped noise")):
+            ax.scatter(*((points[:2_000] - center) @ plane).T, s=3, color=COLORS[color], label=label)
+        ax.set(title=title, xlabel="first principal axis", aspect="equal")
+
+
+def draw_lost_slopes(ax: Axes, sizes: Sequence[int], lost: Mapping[int, Sequence[float]]) -> None:
+    """Draw the bias of batches of m points: slope lost by dimension, (len(sizes),) each."""
     for (d, values), color in zip(lost.items(), ("noise", "linear", "prior"), strict=True):
         ax.plot(sizes, values, "o-", color=COLORS[color], label=f"d = {d}")
     ax.set(xscale="log", xlabel="points in a batch, m", ylabel="slope lost, $1 - b_m$")
@@ -98,8 +145,8 @@ def draw_lost_slopes(ax, sizes, lost: dict) -> None:
     ax.legend()
 
 
-def draw_spreads(ax, codes, clouds: dict) -> None:
-    """Deviation of clouds along each principal axis of the codes, over that of the codes."""
+def draw_spreads(ax: Axes, codes: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:
+    """Draw the deviation of clouds along each principal axis of the codes, over that of the codes."""
     center = codes.mean(0)
     axes = np.linalg.svd(codes - center, full_matrices=False)[2]
     own = ((codes - center) @ axes.T).std(0)
@@ -112,8 +159,8 @@ def draw_spreads(ax, codes, clouds: dict) -> None:
     ax.legend()
 
 
-def draw_report(ax, report: dict) -> None:
-    """`scores.transport_report`: W2 of each cloud to held-out codes over that of codes."""
+def draw_report(ax: Axes, report: Mapping[str, TransportScore]) -> None:
+    """Draw what `scores.transport_report` gives: W2 of each cloud to held-out codes over that of codes."""
     scores = {name: score for name, score in report.items() if name != "codes"}
     middle = np.array([score.ratio for score in scores.values()])
     ends = np.array([score.ratio_interval for score in scores.values()])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ot_latent import datasets
+from ot_latent.datasets import loaders
 from ot_latent.datasets.image_sets import channels_last, training_images
 from ot_latent.paper import faces as face_sets
 
@@ -11,7 +12,7 @@ from ot_latent.paper import faces as face_sets
 @pytest.fixture
 def nothing(tmp_path, monkeypatch):
     """No data folder and an empty cache."""
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("OT_LATENT_DATA", raising=False)
 
 
@@ -21,7 +22,7 @@ def olivetti(nothing, monkeypatch):
     numbers = np.arange(400)
     images = np.zeros((400, 64, 64), np.uint8)
     images[:, :, :32] = (numbers % 256)[:, None, None]
-    monkeypatch.setattr(datasets, "olivetti", lambda data_dir: (images, numbers // 10))
+    monkeypatch.setattr(loaders, "olivetti", lambda data_dir: (images, numbers // 10))
     locate = datasets.locate
     monkeypatch.setattr(
         datasets, "locate", lambda name, data_dir: {"": True} if name == "olivetti" else locate(name, data_dir)
@@ -31,25 +32,22 @@ def olivetti(nothing, monkeypatch):
 
 @pytest.fixture
 def celeba(monkeypatch):
-    """CelebA of one pixel each: the number of the image."""
-    numbers = np.arange(202_599, dtype=np.int32)[:, None, None, None]
+    """CelebA whose pixels all hold the number of the image."""
+    numbers = np.broadcast_to(np.arange(202_599)[:, None, None, None], (202_599, 128, 128, 3))
     asked = []
-    monkeypatch.setattr(datasets, "celeba", lambda size, data_dir: asked.append(size) or numbers)
+    monkeypatch.setattr(loaders, "celeba", lambda size, data_dir: asked.append(size) or numbers)
     monkeypatch.setattr(datasets, "locate", lambda name, _: {"": name == "celeba" or None})
     return asked
 
 
-def test_without_any_photographs_faces_are_drawn(nothing):
-    faces = face_sets.faces(most=6)
-    assert (faces.recipes, faces.is_stand_in) == ("faces", True)
-    assert "stand-in for CelebA" in faces.title and "draws" in faces.message
-    assert np.array_equal(faces.train, datasets.drawn_faces(6, 0))
-    assert np.array_equal(faces.test, datasets.drawn_faces(6, 1))
+def test_without_any_photographs_the_error_says_how_to_get_them(nothing):
+    with pytest.raises(datasets.MissingDataError, match="olivetti"):
+        face_sets.faces(most=6)
 
 
 def test_olivetti_is_taken_where_it_is(olivetti):
     faces = face_sets.faces()
-    assert (faces.recipes, faces.is_stand_in) == ("olivetti", True)
+    assert (faces.recipes, faces.title) == ("olivetti", "Olivetti faces, stand-in for CelebA")
     assert faces.train.shape == (640, 64, 64) and faces.test.shape == (80, 64, 64)
     assert len(face_sets.faces(most=50).train) == len(face_sets.faces(most=50).test) == 50
 
@@ -68,10 +66,10 @@ def test_olivetti_holds_two_images_of_each_person_out(olivetti):
 
 def test_celeba_comes_first_and_is_split_as_its_authors_do(celeba):
     faces = face_sets.faces()
-    assert (faces.title, faces.recipes, faces.is_stand_in) == ("CelebA", "celeba", False)
+    assert (faces.title, faces.recipes) == ("CelebA", "celeba")
     assert celeba == [128, 128]
-    assert faces.train.ravel()[[0, -1]].tolist() == [0, 162_769]
-    assert faces.test.ravel()[[0, -1]].tolist() == [182_637, 202_598]
+    assert faces.train[[0, -1], 0, 0, 0].tolist() == [0, 162_769]
+    assert faces.test[[0, -1], 0, 0, 0].tolist() == [182_637, 202_598]
 
 
 def test_celeba_that_is_broken_is_not_passed_over(nothing, tmp_path):
@@ -84,18 +82,16 @@ def test_celeba_that_is_broken_is_not_passed_over(nothing, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("lfw", 64), "name must be one of celeba, olivetti, drawn_faces, got 'lfw'"),
+        (("lfw", 64), "name must be one of mnist, cifar10, icons, celeba, olivetti, got 'lfw'"),
         (("olivetti", 64, "val"), "split must be 'train' or 'test', got 'val'"),
     ],
 )
 def test_unknown_sets_and_splits_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        face_sets.load(*arguments)
+        training_images(*arguments)
 
 
 def test_training_takes_them_by_name(nothing, olivetti):
-    drawn, labels = training_images("drawn_faces", 32, "test", most=5)
-    assert drawn.shape == (5, 3, 32, 32) and labels is None
-    assert np.array_equal(channels_last(drawn), datasets.drawn_faces(5, 1, 32))
-    grey, _ = training_images("olivetti", 64)
-    assert grey.shape == (640, 1, 64, 64) and channels_last(grey).shape == (640, 64, 64)
+    grey, labels = training_images("olivetti", 64)
+    assert grey.shape == (640, 1, 64, 64) and labels is None
+    assert channels_last(grey).shape == (640, 64, 64)

@@ -13,11 +13,15 @@ import re
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array, to_device
 from scipy import linalg
 from tqdm.auto import tqdm
+
+#: A numpy array or a torch tensor, and what becomes one: neither library is loaded to name it.
+Array = Any
 
 
 def progress(iterable: Iterable, what: str, total: int | None = None):

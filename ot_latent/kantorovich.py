@@ -10,7 +10,9 @@ import numpy as np
 import ot
 from scipy.spatial.distance import cdist
 
-_TOLERANCE = 1e-9  # of the relative duality gap and of the relative infeasibility
+from ot_latent._arrays import Array
+
+_TOLERANCE = 1e-9  # of the relative duality gap and infeasibility; rounding leaves 1e-15 where nothing is far away
 
 _PIVOTS = 100_000_000  # the simplex method ends long before; a limit only guards against cycling
 
@@ -24,6 +26,8 @@ _LARGE = 2**14  # entries of a cost matrix that is worth a start better than zer
 
 _SMALLEST = 1e-290  # squared distances below lose digits
 
+_Pair = tuple[np.ndarray, np.ndarray]  # of the source and of the target
+
 
 class ConvergenceError(RuntimeError):
     """The solver stopped before its solution was optimal."""
@@ -31,7 +35,7 @@ class ConvergenceError(RuntimeError):
 
 @dataclass(frozen=True)
 class KantorovichSolution:
-    """Optimal transport from m source points to n target points with cost ||x - y||^2 / 2.
+    """Optimal transport from m source points to n target points with cost ‖x - y‖² / 2.
 
     Attributes
     ----------
@@ -69,7 +73,7 @@ class KantorovichSolution:
         )
 
 
-def solve_kantorovich(x, y, a=None, b=None) -> KantorovichSolution:
+def solve_kantorovich(x: Array, y: Array, a: Array = None, b: Array = None) -> KantorovichSolution:
     """Solve the Kantorovich problem and its dual exactly, by the network simplex method.
 
     Parameters
@@ -112,8 +116,8 @@ def solve_kantorovich(x, y, a=None, b=None) -> KantorovichSolution:
     >>> solution.matching, solution.cost
     (array([1, 0]), 0.5)
     """
-    x, y, a, b = _problem(x, y, a, b)
-    # Differences before squares: |x|^2 + |y|^2 - 2xy would lose the digits of close pairs.
+    x, y, masses = _problem(x, y, a, b)
+    # Differences before squares: ‖x‖² + ‖y‖² - 2xy would lose the digits of close pairs.
     cost, *work = _arrays((len(x), len(y)))
     cdist(x, y, "sqeuclidean", out=cost)
     cost /= 2
@@ -122,11 +126,11 @@ def solve_kantorovich(x, y, a=None, b=None) -> KantorovichSolution:
         raise ValueError(
             f"the largest squared distance between x and y, {2 * largest:.1e}, is out of range; scale the points"
         )
-    return _refined(cost, *_supplies(a, b), work)
+    return _refined(cost, masses, work)
 
 
-def solve_w1(x, y, a=None, b=None) -> float:
-    """The exact 1-Wasserstein distance between two finite sets of points, cost ||x - y||.
+def solve_w1(x: Array, y: Array, a: Array = None, b: Array = None) -> float:
+    """The exact 1-Wasserstein distance between two finite sets of points, cost ‖x - y‖.
 
     Parameters
     ----------
@@ -136,7 +140,7 @@ def solve_w1(x, y, a=None, b=None) -> float:
     Returns
     -------
     float
-        The least mean of ||x - y|| over all couplings, with a relative duality gap of at most 1e-9.
+        The least mean of ‖x - y‖ over all couplings, with a relative duality gap of at most 1e-9.
 
     Raises
     ------
@@ -152,23 +156,29 @@ def solve_w1(x, y, a=None, b=None) -> float:
     >>> solve_w1([[0.0], [3.0]], [[4.0], [1.0]])
     1.0
     """
-    x, y, a, b = _problem(x, y, a, b)
+    x, y, masses = _problem(x, y, a, b)
     cost, *work = _arrays((len(x), len(y)))
     cdist(x, y, out=cost)
     if not np.isfinite(cost.max()):
         raise ValueError("the distances between x and y overflow; scale the points")
-    return _refined(cost, *_supplies(a, b), work).cost
+    return _refined(cost, masses, work).cost
 
 
-def _problem(x, y, a, b) -> tuple[np.ndarray, ...]:
-    """Points and masses, after they were checked."""
+def _problem(x: Array, y: Array, a: Array, b: Array) -> tuple[np.ndarray, np.ndarray, _Pair]:
+    """Points after they were checked, and masses as whole numbers with equal sums.
+
+    Flows of whole numbers have no rounding, and none goes astray for it.
+    """
     x, y = _points(x, "x"), _points(y, "y")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"x and y must have the same dimension, got {x.shape[1]} and {y.shape[1]}")
     a, b = _masses(a, len(x), "a"), _masses(b, len(y), "b")
     if not np.isclose(a.sum(), b.sum(), rtol=1e-9):
         raise ValueError(f"a and b must have equal sums, got {a.sum()} and {b.sum()}")
-    return x, y, a, b
+    if np.ptp(a) == np.ptp(b) == 0:
+        common = gcd(len(a), len(b))
+        return x, y, (np.full(len(a), len(b) / common), np.full(len(b), len(a) / common))
+    return x, y, (_grains(a), _grains(b))
 
 
 def _arrays(shape: tuple[int, int]) -> np.ndarray:
@@ -184,14 +194,6 @@ def _arrays(shape: tuple[int, int]) -> np.ndarray:
     return arrays
 
 
-def _supplies(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Masses as whole numbers with equal sums: flows have no rounding, and none goes astray for it."""
-    if np.ptp(a) == np.ptp(b) == 0:
-        common = gcd(len(a), len(b))
-        return np.full(len(a), len(b) / common), np.full(len(b), len(a) / common)
-    return _grains(a), _grains(b)
-
-
 def _grains(masses: np.ndarray) -> np.ndarray:
     """Masses in grains of 2^-52 of their sum, at least one each; the heaviest takes what is left."""
     grains = np.maximum(np.rint(masses * (_GRAINS / masses.sum())), 1)
@@ -199,7 +201,7 @@ def _grains(masses: np.ndarray) -> np.ndarray:
     return grains
 
 
-def _refined(cost, a, b, work) -> KantorovichSolution:
+def _refined(cost: np.ndarray, masses: _Pair, work: list[np.ndarray]) -> KantorovichSolution:
     """Solve, with smaller costs until the solution is exact relative to the optimal cost.
 
     The simplex method resolves costs relative to the largest, which can be far above those that an
@@ -212,12 +214,12 @@ def _refined(cost, a, b, work) -> KantorovichSolution:
     arcs = 2 * min(cost.shape)  # twice, since the plan at hand is only nearly optimal
     phi, left = _start(cost, work[0])
     for _ in range(_ROUNDS):
-        plan, change = _simplex(left, a, b)
+        plan, change = _simplex(left, *masses)
         # two c-transforms: no constraint is violated, and the dual value only grows
         psi = np.add(cost, (phi + change)[:, None], out=work[0]).min(axis=0)
         phi = np.subtract(psi, cost, out=work[0]).max(axis=1)
         try:
-            return _checked(cost, plan, phi, psi, a, b, work)
+            return _checked(cost, masses, plan, (phi, psi), work)
         except ConvergenceError as error:
             failure = error
         left, cap = cost, arcs * cost[plan > 0].max()
@@ -232,7 +234,7 @@ def _refined(cost, a, b, work) -> KantorovichSolution:
     raise failure
 
 
-def _start(cost: np.ndarray, work: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _start(cost: np.ndarray, work: np.ndarray) -> _Pair:
     """A source potential to start from, and in ``work`` what it leaves of the costs.
 
     After four rounds of Sinkhorn's iteration the simplex method has fewer pivots to do. Any potential
@@ -241,7 +243,7 @@ def _start(cost: np.ndarray, work: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if cost.size < _LARGE:
         np.copyto(work, cost)
         return np.zeros(len(cost)), work
-    temperature = cost.mean() / 50
+    temperature = cost.mean() / 50  # low, so that potentials are near those without entropy
     with np.errstate(all="ignore"):
         kernel = np.exp(np.divide(cost, -temperature, out=work), dtype=np.float32)
         kernel += np.float32(1e-20)  # a way to points far from all others, too
@@ -255,7 +257,7 @@ def _start(cost: np.ndarray, work: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return phi, left
 
 
-def _simplex(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _simplex(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> _Pair:
     """Plan and source potential by the network simplex method; scales ``cost`` in place."""
     # It compares reduced costs with absolute thresholds: give it costs of at most 1.
     unit = cost.max() or 1.0
@@ -266,18 +268,21 @@ def _simplex(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray
     return plan, -unit * log["u"]
 
 
-def _checked(cost, plan, phi, psi, a, b, work) -> KantorovichSolution:
+def _checked(
+    cost: np.ndarray, masses: _Pair, plan: np.ndarray, dual: _Pair, work: list[np.ndarray]
+) -> KantorovichSolution:
     """The solution, after its optimality was verified rather than assumed."""
+    (a, b), (phi, psi) = masses, dual
     primal = np.multiply(cost, plan, out=work[0]).sum() / a.sum()
     if primal == 0:  # costs are not negative: these are optimal, and have no rounding
         phi, psi = np.zeros_like(phi), np.zeros_like(psi)
     gauge = phi.mean()
     phi, psi = phi - gauge, psi - gauge
-    dual = (psi @ b - phi @ a) / a.sum()
+    value = (psi @ b - phi @ a) / a.sum()
     most = plan.max(axis=1, keepdims=True)
     matching = (plan >= (1 - _TOLERANCE) * most).argmax(axis=1)
     scale = max(primal, np.finfo(float).tiny)
-    gap = abs(primal - dual) / scale
+    gap = abs(primal - value) / scale
     slack = np.add(cost, phi[:, None], out=work[0])
     slack -= psi
     slack /= np.maximum(cost, scale, out=work[1])
@@ -296,7 +301,7 @@ def _checked(cost, plan, phi, psi, a, b, work) -> KantorovichSolution:
     return KantorovichSolution(phi, psi, matching, float(primal), float(gap))
 
 
-def _points(values, name: str) -> np.ndarray:
+def _points(values: Array, name: str) -> np.ndarray:
     values = np.asarray(values, dtype=float)
     if values.ndim != 2 or not len(values):
         raise ValueError(f"{name} must have shape (points, dimension), got {values.shape}")
@@ -305,7 +310,7 @@ def _points(values, name: str) -> np.ndarray:
     return values
 
 
-def _masses(values, count: int, name: str) -> np.ndarray:
+def _masses(values: Array, count: int, name: str) -> np.ndarray:
     if values is None:
         return np.full(count, 1 / count)
     values = np.asarray(values, dtype=float)

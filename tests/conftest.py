@@ -17,11 +17,15 @@ def root() -> Path:
 
 
 @pytest.fixture
-def empty_data(tmp_path, monkeypatch):
-    """An empty data folder of its own, as $OT_LATENT_DATA, and an empty cache."""
-    from ot_latent import datasets
+def cache(tmp_path, monkeypatch) -> Path:
+    """An empty cache of its own, where `datasets.cache_dir` is."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "ot_latent"
 
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+
+@pytest.fixture
+def empty_data(tmp_path, monkeypatch, cache) -> Path:
+    """An empty data folder of its own, as $OT_LATENT_DATA, and an empty cache."""
     monkeypatch.setenv("OT_LATENT_DATA", str(tmp_path / "data"))
     (tmp_path / "data").mkdir()
     return tmp_path / "data"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 class MissingDataError(FileNotFoundError):
@@ -23,27 +24,40 @@ class SkippedImagesWarning(UserWarning):
 
 @dataclass(frozen=True)
 class DataFile:
-    """One official file: its name, the md5 of its bytes and the addresses that serve it."""
+    """One official file: its name, the md5 of its bytes and the addresses that serve it.
+
+    Of a file in an archive, the name is that in the archive; it may lie here unpacked, and ``count`` is the
+    number of its images.
+    """
 
     name: str
     md5: str
     urls: tuple[str, ...] = ()
+    count: int = 0
 
 
 @dataclass(frozen=True)
 class DataSet:
     """A data set as its authors publish it.
 
-    ``files`` are verified by hash. ``sources`` are further files and folders that a loader accepts; it
-    checks what is in them. ``instructions`` tell a user how to get what is not downloaded for them.
+    ``files`` are verified by hash, and so are the batches of ``splits``, which lie in an archive among them.
+    ``sources`` are further files and folders that a loader accepts, each with the number of images that the
+    official one holds, where that is known; the loader checks what is in them. ``instructions`` tell a user
+    how to get what is not downloaded for them.
     """
 
     name: str
     summary: str
     terms: str
     files: tuple[DataFile, ...] = ()
-    sources: tuple[str, ...] = ()
+    splits: Mapping[str, tuple[DataFile, ...]] = field(default_factory=dict)
+    sources: Mapping[str, int | None] = field(default_factory=dict)
     instructions: str = ""
+
+    @property
+    def batches(self) -> tuple[DataFile, ...]:
+        """Those of all splits."""
+        return sum(self.splits.values(), ())
 
 
 _MNIST_MIRRORS = (
@@ -56,33 +70,9 @@ def _mnist_file(name: str, md5: str) -> DataFile:
     return DataFile(name, md5, tuple(mirror + name for mirror in _MNIST_MIRRORS))
 
 
-#: Batches of CIFAR-10's binary version, 10,000 images each, by split. Hashes are of unzipped files.
-CIFAR10_BATCHES = {
-    "train": (
-        DataFile("data_batch_1.bin", "5dd7e06a14cb22eb9f671a540d1b7c25"),
-        DataFile("data_batch_2.bin", "5ea93a67294ea407fff1d09f752e9692"),
-        DataFile("data_batch_3.bin", "942cd6a4bcdd0dd3c604fbe906cb4421"),
-        DataFile("data_batch_4.bin", "ae636b3ba5c66a11e91e8cb52e771fcb"),
-        DataFile("data_batch_5.bin", "53f37980c15c3d472c316c40844f3f0d"),
-    ),
-    "test": (DataFile("test_batch.bin", "803d5f7f4d78ea53de84dbe85f74fb6d"),),
-}
-
-#: The first 1,000 images of CIFAR-10's test batch, which `cifar10("test", partial=True)` accepts.
-CIFAR10_FIRST_TEST = DataFile("test_batch_first_1000.bin", "371f65da31ad652f5e24b3699a3e6515")
-
-CIFAR10_FOLDER = "cifar-10-batches-bin"
-
-
-#: Images that the official sets hold.
-OFFICIAL_COUNTS = {
-    "img_align_celeba.zip": 202_599,
-    "img_align_celeba": 202_599,
-    "bedroom_train_lmdb": 3_033_042,
-    "bedroom_train": 3_033_042,
-    "bedroom_val_lmdb": 300,
-    "bedroom_val": 300,
-}
+def _cifar10_batch(name: str, md5: str) -> DataFile:
+    """A batch of the binary version. Hashes are of unzipped files."""
+    return DataFile(f"cifar-10-batches-bin/{name}.bin", md5, count=10_000)
 
 
 _REPACKED = (
@@ -91,7 +81,8 @@ _REPACKED = (
 )
 
 
-DATASETS = {
+#: The data sets by name.
+DATASETS: dict[str, DataSet] = {
     data_set.name: data_set
     for data_set in (
         DataSet(
@@ -116,17 +107,24 @@ DATASETS = {
                     ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
                 ),
             ),
-            tuple(
-                f"{CIFAR10_FOLDER}/{file.name}"
-                for file in (*CIFAR10_BATCHES["train"], *CIFAR10_BATCHES["test"], CIFAR10_FIRST_TEST)
-            ),
-            f"Put the archive there, or its unpacked folder {CIFAR10_FOLDER}/ (each file may be gzipped).",
+            {
+                "train": (
+                    _cifar10_batch("data_batch_1", "5dd7e06a14cb22eb9f671a540d1b7c25"),
+                    _cifar10_batch("data_batch_2", "5ea93a67294ea407fff1d09f752e9692"),
+                    _cifar10_batch("data_batch_3", "942cd6a4bcdd0dd3c604fbe906cb4421"),
+                    _cifar10_batch("data_batch_4", "ae636b3ba5c66a11e91e8cb52e771fcb"),
+                    _cifar10_batch("data_batch_5", "53f37980c15c3d472c316c40844f3f0d"),
+                ),
+                "test": (_cifar10_batch("test_batch", "803d5f7f4d78ea53de84dbe85f74fb6d"),),
+            },
+            instructions="Put the archive there, or its unpacked folder cifar-10-batches-bin/ (each file may be "
+            "gzipped).",
         ),
         DataSet(
             "celeba",
             "202,599 faces of celebrities, aligned and cropped, 178x218",
             "non-commercial research only, no redistribution; cite Liu et al., ICCV 2015",
-            sources=("img_align_celeba.zip", "img_align_celeba"),
+            sources={"img_align_celeba.zip": 202_599, "img_align_celeba": 202_599},
             instructions="The terms forbid us to download it for you. Agree to them at "
             "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, download Img/img_align_celeba.zip "
             "(1.4 GB) and put it into {folder}; or unpack it there, as img_align_celeba/000001.jpg "
@@ -136,7 +134,12 @@ DATASETS = {
             "lsun_bedrooms",
             "3,033,042 photographs of bedrooms, smaller side 256 (300 more to validate)",
             "research only; cite Yu et al., arXiv:1506.03365",
-            sources=("bedroom_train_lmdb", "bedroom_train", "bedroom_val_lmdb", "bedroom_val"),
+            sources={
+                "bedroom_train_lmdb": 3_033_042,
+                "bedroom_train": 3_033_042,
+                "bedroom_val_lmdb": 300,
+                "bedroom_val": 300,
+            },
             instructions="Too large to be downloaded unasked. From https://www.yf.io/p/lsun or with "
             "`python download.py -c bedroom` of https://github.com/fyu/lsun get "
             "bedroom_train_lmdb.zip (43 GB), unpack it (the folder holds data.mdb) and put "
@@ -146,7 +149,7 @@ DATASETS = {
             "lld_icons",
             "logos of web sites, 32x32 (LLD-icon, LLD-icon-sharp)",
             "logos belong to their owners, research only; cite Sage et al., CVPR 2018",
-            sources=("LLD-icon.hdf5", "LLD-icon-sharp.hdf5", "LLD_favicons_clean_png"),
+            sources={"LLD-icon.hdf5": None, "LLD-icon-sharp.hdf5": None, "LLD_favicons_clean_png": None},
             instructions="From https://data.vision.ee.ethz.ch/sagea/lld/ download LLD-icon.hdf5, or "
             "LLD-icon-sharp.hdf5, and put it into {folder}; or the unpacked folder "
             "LLD_favicons_clean_png/.",

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ot_latent import datasets
+from ot_latent.datasets import loaders
+from ot_latent.datasets.pixels import to_square
 
-#: Images that are worked on at a time.
+#: Images that are worked on at a time: their floats at 128x128 in colour take 200 MB.
 ROWS = 1_000
 #: Images of CelebA's official training set; the last 19,962 of all are its test set.
 CELEBA_TRAIN, CELEBA_TEST = 162_770, 19_962
@@ -20,34 +21,35 @@ OLIVETTI_HELD_OUT = 2
 
 
 Images = tuple[np.ndarray, np.ndarray | None]
+Folder = str | Path | None
 
 
-def _mnist(side: int, split: str, data_dir, most: int | None) -> Images:
-    return datasets.mnist(split, data_dir)
+def _mnist(side: int, split: str, data_dir: Folder) -> Images:
+    return loaders.mnist(split, data_dir)
 
 
-def _cifar10(side: int, split: str, data_dir, most: int | None) -> Images:
+def _cifar10(side: int, split: str, data_dir: Folder) -> Images:
     """Of those batches that are at hand; a warning names them if some are missing."""
-    return datasets.cifar10(split, data_dir, partial=True)
+    return loaders.cifar10(split, data_dir, partial=True)
 
 
-def _icons(side: int, split: str, data_dir, most: int | None) -> Images:
+def _icons(side: int, split: str, data_dir: Folder) -> Images:
     """Both sets of icons at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests."""
-    large, small = (datasets.icons(name, data_dir) for name in ("crypto32", "fugue16"))
+    large, small = (loaders.icons(name, data_dir) for name in ("crypto32", "fugue16"))
     images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
     held_out = np.arange(len(images)) % 10 == 9
     return images[held_out if split == "test" else ~held_out], None
 
 
-def _celeba(side: int, split: str, data_dir, most: int | None) -> Images:
+def _celeba(side: int, split: str, data_dir: Folder) -> Images:
     """The official sets, 162,770 and 19,962."""
-    images = datasets.celeba(side, data_dir)
+    images = loaders.celeba(side, data_dir)
     return images[:CELEBA_TRAIN] if split == "train" else images[-CELEBA_TEST:], None
 
 
-def _olivetti(side: int, split: str, data_dir, most: int | None) -> Images:
+def _olivetti(side: int, split: str, data_dir: Folder) -> Images:
     """Eight images of each person and their mirror images, 640, or the two others, 80; 64 pixels a side."""
-    images, _ = datasets.olivetti(data_dir)
+    images, _ = loaders.olivetti(data_dir)
     persons = images.reshape(-1, 10, *images.shape[1:])
     test = slice(10 - OLIVETTI_HELD_OUT, None)
     if split == "test":
@@ -57,9 +59,8 @@ def _olivetti(side: int, split: str, data_dir, most: int | None) -> Images:
     return np.concatenate([train, train[:, :, ::-1]]), None
 
 
-#: Images (n, h, w) or (n, h, w, 3) uint8 and labels, or None, by name, from (side, split, data_dir,
-#: most): a set that takes long may return the first images only, as many as are wanted.
-_SETS: dict[str, Callable[..., Images]] = {
+#: Images (n, h, w) or (n, h, w, 3) uint8 and labels, or None, by name, from (side, split, data_dir).
+_SETS: dict[str, Callable[[int, str, Folder], Images]] = {
     "mnist": _mnist,
     "cifar10": _cifar10,
     "icons": _icons,
@@ -101,7 +102,7 @@ def training_images(
         raise ValueError(f"name must be one of {', '.join(_SETS)}, got {name!r}")
     if split not in ("train", "test"):
         raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    images, labels = _SETS[name](side, split, data_dir, most)
+    images, labels = _SETS[name](side, split, data_dir)
     return _resized(images[:most], side), None if labels is None else labels[:most]
 
 
@@ -112,7 +113,7 @@ def _resized(images: np.ndarray, side: int) -> np.ndarray:
     resized = np.empty((*planes.shape[:2], side, side), np.uint8)
     for first in range(0, len(images), ROWS):
         rows = slice(first, first + ROWS)
-        resized[rows] = datasets.to_square(images[rows], side).mul_(255).round_().byte().numpy()
+        resized[rows] = to_square(images[rows], side).mul_(255).round_().byte().numpy()
     return resized
 
 

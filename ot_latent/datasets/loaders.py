@@ -9,78 +9,22 @@ on. ``DATASETS`` describes all of them, and ``ot-latent data`` prints it.
 from __future__ import annotations
 
 import inspect
-import os
 import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ot_latent.datasets import files, formats
-from ot_latent.datasets.cache import decoded
-from ot_latent.datasets.catalogue import (
-    CIFAR10_BATCHES,
-    CIFAR10_FIRST_TEST,
-    CIFAR10_FOLDER,
-    DATASETS,
-    DataSet,
-    MissingDataError,
-)
+from ot_latent.datasets.cache import ImageCache
+from ot_latent.datasets.catalogue import MissingDataError
+from ot_latent.datasets.files import cache_dir, data_set, fetch, find, folders_of, locate, open_first
+from ot_latent.datasets.formats import find_batches, read_batches, read_cifar10, read_idx
 from ot_latent.datasets.pixels import Wanted
-from ot_latent.datasets.sources import Source, open_source
+from ot_latent.datasets.sources import Hdf5Source, Source, open_source
 
 
-def cache_dir() -> Path:
-    """The user's cache, where downloads and decoded images go."""
-    import pooch
-
-    return Path(pooch.os_cache("ot_latent"))
-
-
-def _folders(name: str, data_dir: str | Path | None) -> list[Path]:
-    """Where files of the data set may lie, in the order in which they are looked for."""
-    given = data_dir or os.environ.get("OT_LATENT_DATA")
-    return [Path(root) / name for root in (given, cache_dir()) if root]
-
-
-def _data_set(name: str) -> DataSet:
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}; there are: {', '.join(sorted(DATASETS))}")
-    return DATASETS[name]
-
-
-def locate(name: str, data_dir: str | Path | None = None) -> dict[str, Path | None]:
-    """Where each file or folder of a data set lies, or None. Nothing is checked or fetched.
-
-    Raises
-    ------
-    ValueError
-        If there is no data set of that name.
-    """
-    data_set, folders = _data_set(name), _folders(name, data_dir)
-    names = [*(file.name for file in data_set.files), *data_set.sources]
-    return {name: files.find(folders, name) for name in names}
-
-
-def hashes(name: str) -> dict[str, str]:
-    """The official md5 of each file of a data set that has one, by its name in `locate`."""
-    files = {file.name: file.md5 for file in _data_set(name).files}
-    if name != "cifar10":
-        return files
-    batches = (*sum(CIFAR10_BATCHES.values(), ()), CIFAR10_FIRST_TEST)
-    return files | {f"{CIFAR10_FOLDER}/{batch.name}": batch.md5 for batch in batches}
-
-
-def instructions(name: str, data_dir: str | Path | None = None) -> str:
-    """How to get by hand what is not downloaded; empty where all of it is."""
-    return files.instructions(_data_set(name), _folders(name, data_dir))
-
-
-def prepared(name: str) -> list[Path]:
-    """Complete files of decoded images that the loader of a data set has made."""
-    return sorted((cache_dir() / "decoded").glob(f"{_data_set(name).name}-*.npy"))
-
-
-def get(name: str, data_dir: str | Path | None = None, **settings) -> dict[str, Path]:
+def get(name: str, data_dir: str | Path | None = None, **settings: Any) -> dict[str, Path]:
     """Fetch what is missing of a data set, verify all of it, and decode it if it is one to decode.
 
     Parameters
@@ -104,21 +48,20 @@ def get(name: str, data_dir: str | Path | None = None, **settings) -> dict[str, 
     CorruptDataError
         If a file's hash differs from the official one, or it is broken. Such a file is never used.
     """
-    data_set, folders = _data_set(name), _folders(name, data_dir)
-    understood = inspect.signature(_DECODED[name]).parameters if name in _DECODED else {}
+    known, loader = data_set(name), _DECODED.get(name)
+    understood = inspect.signature(loader).parameters if loader else {}
     if unknown := sorted(settings.keys() - understood.keys()):
         raise ValueError(f"data set {name} takes no {', '.join(unknown)}")
-    if name in _DECODED:
-        made = Path(_DECODED[name](data_dir=data_dir, **settings).filename)
+    if loader:
+        made = Path(str(loader(data_dir=data_dir, **settings).filename))
         found = locate(name, data_dir) | {made.name: made}
         return {name: path for name, path in found.items() if path}
-    if name == "cifar10" and not files.find(folders, data_set.files[0].name):
-        batches = sum(CIFAR10_BATCHES.values(), ())
-        found = formats.find_batches(batches, folders)
-        if len(found) == len(batches):
-            formats.read_batches(found)
-            return {file.name: path for file, path in found.items()}
-    return {file.name: files.fetch(data_set, file, folders) for file in data_set.files}
+    folders = folders_of(name, data_dir)
+    batches = find_batches(known.batches, folders)
+    if batches and len(batches) == len(known.batches) and not find(folders, known.files[0].name):
+        read_batches(batches)  # their hashes are looked at
+        return {Path(file.name).name: path for file, path in batches.items()}
+    return {file.name: fetch(name, file, data_dir) for file in known.files}
 
 
 def mnist(split: str = "train", data_dir: str | Path | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -136,20 +79,15 @@ def mnist(split: str = "train", data_dir: str | Path | None = None) -> tuple[np.
     images : (n, 28, 28) uint8
     labels : (n,) uint8
     """
-    prefixes = {"train": "train", "test": "t10k"}
-    _check_choice("split", split, prefixes)
-    files = get("mnist", data_dir)
-    prefix = prefixes[split]
-    return (
-        formats.read_idx(files[f"{prefix}-images-idx3-ubyte.gz"]),
-        formats.read_idx(files[f"{prefix}-labels-idx1-ubyte.gz"]),
-    )
+    _check_choice("split", split, ("train", "test"))
+    prefix, files = {"train": "train", "test": "t10k"}[split], get("mnist", data_dir)
+    return read_idx(files[f"{prefix}-images-idx3-ubyte.gz"]), read_idx(files[f"{prefix}-labels-idx1-ubyte.gz"])
 
 
-def _check_choice(what: str, value: str, choices) -> None:
-    if value not in choices:
-        names = " or ".join(map(repr, choices))
-        raise ValueError(f"{what} must be {names}, got {value!r}")
+def _check_choice(what: str, value: str, choices: Iterable[str]) -> None:
+    names = [repr(choice) for choice in choices]
+    if repr(value) not in names:
+        raise ValueError(f"{what} must be {' or '.join(names)}, got {value!r}")
 
 
 def cifar10(
@@ -165,7 +103,7 @@ def cifar10(
         A folder that holds ``cifar10/``; by default ``$OT_LATENT_DATA``.
     partial : bool
         Go on with those batches that are here, and download nothing. A `PartialDataWarning` names
-        them. For the test split the first 1,000 images, ``test_batch_first_1000.bin``, will do.
+        them.
 
     Returns
     -------
@@ -179,8 +117,8 @@ def cifar10(
     CorruptDataError
         If the md5 of the archive or of a batch differs from the official one.
     """
-    _check_choice("split", split, CIFAR10_BATCHES)
-    return formats.read_cifar10(split, DATASETS["cifar10"], _folders("cifar10", data_dir), partial)
+    _check_choice("split", split, data_set("cifar10").splits)
+    return read_cifar10(split, data_dir, partial)
 
 
 def celeba(
@@ -216,7 +154,7 @@ def celeba(
         If an archive is damaged or forged, or an image cannot be taken.
     """
     wanted = Wanted(_checked_size(size), crop=140, official=(178, 218))
-    source = _source("celeba", DATASETS["celeba"].sources, data_dir, partial)
+    source = open_first("celeba", data_set("celeba").sources, data_dir, partial)
     return _decoded(source, wanted, "celeba", on_error)
 
 
@@ -238,8 +176,8 @@ def lsun_bedrooms(
         As of `celeba`, which also lists what is returned and raised.
     """
     _check_choice("split", split, ("train", "val"))
-    wanted, sources = Wanted(_checked_size(size)), (f"bedroom_{split}_lmdb", f"bedroom_{split}")
-    source = _source("lsun_bedrooms", sources, data_dir, partial)
+    wanted = Wanted(_checked_size(size))
+    source = open_first("lsun_bedrooms", (f"bedroom_{split}_lmdb", f"bedroom_{split}"), data_dir, partial)
     return _decoded(source, wanted, "lsun_bedrooms", on_error)
 
 
@@ -260,15 +198,15 @@ def lld_icons(sharp: bool = False, data_dir: str | Path | None = None, on_error:
     -------
     (n, 32, 32, 3) uint8, read-only and memory-mapped
     """
-    full, subset, folder = DATASETS["lld_icons"].sources
-    source = _source("lld_icons", (subset,) if sharp else (full, folder), data_dir)
+    sources = ("LLD-icon-sharp.hdf5",) if sharp else ("LLD-icon.hdf5", "LLD_favicons_clean_png")
+    source = open_first("lld_icons", sources, data_dir)
     return _decoded(source, Wanted(32, official=(32, 32)), "lld_icons", on_error)
 
 
 def lld_labels(name: str = "resnet/rc_64", sharp: bool = False, data_dir: str | Path | None = None) -> np.ndarray:
     """Cluster of each icon of `lld_icons`, (n,) integers, from the group ``labels`` of the HDF5 file."""
-    file = DATASETS["lld_icons"].sources[bool(sharp)]
-    source = _source("lld_icons", (file,), data_dir)
+    source = open_first("lld_icons", ("LLD-icon-sharp.hdf5" if sharp else "LLD-icon.hdf5",), data_dir)
+    assert isinstance(source, Hdf5Source)  # by its name
     with source.open() as opened:
         return source.dataset(opened, f"labels/{name}")[:]
 
@@ -289,11 +227,9 @@ def icons(name: str = "crypto32", data_dir: str | Path | None = None) -> np.ndar
     data_dir : path, optional
         A folder that holds ``icons/``; by default ``$OT_LATENT_DATA``.
     """
-    data_set = DATASETS["icons"]
-    files = {file.name.removesuffix(".npz"): file for file in data_set.files}
+    files = {file.name.removesuffix(".npz"): file for file in data_set("icons").files}
     _check_choice("name", name, files)
-    path = files.fetch(data_set, files[name], _folders("icons", data_dir))
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(fetch("icons", files[name], data_dir), allow_pickle=False) as arrays:
         return arrays["images"]
 
 
@@ -332,15 +268,13 @@ def _checked_size(size: int, what: str = "size") -> int:
     return size
 
 
-def _source(name: str, sources, data_dir: str | Path | None, partial: bool = False) -> Source:
-    source = files.open_first(DATASETS[name], sources, _folders(name, data_dir))
-    files.check_count(name, source, partial)
-    return source
-
-
 def _decoded(source: Source, wanted: Wanted, label: str, on_error: str) -> np.memmap:
-    return decoded(source, wanted, cache_dir() / "decoded", label, on_error)
+    return ImageCache(cache_dir() / "decoded").images(source, wanted, label, on_error)
 
 
 #: Loaders of sets that are decoded.
-_DECODED = {"celeba": celeba, "lsun_bedrooms": lsun_bedrooms, "lld_icons": lld_icons}
+_DECODED: dict[str, Callable[..., np.memmap]] = {
+    "celeba": celeba,
+    "lsun_bedrooms": lsun_bedrooms,
+    "lld_icons": lld_icons,
+}

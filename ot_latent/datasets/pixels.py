@@ -4,29 +4,37 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ot_latent.datasets.sources import MAX_ENCODED
 
-#: Pixels of one image; what claims more is refused before it is decoded.
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image as PilImage
+
+#: Pixels of one image: more than any set of the papers has. What claims more is refused before it is decoded.
 MAX_PIXELS = 2**26
 
-
+#: Decoders that are tried; others, as that of PostScript, may run what the file says.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
-
+#: Kinds of pixels of eight bits or less, which become RGB without loss of range.
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 class UnusableImage(ValueError):
-    """The message says why an image cannot be taken."""
+    """An image cannot be taken; the message says why."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What becomes of an image: it must have size ``official`` where that is given, (width, height);
-    the centred square of side ``crop``, or the largest one, is resized to ``size`` x ``size``."""
+    """What becomes of an image.
+
+    It must have size ``official`` where that is given, (width, height); the centred square of side ``crop``,
+    or the largest one, is resized to ``size`` x ``size``.
+    """
 
     size: int
     crop: int | None = None
@@ -63,7 +71,7 @@ def decode(payload: bytes | np.ndarray, wanted: Wanted) -> np.ndarray:
     return np.asarray(square)
 
 
-def _open(payload: bytes):
+def _open(payload: bytes) -> PilImage:
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     if len(payload) > MAX_ENCODED:
@@ -86,7 +94,7 @@ def _open(payload: bytes):
     return image
 
 
-def _check_size(image, wanted: Wanted) -> None:
+def _check_size(image: PilImage, wanted: Wanted) -> None:
     if wanted.official and image.size != wanted.official:
         expected = "{} x {}".format(*wanted.official)
         raise UnusableImage(f"it has {image.width} x {image.height} pixels, expected {expected}")
@@ -94,7 +102,7 @@ def _check_size(image, wanted: Wanted) -> None:
         raise UnusableImage(f"{image.width} x {image.height} pixels are too few to crop {wanted.crop}")
 
 
-def _square(image, crop: int | None):
+def _square(image: PilImage, crop: int | None) -> PilImage:
     side = crop or min(image.size)
     if image.size == (side, side):
         return image
@@ -102,11 +110,11 @@ def _square(image, crop: int | None):
     return image.crop((left, top, left + side, top + side))
 
 
-def _flat(image, mode: str):
+def _flat(image: PilImage, mode: str) -> PilImage:
     """Without transparency, in the given mode."""
     from PIL import Image
 
-    if image.mode not in _MODES:  # of more than 8 bits, and rare ones
+    if image.mode not in _MODES:
         raise UnusableImage(f"pixels of mode {image.mode} are not supported: {', '.join(_MODES)}")
     if image.has_transparency_data:
         layers = image.convert("RGBA")
@@ -114,7 +122,7 @@ def _flat(image, mode: str):
     return image if image.mode == mode else image.convert(mode)
 
 
-def to_square(images: np.ndarray, size: int = 64, device=None):
+def to_square(images: np.ndarray, size: int = 64, device: str | torch.device | None = None) -> torch.Tensor:
     """Uint8 images as network input.
 
     Parameters

@@ -18,34 +18,56 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ot_latent.datasets.catalogue import CorruptDataError
 
+if TYPE_CHECKING:
+    import h5py
+    import lmdb
+
+#: How names of images end; what else lies beside them is passed over.
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
-
-#: Bytes of one encoded image; what is larger is refused unread.
+#: Bytes of one encoded image: more than any of the papers' sets has. What is larger is refused unread.
 MAX_ENCODED = 2**26
 
-#: Encoded bytes that a chunk gathers before it is handed out.
+#: Encoded bytes that a chunk gathers before it is handed out: large images shall not fill the memory.
 _CHUNK_BYTES = 2**25
-
 
 #: An image's name and its encoded bytes, or its pixels as (channels, height, width).
 Item = tuple[str, bytes | np.ndarray]
 
 
-class Source(Protocol):
-    path: Path
+class Source:
+    """Encoded images in a fixed order.
 
-    def __len__(self) -> int: ...
+    Parameters
+    ----------
+    path : path
+    """
 
-    def fingerprint(self) -> str: ...
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._count, self._fingerprint = self._survey()
 
-    def chunks(self, start: int, most: int) -> Iterator[list[Item]]: ...
+    def __len__(self) -> int:
+        """How many images there are."""
+        return self._count
+
+    def fingerprint(self) -> str:
+        """A text that is another one when the images are others."""
+        return self._fingerprint
+
+    def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
+        """The images from a position on, at most so many at a time."""
+        raise NotImplementedError
+
+    def _survey(self) -> tuple[int, str]:
+        """Number of images, and fingerprint."""
+        raise NotImplementedError
 
 
 def open_source(path: Path) -> Source:
@@ -97,19 +119,18 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-class FolderSource:
+class FolderSource(Source):
     """Image files in a folder and its subfolders, sorted by name folder by folder.
 
     Only the names of one subfolder are in memory at a time.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def _survey(self) -> tuple[int, str]:
         digest, count = hashlib.blake2b(digest_size=16), 0
-        for file in self._files(path):
-            digest.update(f"{file.relative_to(path)} {_stamp(file)}\n".encode("utf-8", "replace"))
+        for file in self._files(self.path):
+            digest.update(f"{file.relative_to(self.path)} {_stamp(file)}\n".encode("utf-8", "replace"))
             count += 1
-        self._digest, self._count = digest.hexdigest(), count
+        return count, digest.hexdigest()
 
     def _files(self, folder: Path) -> Iterator[Path]:
         with os.scandir(folder) as entries:
@@ -125,14 +146,8 @@ class FolderSource:
             else:
                 yield folder / name
 
-    def __len__(self) -> int:
-        return self._count
-
-    def fingerprint(self) -> str:
-        return self._digest
-
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
-        def items():
+        def items() -> Iterator[Item]:
             for file in islice(self._files(self.path), start, None):
                 with file.open("rb") as stream:  # one byte too many tells the decoder
                     yield str(file.relative_to(self.path)), stream.read(MAX_ENCODED + 1)
@@ -140,18 +155,17 @@ class FolderSource:
         return _chunked(items(), most)
 
 
-class ZipSource:
+class ZipSource(Source):
     """Images of a zip, sorted by name."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def _survey(self) -> tuple[int, str]:
         with self._open() as archive:
             for entry in archive.infolist():
-                refuse_outside(path, entry.filename, stat.S_ISLNK(entry.external_attr >> 16))
-            self._count = len(self._images(archive))
+                refuse_outside(self.path, entry.filename, stat.S_ISLNK(entry.external_attr >> 16))
+            return len(self._images(archive)), _stamp(self.path)
 
     @contextmanager
-    def _open(self):
+    def _open(self) -> Iterator[zipfile.ZipFile]:
         try:
             with zipfile.ZipFile(self.path) as archive:
                 yield archive
@@ -166,14 +180,8 @@ class ZipSource:
         ]
         return sorted(images, key=lambda entry: entry.filename)
 
-    def __len__(self) -> int:
-        return self._count
-
-    def fingerprint(self) -> str:
-        return _stamp(self.path)
-
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
-        def items():
+        def items() -> Iterator[Item]:
             with self._open() as archive:
                 for entry in self._images(archive)[start:]:
                     if entry.flag_bits & 1:
@@ -197,16 +205,15 @@ _ONE_DATABASE = threading.Lock()
 _MOST_MAPPED = 128
 
 
-class LmdbSource:
+class LmdbSource(Source):
     """Values of an LMDB database, as LSUN's are, sorted by key."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def _survey(self) -> tuple[int, str]:
         with self._transaction() as transaction:
-            self._count = transaction.stat()["entries"]
+            return transaction.stat()["entries"], _stamp(self.path / "data.mdb")
 
     @contextmanager
-    def _transaction(self):
+    def _transaction(self) -> Iterator[lmdb.Transaction]:
         try:
             import lmdb
         except ModuleNotFoundError as error:
@@ -226,12 +233,6 @@ class LmdbSource:
         except lmdb.Error as error:
             raise CorruptDataError(f"{self.path} cannot be read: {error}") from error
 
-    def __len__(self) -> int:
-        return self._count
-
-    def fingerprint(self) -> str:
-        return _stamp(self.path / "data.mdb")
-
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
         key, passed = None, start
         most = min(most, _MOST_MAPPED)
@@ -244,20 +245,19 @@ class LmdbSource:
                 chunk = next(_chunked(items, most), [])
             if not chunk:
                 return
-            yield [(key.decode("ascii", "replace"), value) for key, value in chunk]
+            yield [(name.decode("ascii", "replace"), value) for name, value in chunk]
             key, passed = chunk[-1][0], 1
 
 
-class Hdf5Source:
+class Hdf5Source(Source):
     """The pixels in dataset ``data``, (n, 3, height, width) uint8, of an HDF5 file, as LLD's are."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def _survey(self) -> tuple[int, str]:
         with self.open() as file:
-            self._count = len(self._pixels(file))
+            return len(self._pixels(file)), _stamp(self.path)
 
     @contextmanager
-    def open(self):
+    def open(self) -> Iterator[h5py.File]:
         """The open file."""
         try:
             import h5py
@@ -269,7 +269,7 @@ class Hdf5Source:
         except OSError as error:
             raise CorruptDataError(f"{self.path} is damaged or truncated: {error}") from error
 
-    def _pixels(self, file):
+    def _pixels(self, file: h5py.File) -> h5py.Dataset:
         pixels = self.dataset(file, "data")
         if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
             raise CorruptDataError(
@@ -280,7 +280,7 @@ class Hdf5Source:
             raise CorruptDataError(f"{self.path}: its chunks {pixels.chunks} are too large")
         return pixels
 
-    def dataset(self, file, name: str):
+    def dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
         """A dataset whose bytes lie in this file; others could come from anywhere."""
         import h5py
 
@@ -289,12 +289,6 @@ class Hdf5Source:
         if not inside or found.external or found.is_virtual:
             raise CorruptDataError(f"{self.path} has no dataset {name!r} of its own")
         return found
-
-    def __len__(self) -> int:
-        return self._count
-
-    def fingerprint(self) -> str:
-        return _stamp(self.path)
 
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
         with self.open() as file:

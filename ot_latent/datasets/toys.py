@@ -38,7 +38,7 @@ def eight_gaussians(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
 
 
 def gaussian_grid(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
-    """Equal numbers of points from 25 Gaussians of deviation 0.05 on the grid {-2, -1, 0, 1, 2}^2.
+    """Equal numbers of points from 25 Gaussians of deviation 0.05 on the grid {-2, -1, 0, 1, 2}².
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def gaussian_grid(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     return _around(GRID_CENTERS, 0.05, n, rng)
 
 
-def _around(centers: np.ndarray, deviation: float, n: int, rng) -> np.ndarray:
+def _around(centers: np.ndarray, deviation: float, n: int, rng: int | np.random.Generator) -> np.ndarray:
     """Equal numbers of points from Gaussians about the centres."""
     modes = len(centers)
     if n < modes or n % modes:

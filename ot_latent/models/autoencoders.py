@@ -166,7 +166,7 @@ class WAEGAN(_WAE):
             _, _, codes, noise = self._batch(images)
         return {"loss": -objectives.gan_value(self.critic(codes), self.critic(noise))}
 
-    def _batch(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def _batch(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
         codes = self.draw(images)
         return images, self.decode(codes), codes, torch.randn_like(codes)
 

@@ -75,7 +75,7 @@ def read_card(weights: Path) -> dict[str, Any]:
     return json.loads(card_path(weights).read_text(encoding="utf-8"))
 
 
-def load(weights: str | Path, device: str | torch.device = "cpu") -> nn.Module:
+def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
     """A trained model in evaluation mode.
 
     Parameters
@@ -84,6 +84,10 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> nn.Module:
         A ``.safetensors`` file with its card beside it, or the name of a shipped checkpoint, such as
         ``"mnist-ae"``. Shipped models come without their critic.
     device : torch device
+
+    Returns
+    -------
+    A module of the kind that the card names, one of `KINDS`.
 
     Raises
     ------

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from ot_latent import brenier
 from ot_latent.brenier import Potential
@@ -16,7 +15,7 @@ from ot_latent.models import autoencoders, checkpoints, gans
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.uniform import Uniform
 
-_ROWS = 50  # images that are made at a time
+_ROWS = 50  # images that are made at a time, so that memory does not grow with their number
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def load(weights: str | Path, decoder: str | Path | None = None, device: str | t
         )
     if isinstance(model, gans.DCGAN | gans.WGANGP):
         return Generator(model.latent_dim, model.prior, model.generate, device)
-    if isinstance(model, Potential):
+    if isinstance(model, Potential) and decoder is not None:
         decode = _loaded(decoder, device).decode
         return Generator(model.config["dim"], Gaussian(0, 1), lambda z: decode(brenier.transport(model, z)), device)
     if isinstance(model, autoencoders.Autoencoder) and type(model) is not autoencoders.Autoencoder:
@@ -98,6 +97,6 @@ def load(weights: str | Path, decoder: str | Path | None = None, device: str | t
     )
 
 
-def _loaded(weights: str | Path, device: str | torch.device) -> nn.Module:
+def _loaded(weights: str | Path, device: str | torch.device) -> Any:
     # convolutions of one thread are twice as fast with the channels last
     return checkpoints.load(weights, device).to(memory_format=torch.channels_last)

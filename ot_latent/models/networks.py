@@ -122,7 +122,7 @@ class ResidualBlock(nn.Module):
         return self.shortcut(images) + self.body(images)
 
 
-def _glorot(layer: nn.Module, gain: float = 1.0) -> nn.Module:
+def _glorot(layer: nn.Linear | nn.Conv2d, gain: float = 1.0) -> nn.Module:
     nn.init.xavier_uniform_(layer.weight, gain)
     nn.init.zeros_(layer.bias)
     return layer

@@ -16,8 +16,7 @@ from PIL import Image
 from ot_latent import datasets
 from ot_latent.cli import main
 from ot_latent.datasets import CorruptDataError, MissingDataError, SkippedImagesWarning
-from ot_latent.datasets import pixels as _pixels
-from ot_latent.datasets import sources as _sources
+from ot_latent.datasets.sources import MAX_ENCODED, ZipSource
 
 pytestmark = pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
 
@@ -146,15 +145,13 @@ def test_an_unusable_image_is_named_or_skipped(empty_data, kind):
         datasets.celeba(140, partial=True)
 
 
-def test_a_file_of_too_many_bytes_is_not_read_whole(empty_data, monkeypatch):
-    for module in (_sources, _pixels):
-        monkeypatch.setattr(module, "MAX_ENCODED", 100_000)
-    entries = faces(2) | {"img_align_celeba/000003.jpg": encoded(photo(3)) + bytes(10**8)}
+def test_a_file_of_too_many_bytes_is_not_read_whole(empty_data):
+    entries = faces(2) | {"img_align_celeba/000003.jpg": encoded(photo(3)) + bytes(MAX_ENCODED)}
     path = empty_data / "celeba" / "img_align_celeba.zip"
     put_zip(path, entries)
-    sizes = [len(payload) for _, payload in next(_sources.ZipSource(path).chunks(0, 10))]
-    assert max(sizes) == 100_001
-    with pytest.raises(CorruptDataError, match="larger than 100,000 bytes"):
+    sizes = [len(payload) for _, payload in next(ZipSource(path).chunks(0, 10))]
+    assert max(sizes) == MAX_ENCODED + 1
+    with pytest.raises(CorruptDataError, match=f"larger than {MAX_ENCODED:,} bytes"):
         datasets.celeba(partial=True)
 
 

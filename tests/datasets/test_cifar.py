@@ -15,10 +15,10 @@ import requests
 
 from ot_latent import datasets
 from ot_latent.datasets import CorruptDataError, MissingDataError, PartialDataWarning
-from ot_latent.datasets import formats as _cifar
-from ot_latent.datasets.catalogue import CIFAR10_BATCHES, CIFAR10_FIRST_TEST, CIFAR10_FOLDER, DATASETS
+from ot_latent.datasets.catalogue import DATASETS
 
 retrieve = pooch.retrieve
+CIFAR10_FOLDER = "cifar-10-batches-bin"
 FEW = 4  # images a batch in these tests
 
 
@@ -32,25 +32,24 @@ def tar_gz(path, members):
 
 
 @pytest.fixture
-def small(tmp_path, monkeypatch):
+def small(tmp_path, cache, monkeypatch):
     """CIFAR-10 of few images, whose hashes count as the official ones: folder and (images, labels)."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "data" / "cifar10"
     (folder / CIFAR10_FOLDER).mkdir(parents=True)
-    members, arrays = [], {}
-    for split, batches in CIFAR10_BATCHES.items():
+    members, arrays, splits = [], {}, {}
+    for split, batches in DATASETS["cifar10"].splits.items():
         labels = rng.integers(0, 10, (len(batches), FEW), np.uint8)
         images = rng.integers(0, 256, (len(batches), FEW, 32, 32, 3), np.uint8)
         files = []
         for file, label, image in zip(batches, labels, images, strict=True):
             planes = image.transpose(0, 3, 1, 2).reshape(FEW, -1)
             content = np.hstack([label[:, None], planes]).tobytes()
-            files.append(replace(file, md5=hashlib.md5(content).hexdigest()))
-            members.append((f"{CIFAR10_FOLDER}/{file.name}", content))
+            files.append(replace(file, md5=hashlib.md5(content).hexdigest(), count=FEW))
+            members.append((file.name, content))
         arrays[split] = images.reshape(-1, 32, 32, 3), labels.ravel()
-        monkeypatch.setitem(CIFAR10_BATCHES, split, tuple(files))
-    monkeypatch.setattr(_cifar, "images_in", lambda file: FEW)
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+        splits[split] = tuple(files)
+    monkeypatch.setitem(DATASETS, "cifar10", replace(DATASETS["cifar10"], splits=splits))
     monkeypatch.delenv("OT_LATENT_DATA", raising=False)
 
     def refuse(url, **_):
@@ -150,7 +149,7 @@ def test_a_gzip_bomb_is_not_unpacked(small):
         datasets.cifar10("train", folder.parent, partial=True)
 
 
-def test_the_archive_is_downloaded_verified_and_kept(small, tmp_path, monkeypatch):
+def test_the_archive_is_downloaded_verified_and_kept(small, cache, monkeypatch):
     folder, members, arrays = small
     content = put_archive(monkeypatch, folder, members).read_bytes()
     (folder / DATASETS["cifar10"].files[0].name).unlink()
@@ -166,7 +165,7 @@ def test_the_archive_is_downloaded_verified_and_kept(small, tmp_path, monkeypatc
     for _ in range(2):
         assert_equal(datasets.cifar10("train", folder.parent), arrays["train"])
     assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
-    assert (tmp_path / "cache" / "cifar10" / "cifar-10-binary.tar.gz").is_file()
+    assert (cache / "cifar10" / "cifar-10-binary.tar.gz").is_file()
 
 
 def test_an_archive_with_another_hash_is_refused(small, monkeypatch):
@@ -223,14 +222,27 @@ def test_unknown_splits_are_refused():
 
 def test_the_real_batches():
     root = Path(os.environ.get("OT_LATENT_DATA", "nowhere"))
-    if not (root / "cifar10" / CIFAR10_FOLDER / f"{CIFAR10_FIRST_TEST.name}.gz").exists():
-        pytest.skip("the part of CIFAR-10 is not in $OT_LATENT_DATA")
-    with pytest.warns(PartialDataWarning, match=CIFAR10_FIRST_TEST.name):
-        images, labels = datasets.cifar10("test", partial=True)
-    assert images.shape == (1000, 32, 32, 3)
+    if not (root / "cifar10" / CIFAR10_FOLDER).is_dir():
+        pytest.skip("cifar10 is not in $OT_LATENT_DATA")
+    images, labels = datasets.cifar10("test")
+    assert images.shape == (10_000, 32, 32, 3)
     assert labels[:10].tolist() == [3, 8, 8, 0, 6, 6, 1, 6, 3, 1]  # cat, ship, ship, airplane, ...
     # channels and rows are where they belong: neighbours resemble each other, ships are on blue
+    images, labels = images[:1_000], labels[:1_000]
     steps = (np.abs(np.diff(images.astype(int), axis=1)).mean(), np.abs(np.diff(images.astype(int), axis=2)).mean())
     assert max(steps) < 20
     ships = images[labels == 8].mean((0, 1, 2))
     assert ships[2] > ships[0]
+
+
+def test_a_part_of_the_real_batches(tmp_path, cache):
+    root = Path(os.environ.get("OT_LATENT_DATA", "nowhere"))
+    name = f"{CIFAR10_FOLDER}/data_batch_1.bin.gz"
+    if not (root / "cifar10" / name).is_file():
+        pytest.skip("cifar10 is not in $OT_LATENT_DATA")
+    (tmp_path / "cifar10" / CIFAR10_FOLDER).mkdir(parents=True)
+    (tmp_path / "cifar10" / name).symlink_to(root / "cifar10" / name)
+    with pytest.warns(PartialDataWarning, match="10,000 of 50,000 images are here unpacked; batches: data_batch_1.bin"):
+        images, labels = datasets.cifar10("train", tmp_path, partial=True)
+    assert images.shape == (10_000, 32, 32, 3)
+    assert labels[:10].tolist() == [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]  # frog, truck, truck, deer, ...

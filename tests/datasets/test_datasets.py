@@ -13,6 +13,7 @@ import requests
 
 from ot_latent import datasets
 from ot_latent.datasets import DATASETS, EIGHT_CENTERS, CorruptDataError, DataFile, MissingDataError
+from ot_latent.datasets.formats import read_idx
 
 
 def idx(values):
@@ -22,7 +23,7 @@ def idx(values):
 
 
 @pytest.fixture
-def digits(tmp_path, monkeypatch):
+def digits(tmp_path, cache, monkeypatch):
     """A data folder with MNIST of five digits, whose hashes count as the official ones."""
     rng = np.random.default_rng(0)
     arrays = {}
@@ -36,7 +37,6 @@ def digits(tmp_path, monkeypatch):
         (folder / file.name).write_bytes(content)
         files.append(replace(file, md5=hashlib.md5(content).hexdigest()))
     monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], files=tuple(files)))
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
     monkeypatch.delenv("OT_LATENT_DATA", raising=False)
     return folder, arrays
 
@@ -68,10 +68,10 @@ def test_the_environment_names_a_folder(digits, monkeypatch):
     assert set(datasets.locate("mnist").values()) == set(folder.iterdir())
 
 
-def test_the_cache_is_looked_at_last(digits, tmp_path, no_network):
+def test_the_cache_is_looked_at_last(digits, tmp_path, cache, no_network):
     folder, _ = digits
-    (tmp_path / "cache").mkdir()
-    folder.rename(tmp_path / "cache" / "mnist")
+    cache.mkdir(parents=True)
+    folder.rename(cache / "mnist")
     assert len(datasets.mnist("test", tmp_path / "elsewhere")[0]) == 5
     assert no_network == []
 
@@ -109,16 +109,16 @@ def serve(monkeypatch, content):
     monkeypatch.setattr("pooch.core.choose_downloader", lambda *_, **__: download)
 
 
-def test_a_verified_download_goes_to_the_cache(digits, tmp_path, monkeypatch):
+def test_a_verified_download_goes_to_the_cache(digits, cache, monkeypatch):
     folder, _ = digits
     path = folder / "t10k-labels-idx1-ubyte.gz"
     serve(monkeypatch, path.read_bytes())
     path.unlink()
     assert len(datasets.mnist("test", folder.parent)[1]) == 5
-    assert (tmp_path / "cache" / "mnist" / path.name).is_file()
+    assert (cache / "mnist" / path.name).is_file()
 
 
-def test_a_corrupt_download_is_refused_and_not_kept(digits, tmp_path, monkeypatch):
+def test_a_corrupt_download_is_refused_and_not_kept(digits, cache, monkeypatch):
     folder, _ = digits
     path = folder / "t10k-labels-idx1-ubyte.gz"
     official = datasets.DATASETS["mnist"].files[3].md5
@@ -129,7 +129,7 @@ def test_a_corrupt_download_is_refused_and_not_kept(digits, tmp_path, monkeypatc
         datasets.mnist("test", folder.parent)
     assert found in str(caught.value)
     assert official in str(caught.value)
-    assert not (tmp_path / "cache" / "mnist" / path.name).exists()
+    assert not (cache / "mnist" / path.name).exists()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_file_that_is_not_idx_is_named(tmp_path, content, message):
     path = tmp_path / "x.gz"
     path.write_bytes(gzip.compress(content))
     with pytest.raises(CorruptDataError, match=message):
-        datasets._read_idx(path)
+        read_idx(path)
 
 
 def test_unknown_names_list_those_that_exist(digits):
@@ -195,8 +195,7 @@ def test_icons_are_on_white(name, count, side):
     [("olivetti", "olivetti", datasets.olivetti), ("icons", "fugue16", lambda: datasets.icons("fugue16"))],
 )
 @pytest.mark.parametrize("spoil", [lambda content: content[:-1], lambda content: b"", None])
-def test_a_spoilt_or_missing_repacked_file_is_named(tmp_path, monkeypatch, name, file, load, spoil):
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path / "cache")
+def test_a_spoilt_or_missing_repacked_file_is_named(tmp_path, cache, monkeypatch, name, file, load, spoil):
     path = tmp_path / name / f"{file}.npz"
     if spoil:
         path.parent.mkdir()

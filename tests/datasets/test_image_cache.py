@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ot_latent.datasets import cache as _image_cache
-from ot_latent.datasets.cache import decoded
+from ot_latent.datasets.cache import ImageCache, header
 from ot_latent.datasets.catalogue import CorruptDataError
 from ot_latent.datasets.pixels import Wanted
 
@@ -53,7 +53,7 @@ class Noise:
 def test_pixels_arrive_in_order_and_are_read_once(tmp_path):
     source = Noise(95)
     for _ in range(2):
-        images = decoded(source, WANTED, tmp_path, "noise", "raise")
+        images = ImageCache(tmp_path).images(source, WANTED, "noise", "raise")
         np.testing.assert_array_equal(images, source.all())
     assert source.starts == [0]
     assert isinstance(images, np.memmap) and not images.flags.writeable
@@ -63,9 +63,8 @@ def test_pixels_arrive_in_order_and_are_read_once(tmp_path):
 KILLED = """
 import sys; sys.path.insert(0, {tests!r})
 from pathlib import Path
-from test_image_cache import Noise, WANTED, _image_cache, decoded
-_image_cache._SECONDS = 0
-decoded(Noise(95, broken={broken}, kill_at=60), WANTED, Path({folder!r}), "noise", "skip")
+from test_image_cache import ImageCache, Noise, WANTED
+ImageCache(Path({folder!r}), seconds=0).images(Noise(95, broken={broken}, kill_at=60), WANTED, "noise", "skip")
 """
 
 
@@ -82,13 +81,13 @@ def test_who_is_killed_goes_on_where_it_was(tmp_path, broken):
     source = Noise(95, broken)
     if broken:  # left out by the killed run: no reason to read on when nothing may be left out
         with pytest.raises(CorruptDataError, match="2 of 95 images"):
-            decoded(source, WANTED, tmp_path, "noise", "raise")
+            ImageCache(tmp_path).images(source, WANTED, "noise", "raise")
         assert source.starts == []
-    images = decoded(source, WANTED, tmp_path, "noise", "skip")
+    images = ImageCache(tmp_path).images(source, WANTED, "noise", "skip")
     # one chunk is decoded while the next one is read: when 60 was asked for, 50 was not yet written
     assert source.starts == [50]
     np.testing.assert_array_equal(images, source.all())
-    fresh = decoded(Noise(95, broken), WANTED, tmp_path / "fresh", "noise", "skip")
+    fresh = ImageCache(tmp_path / "fresh").images(Noise(95, broken), WANTED, "noise", "skip")
     digests = [hashlib.md5(Path(i.filename).read_bytes()).digest() for i in (images, fresh)]
     assert digests[0] == digests[1]
     assert not list(tmp_path.glob("*.partial"))
@@ -97,11 +96,11 @@ def test_who_is_killed_goes_on_where_it_was(tmp_path, broken):
 def test_a_shortened_unfinished_file_is_begun_anew(tmp_path):
     source = Noise(40, broken=[35])
     with pytest.raises(CorruptDataError, match="35"):
-        decoded(source, WANTED, tmp_path, "noise", "raise")
+        ImageCache(tmp_path).images(source, WANTED, "noise", "raise")
     [unfinished] = tmp_path.glob("*.partial")
     os.truncate(unfinished, 200)
     with pytest.warns(UserWarning, match="1 of 40 images"):
-        images = decoded(source, WANTED, tmp_path, "noise", "skip")
+        images = ImageCache(tmp_path).images(source, WANTED, "noise", "skip")
     assert source.starts == [0, 0]
     np.testing.assert_array_equal(images, source.all())
 
@@ -115,25 +114,25 @@ def test_the_file_has_its_name_only_when_it_is_complete(tmp_path):
                 seen.append(list(tmp_path.glob("*.npy")))
                 yield chunk
 
-    decoded(Spy(50), WANTED, tmp_path, "noise", "raise")
+    ImageCache(tmp_path).images(Spy(50), WANTED, "noise", "raise")
     assert seen == [[]] * 5
     assert len(list(tmp_path.glob("*.npy"))) == 1
 
 
-def test_another_version_size_or_source_is_another_file(tmp_path, monkeypatch):
-    decoded(Noise(5), WANTED, tmp_path, "noise", "raise")
-    decoded(Noise(6), WANTED, tmp_path, "noise", "raise")
-    decoded(Noise(5), Wanted(4), tmp_path, "noise", "raise")
-    decoded(Noise(5), Wanted(8, crop=6), tmp_path, "noise", "raise")
-    monkeypatch.setattr(_image_cache, "VERSION", _image_cache.VERSION + 1)
-    decoded(Noise(5), WANTED, tmp_path, "noise", "raise")
+def test_another_version_size_or_source_is_another_file(tmp_path):
+    ImageCache(tmp_path).images(Noise(5), WANTED, "noise", "raise")
+    ImageCache(tmp_path).images(Noise(6), WANTED, "noise", "raise")
+    ImageCache(tmp_path).images(Noise(5), Wanted(4), "noise", "raise")
+    ImageCache(tmp_path).images(Noise(5), Wanted(8, crop=6), "noise", "raise")
+    images = ImageCache(tmp_path, version=ImageCache.version + 1).images
+    images(Noise(5), WANTED, "noise", "raise")
     assert len(list(tmp_path.glob("*.npy"))) == 5
 
 
 def test_of_two_at_a_time_one_decodes(tmp_path):
     sources = [Noise(500), Noise(500)]
     with ThreadPoolExecutor(2) as pool:
-        both = list(pool.map(lambda s: decoded(s, WANTED, tmp_path, "noise", "raise"), sources))
+        both = list(pool.map(lambda s: ImageCache(tmp_path).images(s, WANTED, "noise", "raise"), sources))
     assert sorted(len(source.starts) for source in sources) == [0, 1]
     np.testing.assert_array_equal(both[0], both[1])
 
@@ -150,47 +149,45 @@ def test_of_two_at_a_time_one_decodes(tmp_path):
     ],
 )
 def test_a_damaged_file_is_named_with_the_remedy(tmp_path, suffix, spoil):
-    images = decoded(Noise(5), WANTED, tmp_path, "noise", "raise")
+    images = ImageCache(tmp_path).images(Noise(5), WANTED, "noise", "raise")
     spoil(Path(images.filename).with_suffix(suffix))
     with pytest.raises(CorruptDataError, match="noise-8-.*Remedy: remove it"):
-        decoded(Noise(5), WANTED, tmp_path, "noise", "raise")
+        ImageCache(tmp_path).images(Noise(5), WANTED, "noise", "raise")
 
 
 @pytest.mark.filterwarnings("ignore:left out")
-def test_memory_does_not_depend_on_the_number_of_images(tmp_path, monkeypatch):
-    monkeypatch.setattr(_image_cache, "_NAMES", 5)
+def test_memory_does_not_depend_on_the_number_of_images(tmp_path):
     peaks = []
     for count in (500, 2_000):
         source = Noise(count, broken=range(0, count, 7))
         tracemalloc.start()
-        decoded(source, WANTED, tmp_path, "noise", "skip")
+        ImageCache(tmp_path, names=5).images(source, WANTED, "noise", "skip")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     # four times the images are 288 kB more pixels; the peak may grow by a tenth of that
     assert peaks[1] - peaks[0] < 28_800
 
 
-def test_many_skipped_images_are_counted_and_a_few_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(_image_cache, "_NAMES", 2)
+def test_many_skipped_images_are_counted_and_a_few_named(tmp_path):
     named = r"25 of 50 images of noise are unusable: 1 \(.*\), 3 \([^)]*\), \.\.\.$"
     with pytest.warns(UserWarning, match=named):
-        decoded(Noise(50, broken=range(1, 50, 2)), WANTED, tmp_path, "noise", "skip")
+        ImageCache(tmp_path, names=2).images(Noise(50, broken=range(1, 50, 2)), WANTED, "noise", "skip")
 
 
 def test_a_full_disk_is_noticed_before_any_work(tmp_path, monkeypatch):
-    usage = _image_cache.shutil.disk_usage(tmp_path)._replace(free=900)
-    monkeypatch.setattr(_image_cache.shutil, "disk_usage", lambda folder: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=900)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     source = Noise(5)
     with pytest.raises(OSError, match="0.0 GB are needed.*Make room"):
-        decoded(source, WANTED, tmp_path, "noise", "raise")
+        ImageCache(tmp_path).images(source, WANTED, "noise", "raise")
     assert source.starts == []
 
 
 def test_on_error_is_one_of_two(tmp_path):
     with pytest.raises(ValueError, match="'raise' or 'skip', got 'ignore'"):
-        decoded(Noise(5), WANTED, tmp_path, "noise", "ignore")
+        ImageCache(tmp_path).images(Noise(5), WANTED, "noise", "ignore")
 
 
 def test_the_head_of_the_file_is_as_long_for_every_count():
-    lengths = {len(_image_cache._header(10**power, WANTED)) for power in range(13)}
+    lengths = {len(header(10**power, WANTED)) for power in range(13)}
     assert len(lengths) == 1

@@ -13,7 +13,7 @@ from PIL import Image
 from ot_latent import datasets
 from ot_latent.cli import main
 from ot_latent.datasets import CorruptDataError, MissingDataError, PartialDataWarning
-from ot_latent.datasets import sources as _sources
+from ot_latent.datasets.sources import open_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
 
@@ -155,7 +155,7 @@ def test_every_source_goes_on_from_any_position(tmp_path, kind):
         "lmdb": lambda path: put_lmdb(path, files.values()),
         "hdf5": lambda path: put_hdf5(path.with_suffix(".hdf5"), icons(20)),
     }
-    source = _sources.open_source(make[kind](tmp_path / "source"))
+    source = open_source(make[kind](tmp_path / "source"))
     everything = [item for chunk in source.chunks(0, 100) for item in chunk]
     assert len({name for name, _ in everything}) == len(source) == 20
     for start in (0, 1, 7, 19, 20):

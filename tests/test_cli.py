@@ -188,7 +188,7 @@ def test_what_stops_a_training_is_told_in_one_line(monkeypatch, error):
 
 
 def test_data_list_tells_what_is_here(tmp_path, monkeypatch):
-    monkeypatch.setattr("ot_latent.datasets.cache_dir", lambda: tmp_path / "cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     file = DATASETS["mnist"].files[0].name
     (tmp_path / "mnist").mkdir()
     (tmp_path / "mnist" / file).touch()

@@ -1,4 +1,4 @@
-"""One notebook in one kernel: what a worker of `ot_latent.reproduce` does.
+"""One notebook in one kernel: what a worker of `reproduce` does.
 
 A job tells the cell that it is at through a small file, so that any process that shares the file
 system can follow it.
@@ -12,6 +12,7 @@ import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import papermill
 from nbclient.exceptions import DeadKernelError
@@ -28,7 +29,7 @@ class Job:
     source: Path
     target: Path
     progress: Path
-    parameters: dict
+    parameters: dict[str, Any]
     threads: int
 
 
@@ -45,17 +46,17 @@ class _KernelEngine(Engine):
     """Papermill's engine, with an environment for the kernel alone and a file that tells the cell."""
 
     @classmethod
-    def execute_managed_notebook(cls, nb_man, kernel_name, *, job: Job, start_timeout, **_):
+    def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, *, job: Job, start_timeout: int, **_: Any) -> None:
         code = [i for i, cell in enumerate(nb_man.nb.cells) if cell.cell_type == "code"]
 
-        def tell(cell, cell_index):
+        def tell(cell: Any, cell_index: int) -> None:
             _write_progress(job, code.index(cell_index) + 1, len(code), cell.source)
 
         client = PapermillNotebookClient(
             nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, on_cell_execute=tell
         )
         # what the kernel process itself says would tear the progress lines
-        with _log(job).open("w") as log:
+        with _log(job).open("w", encoding="utf-8") as log:
             client.execute(cwd=str(job.source.parent), env=_kernel_environment(job.threads), stderr=log)
 
 
@@ -75,14 +76,14 @@ def _kernel_environment(threads: int) -> dict[str, str]:
 def _write_progress(job: Job, cell: int, cells: int, source: str) -> None:
     """Say which cell runs. In one step, because another process reads at any time."""
     unfinished = job.progress.with_suffix(".tmp")
-    unfinished.write_text(json.dumps({"cell": cell, "cells": cells, "source": source}))
+    unfinished.write_text(json.dumps({"cell": cell, "cells": cells, "source": source}), encoding="utf-8")
     os.replace(unfinished, job.progress)
 
 
-def read_progress(job: Job) -> dict | None:
+def read_progress(job: Job) -> dict[str, Any] | None:
     """What `_write_progress` said last, None for a job that has not begun."""
     try:
-        return json.loads(job.progress.read_text())
+        return json.loads(job.progress.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
 

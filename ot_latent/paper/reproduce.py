@@ -6,11 +6,11 @@ other executor that shares the file system (a cluster's, say) can be passed inst
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
@@ -18,6 +18,7 @@ from pathlib import Path
 from shutil import get_terminal_size
 from tempfile import TemporaryDirectory
 from threading import Thread
+from typing import Any
 
 import click
 from tqdm import tqdm
@@ -25,15 +26,13 @@ from tqdm import tqdm
 from ot_latent._arrays import check_device
 from ot_latent._storage import checkout
 from ot_latent.paper.jobs import Job, Outcome, read_progress, run_job, where
-from ot_latent.paper.ledger import render_results
+from ot_latent.paper.ledger import read_results, render_results
 
 #: Reads the results that the others write, so it runs when they are done.
 LAST = "00_start_here"
 
-
-_POLL_SECONDS = 0.5
-
-_LINE_EVERY_SECONDS = 15
+_POLL_SECONDS = 0.5  # lines on a terminal follow the cells as fast as one reads
+_LINE_EVERY_SECONDS = 15  # in a log, where lines stay
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Report:
 
 
 def reproduce(
-    notebooks=None,
+    notebooks: Sequence[str] | None = None,
     *,
     scale: str = "quick",
     seed: int = 0,
@@ -108,10 +107,6 @@ def reproduce(
     default_figures = root / "figures" if is_committed_setting else build / f"figures-{scale}"
     figures = Path(figures_dir or default_figures).resolve()
     sources = select_notebooks(notebooks, root / "notebooks")
-    jobs = jobs or min(_cores(), len(sources))
-
-    executed = build / "notebooks"
-    executed.mkdir(parents=True, exist_ok=True)
     figures.mkdir(parents=True, exist_ok=True)
     parameters = {
         "scale": scale,
@@ -121,30 +116,38 @@ def reproduce(
         "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
         "figures_dir": str(figures),
     }
+    report = _execute(sources, build, parameters, jobs or min(_cores(), len(sources)), executor)
+    for outcome in report.failed:
+        click.echo(f"\n{'-' * 80}\n{outcome.name} failed: {outcome.error}", err=True)
+    if (figures / "results.json").exists():
+        table = render_results(read_results(figures))
+        (figures / "RESULTS.md").write_text(table, encoding="utf-8")
+        click.echo(f"\n{table}")
+    return report
+
+
+def _execute(
+    sources: list[Path], build: Path, parameters: dict[str, Any], workers: int, executor: Executor | None
+) -> Report:
+    """Execute the notebooks, so many at a time, `LAST` after all others."""
+    executed = build / "notebooks"
+    executed.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix="progress-", dir=build) as told:
-        todo = [
+        jobs = [
             Job(
                 name=source.stem,
                 source=source,
                 target=executed / source.name,
                 progress=Path(told, f"{source.stem}.json"),
                 parameters=parameters,
-                threads=max(1, _cores() // jobs),
+                threads=max(1, _cores() // workers),
             )
             for source in sources
         ]
-        with Progress(todo) as progress:
-            outcomes = _run([job for job in todo if job.name != LAST], jobs, executor, progress)
-            outcomes |= _run([job for job in todo if job.name == LAST], jobs, executor, progress)
-    report = Report(tuple(outcomes[job.name] for job in todo))
-    for outcome in report.failed:
-        click.echo(f"\n{'-' * 80}\n{outcome.name} failed: {outcome.error}", err=True)
-    results = figures / "results.json"
-    if results.exists():
-        table = render_results(json.loads(results.read_text(encoding="utf-8")))
-        (figures / "RESULTS.md").write_text(table, encoding="utf-8")
-        click.echo(f"\n{table}")
-    return report
+        with ProgressLines(jobs) as lines:
+            outcomes = _run([job for job in jobs if job.name != LAST], workers, executor, lines)
+            outcomes |= _run([job for job in jobs if job.name == LAST], workers, executor, lines)
+    return Report(tuple(outcomes[job.name] for job in jobs))
 
 
 def _cores() -> int:
@@ -154,7 +157,7 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def select_notebooks(wanted, folder: Path) -> list[Path]:
+def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
     """Paths of the notebooks that are meant, each once; all of the folder's for None or nothing."""
     existing = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
     if not existing:
@@ -173,33 +176,33 @@ def select_notebooks(wanted, folder: Path) -> list[Path]:
     return list(dict.fromkeys(find(str(name)) for name in wanted or existing))
 
 
-def _run(jobs: list[Job], workers: int, executor: Executor | None, progress: Progress) -> dict[str, Outcome]:
+def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: ProgressLines) -> dict[str, Outcome]:
     """Run all jobs and return their outcomes by name, whatever happens to the processes."""
     if executor is not None:
-        outcomes = _collect(executor, jobs, progress)
+        outcomes = _collect(executor, jobs, lines)
     else:
-        outcomes = _collect_in_processes(jobs, workers, progress)
+        outcomes = _collect_in_processes(jobs, workers, lines)
         if len(jobs) > 1:
             # A killed process takes the whole pool along, the innocent with the guilty one:
             # those that did not end run again, each alone.
             for job in jobs:
                 if job.name not in outcomes:
-                    outcomes |= _collect_in_processes([job], 1, progress)
+                    outcomes |= _collect_in_processes([job], 1, lines)
     for job in jobs:
         if job.name not in outcomes:
             lost = f"its process died (killed, or out of memory) in {where(job)}"
             outcomes[job.name] = Outcome(job.name, 0.0, lost)
-            progress.end(outcomes[job.name])
+            lines.end(outcomes[job.name])
     return outcomes
 
 
-def _collect_in_processes(jobs: list[Job], workers: int, progress: Progress) -> dict[str, Outcome]:
+def _collect_in_processes(jobs: list[Job], workers: int, lines: ProgressLines) -> dict[str, Outcome]:
     with ProcessPoolExecutor(
         workers,
         mp_context=get_context("spawn"),  # a fork would copy the locks of the caller's threads
         initializer=_end_with_the_parent,
     ) as pool:
-        return _collect(pool, jobs, progress)
+        return _collect(pool, jobs, lines)
 
 
 def _end_with_the_parent() -> None:
@@ -208,18 +211,19 @@ def _end_with_the_parent() -> None:
     Without it a worker goes on with the next notebook, or waits for one for ever.
     """
 
-    def watch():
-        parent_process().join()
+    def watch() -> None:
+        if parent := parent_process():
+            parent.join()
         os._exit(1)
 
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     Thread(target=watch, daemon=True).start()
 
 
-def _collect(executor: Executor, jobs: list[Job], progress: Progress) -> dict[str, Outcome]:
+def _collect(executor: Executor, jobs: list[Job], lines: ProgressLines) -> dict[str, Outcome]:
     """Outcomes of the jobs by name; those that went down with the executor are left out."""
     futures = {executor.submit(run_job, job): job for job in jobs}
-    outcomes = {}
+    outcomes: dict[str, Outcome] = {}
     pending = set(futures)
     try:
         while pending:
@@ -230,30 +234,30 @@ def _collect(executor: Executor, jobs: list[Job], progress: Progress) -> dict[st
                 except BrokenExecutor:
                     continue
                 outcomes[outcome.name] = outcome
-                progress.end(outcome)
-            progress.update()
+                lines.end(outcome)
+            lines.update()
     finally:
         for future in pending:  # only after an interrupt
             future.cancel()
     return outcomes
 
 
-class Progress:
+class ProgressLines:
     """One line per notebook on stderr: name, cell k of n, elapsed.
 
     On a terminal the lines are updated in place; in a log there is a line when a notebook starts,
     when it ends, and now and then in between.
     """
 
-    def __init__(self, jobs: list[Job]):
+    def __init__(self, jobs: list[Job]) -> None:
         self._jobs = {job.name: job for job in jobs}
         self._width = max(map(len, self._jobs))
         self._began: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._ended: set[str] = set()
-        self._bars: dict[str, tqdm] = {}
+        self._bars: dict[str, tqdm[Any]] = {}
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressLines:
         if sys.stderr.isatty():
             for position, name in enumerate(self._jobs):
                 self._bars[name] = tqdm(
@@ -265,7 +269,7 @@ class Progress:
                 self._say(name, "waits")
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         for bar in self._bars.values():
             bar.close()
 

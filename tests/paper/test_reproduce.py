@@ -138,7 +138,7 @@ def test_nothing_goes_on_after_an_interrupt(toy, signal_name):
         f"import os, pathlib\npathlib.Path({str(told)!r}).write_text(f'{{os.getpid()}}\\n')",
         "import time\ntime.sleep(60)",
     )
-    code = f"from ot_latent.reproduce import reproduce; reproduce(['2'], root={str(toy)!r})"
+    code = f"from ot_latent.paper.reproduce import reproduce; reproduce(['2'], root={str(toy)!r})"
     command = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
     wait_until(lambda: told.exists() and told.read_text().endswith("\n"))
     kernel = int(told.read_text())
@@ -201,7 +201,7 @@ def test_a_notebook_without_a_parameter_is_refused(toy, capsys):
 
 def test_kernels_get_their_share_of_the_threads(toy, monkeypatch):
     before = dict(os.environ)
-    monkeypatch.setattr("ot_latent.reproduce._cores", lambda: 6)
+    monkeypatch.setattr("ot_latent.paper.reproduce._cores", lambda: 6)
     assert kernel_says(toy, "__import__('os').environ['OMP_NUM_THREADS']", jobs=2) == "3"
     assert kernel_says(toy, "__import__('os').environ['MKL_NUM_THREADS']", jobs=7) == "1"
     assert dict(os.environ) == before

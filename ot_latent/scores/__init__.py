@@ -1,4 +1,8 @@
-"""Scores of images, of generators and of maps of codes, with intervals."""
+"""Scores of images, of generators and of maps of codes, with intervals.
+
+All take what a scorer made of images (`scores.scorers`, which also says how other libraries take its
+features): a number without its scorer's name says nothing, and every table gives it.
+"""
 
 import lazy_loader as _lazy
 

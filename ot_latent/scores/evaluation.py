@@ -7,11 +7,11 @@ samples, scored chunk by chunk, and compared.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,14 +19,17 @@ import torch
 from ot_latent._arrays import progress_bar
 from ot_latent.operations import combine, slerp
 from ot_latent.priors.product import as_prior
-from ot_latent.scores.evaluation_state import State, Tally
+from ot_latent.scores.evaluation_state import EvaluationState, Tally
 from ot_latent.scores.evaluation_table import Evaluation, evaluation
 from ot_latent.scores.inception import BLOCKS
-from ot_latent.scores.scorers import Scorer
+
+if TYPE_CHECKING:
+    from ot_latent.priors.laws import Law, Prior
+    from ot_latent.scores.scorers import Scorer
 
 RANDOM = "random"
 
-# Rows of each operation that stand for the generator when a run resumes.
+# Rows of each operation that stand for the generator when a run resumes: cheap beside any n.
 _PROBES = 4
 
 
@@ -64,7 +67,7 @@ OPERATIONS = {
 
 def evaluate_operations(
     generator: Callable[[torch.Tensor], torch.Tensor],
-    prior,
+    prior: Prior | Sequence[Law],
     scorer: Scorer,
     n: int = 50_000,
     operations: Iterable[str] | Mapping[str, Operation] = tuple(OPERATIONS),
@@ -72,6 +75,7 @@ def evaluate_operations(
     dimension: int | None = None,
     seed: int = 0,
     resume: str | Path | None = None,
+    save_every: float = 30,
     batch: int = 250,
     device: str | torch.device = "cpu",
 ) -> Evaluation:
@@ -104,9 +108,11 @@ def evaluate_operations(
         Latents come from numpy's generator whatever the device. Torch's generator is seeded, too, for
         generators that add noise, and left as it was.
     resume : path, optional
-        A file in which the state is kept, written every half minute, atomically. A run that was
-        killed and is called again goes on from there, and ends bit for bit as if it had not been. A
-        complete one returns at once.
+        A file in which the state is kept, written atomically. A run that was killed and is called
+        again goes on from there, and ends bit for bit as if it had not been. A complete one returns
+        at once.
+    save_every : float
+        Seconds between two writes of the state, which has hundreds of megabytes under Inception v3.
     batch : int
         Latents that go through the generator at a time.
     device : torch device
@@ -140,10 +146,10 @@ def evaluate_operations(
     >>> [row.name for row in result.rows]
     ['random', '2-point matched']
     """
-    prior, chosen = as_prior(prior), _chosen(operations)
+    law, chosen = as_prior(prior), _chosen(operations)
     _check_at_least(n=(n, BLOCKS), seed=(seed, 0), batch=(batch, 1))
     _check_scorer(scorer)
-    samples = _Samples(generator, prior, scorer, chosen, _dimension(prior, dimension), seed, device)
+    samples = _Samples(generator, law, scorer, chosen, _dimension(law, dimension), seed, device)
     probes = {name: samples.features(name, 0, _PROBES) for name in chosen}
     classes = scorer.probabilities(probes[RANDOM]).shape[1]
     tallies = {
@@ -151,10 +157,10 @@ def evaluate_operations(
         for name, features in probes.items()
     }
     settings = {"n": int(n), "seed": int(seed), "batch": int(batch), "scorer": scorer.name}
-    state = State(None if resume is None else Path(resume), settings, probes, tallies)
+    state = EvaluationState(None if resume is None else Path(resume), settings, probes, tallies, save_every)
 
     sizes = [min(batch, n - start) for start in range(0, n, batch)]
-    done = state.load()
+    done = state.restore()
     images, before = n * len(chosen), sum(sizes[:done]) * len(chosen)
     with progress_bar("scoring", images, before, "images") as bar:
         for chunk in range(done, len(sizes)):
@@ -166,7 +172,7 @@ def evaluate_operations(
     return evaluation(tallies, RANDOM, scorer.name, seed)
 
 
-def _chosen(operations) -> dict[str, Operation]:
+def _chosen(operations: Iterable[str] | Mapping[str, Operation]) -> dict[str, Operation]:
     """The operations by name, random samples first."""
     if not isinstance(operations, Mapping):
         names = [operations] if isinstance(operations, str) else list(operations)
@@ -176,13 +182,13 @@ def _chosen(operations) -> dict[str, Operation]:
     return {RANDOM: OPERATIONS[RANDOM]} | {name: operation for name, operation in operations.items() if name != RANDOM}
 
 
-def _check_at_least(**arguments) -> None:
+def _check_at_least(**arguments: tuple[Any, int]) -> None:
     for name, (value, least) in arguments.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
             raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
 
 
-def _check_scorer(scorer) -> None:
+def _check_scorer(scorer: object) -> None:
     lacking = [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]
     if lacking:
         raise TypeError(
@@ -191,7 +197,7 @@ def _check_scorer(scorer) -> None:
         )
 
 
-def _dimension(prior, dimension: int | None) -> int:
+def _dimension(prior: Any, dimension: int | None) -> int:
     known = getattr(prior, "d", None)
     if known is None and dimension is None:
         raise ValueError(f"dimension must be given: {prior!r} is the law of one coordinate")
@@ -207,13 +213,13 @@ def _dimension(prior, dimension: int | None) -> int:
 class _Samples:
     """Features of generated images, chunk by chunk; each chunk can be had by itself, again and again."""
 
-    generator: Callable
+    generator: Callable[[torch.Tensor], torch.Tensor]
     prior: Any
     scorer: Scorer
     operations: dict[str, Operation]
     dimension: int
     seed: int
-    device: Any
+    device: str | torch.device
 
     def features(self, name: str, chunk: int, rows: int) -> np.ndarray:
         """Of the first rows of a chunk of an operation, (rows, d)."""
@@ -224,7 +230,7 @@ class _Samples:
             images = self.generator(latents)
         return self.scorer.features(_checked_images(images, rows))
 
-    def _latents(self, operation, name: str, chunk: int, rows: int, first: int) -> torch.Tensor:
+    def _latents(self, operation: Operation, name: str, chunk: int, rows: int, first: int) -> torch.Tensor:
         points = [
             self.prior.sample((rows, self.dimension), np.random.default_rng((self.seed, chunk, i)))
             for i in range(first, first + operation.points)
@@ -247,7 +253,7 @@ class _Samples:
             yield
 
 
-def _checked_images(images, rows: int) -> torch.Tensor:
+def _checked_images(images: Any, rows: int) -> torch.Tensor:
     if not (isinstance(images, torch.Tensor) and images.is_floating_point()):
         got = getattr(images, "dtype", type(images).__name__)
         raise TypeError(f"generator must return a floating torch tensor of images, got {got}")

@@ -5,16 +5,15 @@ from __future__ import annotations
 import json
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ot_latent._storage import write_atomically
 from ot_latent.scores.frechet import FeatureStatistics
 from ot_latent.scores.inception import InceptionStatistics
-
-# Seconds between two writes: under Inception v3 the state has hundreds of megabytes.
-SAVE_EVERY = 30
 
 
 class Tally:
@@ -40,7 +39,7 @@ class Tally:
             total.merge(half)
         return total
 
-    def attributes(self):
+    def attributes(self) -> Iterator[tuple[str, Any]]:
         """Name and owner of each number or array that changes."""
         for name in ("seen", "sums", "negentropies"):
             yield name, self.inception
@@ -49,7 +48,7 @@ class Tally:
                 yield name, half
 
 
-class State:
+class EvaluationState:
     """The file from which a killed run goes on.
 
     Parameters
@@ -62,16 +61,23 @@ class State:
         Features of a few images of each operation: they tell another generator, prior or operation.
     tallies : dict of str to Tally
         What is written and restored.
+    every : float
+        Seconds between two writes.
     """
 
     def __init__(
-        self, path: Path | None, settings: dict, probes: dict[str, np.ndarray], tallies: dict[str, Tally]
+        self,
+        path: Path | None,
+        settings: dict[str, Any],
+        probes: dict[str, np.ndarray],
+        tallies: dict[str, Tally],
+        every: float,
     ) -> None:
         self.path, self.probes, self.tallies = path, list(probes.values()), list(tallies.values())
         self.settings = json.dumps(settings | {"operations": list(tallies)}, indent=1)
-        self.saved = time.monotonic()
+        self.every, self.saved = every, time.monotonic()
 
-    def load(self) -> int:
+    def restore(self) -> int:
         """Restore the tallies; returns how many chunks they hold.
 
         Raises
@@ -108,7 +114,7 @@ class State:
 
     def save(self, done: int, complete: bool) -> None:
         """Write the state after so many chunks, if it is time to."""
-        if self.path is None or not (complete or time.monotonic() - self.saved >= SAVE_EVERY):
+        if self.path is None or not (complete or time.monotonic() - self.saved >= self.every):
             return
         arrays = {"settings": np.array(self.settings), "done": np.array(done)}
         arrays |= {f"probe{index}": probe for index, probe in enumerate(self.probes)}
@@ -118,7 +124,7 @@ class State:
         write_atomically(self.path, lambda path: _write(path, arrays))
         self.saved = time.monotonic()
 
-    def _attributes(self):
+    def _attributes(self) -> list[tuple[str, Any]]:
         return [pair for tally in self.tallies for pair in tally.attributes()]
 
 

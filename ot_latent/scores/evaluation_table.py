@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from scipy import stats
 from tabulate import tabulate
@@ -11,9 +12,9 @@ from tabulate import tabulate
 from ot_latent.scores.evaluation_state import Tally
 from ot_latent.scores.frechet import frechet_distance
 
-LEVEL, POWER = 0.05, 0.95
+_LEVEL, _POWER = 0.05, 0.95
 
-# No change in the log of a score is known better than rounding errors allow.
+# No log of a score is known better than rounding errors allow.
 _ROUNDING = 1e-12
 
 _COLUMNS = ("operation", "Inception Score", "change", "95 % interval", "p", "would find", "FID")
@@ -55,7 +56,7 @@ class OperationScore:
     change : Change or None
         None for random samples themselves.
     frechet : float or None
-        Squared Frechet distance to the random samples; for these, what as many other random samples
+        Squared Fréchet distance to the random samples; for these, what as many other random samples
         would have. None where there are too few images for the number of features.
     """
 
@@ -85,7 +86,7 @@ class Evaluation:
     seed: int
 
     @classmethod
-    def of(cls, record: dict) -> Evaluation:
+    def of(cls, record: dict[str, Any]) -> Evaluation:
         """From the plain values that `dataclasses.asdict` makes, also after a trip through JSON."""
         rows = []
         for values in record["rows"]:
@@ -165,18 +166,21 @@ def evaluation(tallies: dict[str, Tally], random: str, scorer: str, seed: int) -
 
 def _change(tally: Tally, random: Tally) -> Change:
     """Welch's test of the logs of two scores, whose errors come from blocks of images."""
-    (log, error), (log_random, error_random) = (t.inception.log_score() for t in (tally, random))
     blocks = len(random.inception.counts)
-    variance = max(error**2 + error_random**2, _ROUNDING**2)
-    freedom = (blocks - 1) * variance**2 / max(error**4 + error_random**4, variance**2 / 2)
-    step, scale = log - log_random, math.sqrt(variance)
-    critical = stats.t.isf(LEVEL / 2, freedom)
+    (log, error), (log_random, error_random) = (
+        (value, max(error, _ROUNDING)) for value, error in (t.inception.log_score() for t in (tally, random))
+    )
+    step, scale = log - log_random, math.hypot(error, error_random)
+    spreads = error * math.sqrt(blocks), error_random * math.sqrt(blocks)
+    test = stats.ttest_ind_from_stats(log, spreads[0], blocks, log_random, spreads[1], blocks, equal_var=False)
+    freedom = (blocks - 1) * scale**4 / (error**4 + error_random**4)
+    critical = stats.t.isf(_LEVEL / 2, freedom)
     half = critical * scale
     return Change(
         math.expm1(step),
         (math.expm1(step - half), math.expm1(step + half)),
-        float(2 * stats.t.sf(abs(step) / scale, freedom)),
-        math.expm1((critical + stats.t.isf(1 - POWER, freedom)) * scale),
+        float(test.pvalue),
+        math.expm1((critical + stats.t.isf(1 - _POWER, freedom)) * scale),
     )
 
 

@@ -27,13 +27,13 @@ def saturation(images: torch.Tensor) -> np.ndarray:
     return (images.amax(1) - images.amin(1)).flatten(1).mean(1).cpu().numpy()
 
 
-_SIDE = 32
+_SIDE = 32  # details of two pixels of 64 are for `detail`, and 3 * 32² numbers an image are few
 
-_ROWS = 1_000  # images that are looked at at a time
+_ROWS = 1_000  # images that are projected at a time
 
 
 class PixelComponents:
-    """Principal components of pixels, as features for `frechet_distance` and its relatives.
+    """Principal components of pixels, as features for `frechet_distance` and its like.
 
     Images are averaged to 32x32 pixels and projected on the directions in which the fitted images vary
     most. This sees light, colours, pose and the shapes of faces; it knows nothing of eyes or mouths,
@@ -50,6 +50,10 @@ class PixelComponents:
     ----------
     name : str
         What tables call it.
+    mean : (pixels,)
+        Of the fitted images.
+    axes : (pixels, components)
+        The directions, orthonormal.
     explained : float
         Share of the variance of the fitted images that the components hold.
 
@@ -73,15 +77,9 @@ class PixelComponents:
         pixels = _pixels(images)
         self.mean = pixels.mean(0)
         centered = pixels - self.mean
-        # the directions from the smaller of the two matrices of scalar products
-        if len(centered) < centered.shape[1]:
-            values, vectors = np.linalg.eigh(centered @ centered.T)
-            vectors = centered.T @ vectors[:, -components:]
-        else:
-            values, vectors = np.linalg.eigh(centered.T @ centered)
-            vectors = vectors[:, -components:]
-        self.axes = (vectors / np.linalg.norm(vectors, axis=0))[:, ::-1]
-        self.explained = float(values[-components:].sum() / values.sum())
+        _, spread, directions = np.linalg.svd(centered, full_matrices=False)
+        self.axes = directions[:components].T
+        self.explained = float((spread[:components] ** 2).sum() / (spread**2).sum())
         self.name = f"{components} principal components of pixels"
 
     def features(self, images: torch.Tensor) -> np.ndarray:

@@ -1,11 +1,11 @@
-"""Scores by nearest neighbours: precision, recall, density, coverage, memorisation."""
+"""Nearest neighbours: how far images lie from the training set, and whether a generator copies it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from ot_latent.scores.frechet import feature_rows
@@ -17,25 +17,10 @@ _BYTES = 2**26
 _ROUNDING = 1e-12
 
 
-def _squared_distances(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
-    """Squared distances of rows of x to all of y, in pieces of rows: where, (rows, m).
+def nearest_distances(x: ArrayLike, reference: ArrayLike) -> np.ndarray:
+    """Distance of each row of x to the nearest row of the reference.
 
     What cannot be told from 0 is 0, so that copies are at distance 0.
-    """
-    centre = y.mean(0)  # scalar products lose fewer digits about it
-    x, y = x - centre, y - centre
-    x2, y2 = (x * x).sum(1)[:, None], (y * y).sum(1)
-    rows = max(1, _BYTES // (8 * len(y)))
-    for start in range(0, len(x), rows):
-        where = slice(start, start + rows)
-        sizes = x2[where] + y2
-        squares = sizes - 2 * (x[where] @ y.T)
-        squares[squares < _ROUNDING * sizes] = 0
-        yield where, squares
-
-
-def nearest_distances(x, reference) -> np.ndarray:
-    """Distance of each row of x to the nearest row of the reference.
 
     Parameters
     ----------
@@ -43,74 +28,46 @@ def nearest_distances(x, reference) -> np.ndarray:
 
     Returns
     -------
-    (n,)
-    """
-    x = feature_rows(x, "x")
-    reference = feature_rows(reference, "reference", x)
-    nearest = [squares.min(1) for _, squares in _squared_distances(x, reference)]
-    return np.sqrt(np.concatenate(nearest))
-
-
-class NeighbourScores(NamedTuple):
-    """Shares in [0, 1]; density may exceed 1."""
-
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-
-
-def neighbour_scores(samples, reference, k: int = 5) -> NeighbourScores:
-    """Precision and recall (Kynkaanniemi et al. 2019), density and coverage (Naeem et al. 2020).
-
-    Each point of a set has a ball that reaches to its k-th neighbour within the set.
-
-    - precision: share of samples in the ball of any reference point; recall: the same with the sets
-      exchanged;
-    - density: in how many balls of reference points a sample is, on average, over k;
-    - coverage: share of reference points whose ball holds a sample.
-
-    All four depend on k and on the sizes of the sets. Of two sets of one law, density is 1 and
-    coverage 1 - (1/2)^k or so on average where the sets are large and of one size.
-
-    Parameters
-    ----------
-    samples, reference : (n, d) and (m, d)
-    k : int
-        5 as in Naeem et al.; 3 in Kynkaanniemi et al.
+    (n,) float64
 
     Raises
     ------
     ValueError
-        If features are not finite, not of one dimension, or no more than k.
+        If rows are not finite or not of one dimension.
+
+    Examples
+    --------
+    >>> nearest_distances([[0, 0], [3, 4]], [[0, 0], [0, 4]])
+    array([0., 3.])
     """
-    samples = feature_rows(samples, "samples")
-    reference = feature_rows(reference, "reference", samples)
-    if not 1 <= k < min(len(samples), len(reference)):
-        raise ValueError(
-            f"k must be at least 1 and below the sizes of both sets, {len(samples)} and {len(reference)}, got {k}"
-        )
-    sample_balls, reference_balls = _squared_radii(samples, k), _squared_radii(reference, k)
-    in_balls = np.zeros(len(samples))
-    recalled, covered = np.zeros((2, len(reference)), dtype=bool)
-    for where, squares in _squared_distances(samples, reference):
-        inside = squares <= reference_balls
-        in_balls[where] = inside.sum(1)
-        covered |= inside.any(0)
-        recalled |= (squares <= sample_balls[where, None]).any(0)
-    return NeighbourScores(
-        float((in_balls > 0).mean()), float(recalled.mean()), float(in_balls.mean() / k), float(covered.mean())
-    )
-
-
-def _squared_radii(points: np.ndarray, k: int) -> np.ndarray:
-    """Squared distance of each point to its k-th neighbour; it is its own 0-th."""
-    pieces = _squared_distances(points, points)
-    return np.concatenate([np.partition(squares, k, axis=1)[:, k] for _, squares in pieces])
+    rows = feature_rows(x, "x")
+    points = feature_rows(reference, "reference", rows)
+    centre = points.mean(0)  # scalar products lose fewer digits about it
+    rows, points = rows - centre, points - centre
+    lengths, point_lengths = (rows * rows).sum(1)[:, None], (points * points).sum(1)
+    nearest = np.empty(len(rows))
+    many = max(1, _BYTES // (8 * len(points)))
+    for start in range(0, len(rows), many):
+        where = slice(start, start + many)
+        sizes = lengths[where] + point_lengths
+        squares = sizes - 2 * (rows[where] @ points.T)
+        squares[squares < _ROUNDING * sizes] = 0
+        nearest[where] = squares.min(1)
+    return np.sqrt(nearest)
 
 
 class Memorisation(NamedTuple):
-    """Nearest training points of samples and of held-out data, compared."""
+    """Nearest training points of samples and of held-out data, compared.
+
+    Attributes
+    ----------
+    ratio : float
+        Of the median distances, samples over held-out data; NaN where both are 0.
+    p_value : float
+        Of "samples are no closer than held-out data", one-sided.
+    samples, held_out : float
+        The median distances.
+    """
 
     ratio: float
     p_value: float
@@ -118,7 +75,7 @@ class Memorisation(NamedTuple):
     held_out: float
 
 
-def memorisation(samples, training, held_out) -> Memorisation:
+def memorisation(samples: ArrayLike, training: ArrayLike, held_out: ArrayLike) -> Memorisation:
     """Are samples closer to the training set than fresh data are?
 
     A generator that copies its training set has samples at distances near 0 from it. The distances
@@ -151,10 +108,19 @@ def memorisation(samples, training, held_out) -> Memorisation:
     fresh = nearest_distances(held_out, training)
     p_value = float(stats.mannwhitneyu(near, fresh, alternative="less").pvalue)
     medians = float(np.median(near)), float(np.median(fresh))
-    return Memorisation(ratio_of_medians(near, fresh), p_value, *medians)
+    return Memorisation(float(ratio_of_medians(near, fresh)), p_value, *medians)
 
 
-def ratio_of_medians(near: np.ndarray, fresh: np.ndarray) -> float:
-    """Median of the distances of samples over that of held-out data; NaN where both are 0."""
+def ratio_of_medians(near: np.ndarray, fresh: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Median of the distances of samples over that of held-out data; NaN where both are 0.
+
+    Parameters
+    ----------
+    near, fresh : (..., n) and (..., m)
+
+    Returns
+    -------
+    (...)
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
-        return float(np.divide(np.median(near), np.median(fresh)))
+        return np.divide(np.median(near, axis=axis), np.median(fresh, axis=axis))

@@ -1,14 +1,4 @@
-"""Moments of the features of real images, as shipped: Frechet distances (FID) without the data set.
-
-Examples
---------
->>> from ot_latent import scores
->>> digits = load("mnist")
->>> digits.count, digits.mean.shape
-(60000, (128,))
->>> scores.frechet_distance(digits, digits) < 1e-3
-True
-"""
+"""Moments of the features of real images, as shipped: Fréchet distances (FID) without the data set."""
 
 from __future__ import annotations
 
@@ -30,7 +20,7 @@ from ot_latent.scores.scorers import Classifier
 
 @dataclass(frozen=True)
 class Reference:
-    """A set of `training.training_images`, and the checkpoint of the classifier that sees it.
+    """A set of `datasets.training_images`, and the checkpoint of the classifier that sees it.
 
     All training images at hand count, or the first ``most``.
     """
@@ -55,6 +45,14 @@ REFERENCES = {
 
 def measure(name: str, data_dir: str | Path | None = None, device: str | torch.device = "cpu") -> FeatureStatistics:
     """Moments of the features of the real images of a reference.
+
+    Parameters
+    ----------
+    name : str
+        A key of `REFERENCES`.
+    data_dir : path, optional
+        Folder of the data sets.
+    device : torch device
 
     Raises
     ------
@@ -104,7 +102,7 @@ def save(name: str, moments: FeatureStatistics, out: str | Path | None = None) -
     return path
 
 
-def load(name: str, folder: str | Path | None = None) -> FeatureStatistics:
+def real_moments(name: str, folder: str | Path | None = None) -> FeatureStatistics:
     """Moments of real images under a shipped scorer: pass them to `scores.frechet_distance`.
 
     Parameters
@@ -121,6 +119,12 @@ def load(name: str, folder: str | Path | None = None) -> FeatureStatistics:
     ValueError
         If there is no reference of that name, the file is damaged, or the scorer has other weights
         by now: features of two networks must not be compared.
+
+    Examples
+    --------
+    >>> digits = real_moments("mnist")
+    >>> digits.count, digits.mean.shape
+    (60000, (128,))
     """
     scorer = _reference(name).scorer
     path = (Path(folder) if folder else _folder()) / f"{name}.safetensors"

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from ot_latent import datasets
+from ot_latent.datasets.pixels import to_square
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.scores.frechet import frechet_distance, frechet_interval
-from ot_latent.scores.images import detail as detail_of
-from ot_latent.scores.intervals import ratio_of_means
+from ot_latent.scores.images import detail
+from ot_latent.scores.intervals import bootstrap_interval, ratio_of_means
 from ot_latent.scores.neighbours import nearest_distances, ratio_of_medians
 
-_RESAMPLES = 200
+if TYPE_CHECKING:
+    from ot_latent.scores.scorers import FeatureExtractor
+
+_ROWS = 1_000  # training images that are turned to floats at a time
 
 
 @dataclass(frozen=True)
@@ -58,17 +64,20 @@ class ModeCoverage:
         Share of the points that are near a mode.
     shares : (k,) array
         Points that are nearest to each mode, over an equal share: 1 everywhere is even.
+    near : (k,) array
+        Points that are near each mode, as a share of all.
     """
 
     within: float
     shares: np.ndarray
+    near: np.ndarray
 
     def __str__(self) -> str:
         low, high = self.shares.min(), self.shares.max()
         return f"{self.within:.0%} near a mode, shares {low:.2f} to {high:.2f} of an equal one"
 
 
-def mode_coverage(cloud, centers, reach: float) -> ModeCoverage:
+def mode_coverage(cloud: ArrayLike, centers: ArrayLike, reach: float) -> ModeCoverage:
     """How many points are near a mode, and whether the modes have equal shares.
 
     Parameters
@@ -85,12 +94,13 @@ def mode_coverage(cloud, centers, reach: float) -> ModeCoverage:
     75% near a mode, shares 0.50 to 1.50 of an equal one
     """
     distances = cdist(cloud, centers)
-    counts = np.bincount(distances.argmin(1), minlength=len(centers))
+    n, k = distances.shape
+    counts = np.bincount(distances.argmin(1), minlength=k)
     within = float((distances.min(1) < reach).mean())
-    return ModeCoverage(within, counts * len(centers) / len(distances))
+    return ModeCoverage(within, counts * k / n, (distances < reach).mean(0))
 
 
-def circulation(field, corners, steps: int = 1_000) -> float:
+def circulation(field: Callable[[np.ndarray], ArrayLike], corners: ArrayLike, steps: int = 1_000) -> float:
     """Work of a field around closed polygons, over that without signs: 0 for a gradient.
 
     By the midpoint rule. A potential of straight pieces has a gradient that jumps, so that the rule errs
@@ -105,7 +115,7 @@ def circulation(field, corners, steps: int = 1_000) -> float:
 
     Returns
     -------
-    Root mean square over the polygons of |sum of field . dl| / sum of |field . dl|.
+    Root mean square over the polygons of |Σ field . dl| / Σ |field . dl|.
 
     Examples
     --------
@@ -115,17 +125,19 @@ def circulation(field, corners, steps: int = 1_000) -> float:
     >>> circulation(lambda x: x @ [[0, 1], [-1, 0]], square)
     1.0
     """
-    corners = np.asarray(corners, dtype=float)
-    edges = np.roll(corners, -1, axis=1) - corners
+    starts = np.asarray(corners, dtype=float)
+    edges = np.roll(starts, -1, axis=1) - starts
     middles = (np.arange(steps) + 0.5)[:, None] / steps
-    points = corners[:, :, None] + edges[:, :, None] * middles
-    values = np.asarray(field(points.reshape(-1, corners.shape[2])), dtype=float)
+    points = starts[:, :, None] + edges[:, :, None] * middles
+    values = np.asarray(field(points.reshape(-1, starts.shape[2])), dtype=float)
     work = (values.reshape(points.shape) * edges[:, :, None]).sum(3)
     parts = np.abs(work.sum((1, 2))) / np.abs(work).sum((1, 2))
     return float(np.sqrt((parts**2).mean()))
 
 
-def transport_report(clouds, codes, held_out, block: int = 1_000, rng: int = 0) -> dict:
+def transport_report(
+    clouds: Mapping[str, ArrayLike], codes: ArrayLike, held_out: ArrayLike, block: int = 1_000, rng: int = 0
+) -> dict[str, TransportScore]:
     """Compare clouds of points with codes that were held out.
 
     Parameters
@@ -157,51 +169,32 @@ def transport_report(clouds, codes, held_out, block: int = 1_000, rng: int = 0) 
     codes, held_out = (np.asarray(values, dtype=float) for values in (codes, held_out))
     generator = np.random.default_rng(rng)
     gaussian = generator.multivariate_normal(codes.mean(0), np.cov(codes, rowvar=False), len(held_out))
-    all_clouds = {"codes": codes, "Gaussian fit": gaussian, **clouds}
     blocks = len(held_out) // block
     if blocks < 2:
         raise ValueError(f"held_out must hold two blocks of {block} codes, got {len(held_out)}")
     targets = generator.permutation(held_out)[: blocks * block].reshape(blocks, block, -1)
     own = nearest_distances(held_out, codes)
-    distances, result = {}, {}
-    for name, cloud in all_clouds.items():
-        cloud = np.asarray(cloud, dtype=float)
+    floor, result = None, {}
+    for name, points in {"codes": codes, "Gaussian fit": gaussian, **clouds}.items():
+        cloud = np.asarray(points, dtype=float)
         if cloud.ndim != 2 or cloud.shape[1] != codes.shape[1] or len(cloud) < blocks * block:
             raise ValueError(f"{name} must have shape (at least {blocks * block}, {codes.shape[1]}), got {cloud.shape}")
         chosen = generator.permutation(cloud)[: blocks * block]
         pairs = zip(chosen.reshape(targets.shape), targets, strict=True)
-        distances[name] = np.array([solve_kantorovich(x, y).w2 for x, y in pairs])
+        distances = np.array([solve_kantorovich(x, y).w2 for x, y in pairs])
+        floor = distances if floor is None else floor
         # blocks face the same held-out codes, so that their ratios vary less than their distances
-        ratio = _ratio_of_blocks(distances[name], distances["codes"], generator)
-        repeats = own if name == "codes" else nearest_distances(chosen, codes)
-        nearest = ratio_to_held_out(repeats, own, generator)
-        result[name] = TransportScore(float(distances[name].mean()), *ratio, *nearest)
+        ratio = bootstrap_interval((distances, floor), _ratio, generator, paired=True)
+        near = own if name == "codes" else nearest_distances(chosen, codes)
+        nearest = bootstrap_interval((near, own), ratio_of_medians, generator)
+        result[name] = TransportScore(
+            float(distances.mean()), float(_ratio(distances, floor)), ratio, float(ratio_of_medians(near, own)), nearest
+        )
     return result
 
 
-def _ratio_of_blocks(distances, floor, generator):
-    """Mean distance over the mean floor, and its 95 % bootstrap interval over the blocks of both."""
-    draws = generator.integers(len(floor), size=(_RESAMPLES, len(floor)))
-    values = distances[draws].mean(1) / floor[draws].mean(1)
-    return float(distances.mean() / floor.mean()), _middle(values)
-
-
-def ratio_to_held_out(near, fresh, generator):
-    """Ratio of the medians of independent distances, and its 95 % bootstrap interval."""
-
-    def resampled(values):
-        return values[generator.integers(len(values), size=len(values))]
-
-    values = [ratio_of_medians(resampled(near), resampled(fresh)) for _ in range(_RESAMPLES)]
-    return ratio_of_medians(near, fresh), _middle(values)
-
-
-def _middle(values) -> tuple[float, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return float(low), float(high)
-
-
-_ROWS = 1_000  # training images that are turned to floats at a time
+def _ratio(distances: np.ndarray, floor: np.ndarray, axis: int = -1) -> np.ndarray:
+    return distances.mean(axis) / floor.mean(axis)
 
 
 @dataclass(frozen=True)
@@ -211,7 +204,7 @@ class ImageScore:
     Attributes
     ----------
     frechet, frechet_interval : float, (float, float)
-        Frechet distance to the held-out images, under the report's features.
+        Fréchet distance to the held-out images, under the report's features.
     detail, detail_interval : float, (float, float)
         Mean difference of neighbouring pixels (`scores.detail`) over that of held-out images: blur
         lowers it.
@@ -230,20 +223,24 @@ class ImageScore:
     def __str__(self) -> str:
         low, high = self.frechet_interval
         return (
-            f"Frechet {self.frechet:.2f} ({low:.2f} to {high:.2f})  detail {self.detail:.2f}  "
+            f"Fréchet {self.frechet:.2f} ({low:.2f} to {high:.2f})  detail {self.detail:.2f}  "
             f"nearest {self.nearest:.2f}"
         )
 
 
 def image_report(
-    samples: dict[str, torch.Tensor], held_out: torch.Tensor, training: np.ndarray, scorer, rng: int = 0
+    samples: Mapping[str, torch.Tensor],
+    held_out: torch.Tensor,
+    training: np.ndarray,
+    scorer: FeatureExtractor,
+    rng: int = 0,
 ) -> dict[str, ImageScore]:
     """Compare samples of images with images that were held out.
 
     Parameters
     ----------
     samples : dict of (n, channels, side, side) tensors in [0, 1]
-        By name. Frechet distances are biased by about a constant over n: take as many of each.
+        By name. Fréchet distances are biased by about a constant over n: take as many of each.
     held_out : (m, channels, side, side) tensor in [0, 1]
     training : (N, side, side, 3) or (N, side, side) uint8
         What the models were trained on.
@@ -258,16 +255,19 @@ def image_report(
     """
     generator = np.random.default_rng(rng)
     pieces = np.array_split(training, -(-len(training) // _ROWS))
-    side = held_out.shape[-1]
-    known = np.concatenate([scorer.features(datasets.to_square(piece, side)) for piece in pieces])
-    reference = scorer.features(held_out)
-    sharp, near = detail_of(held_out), nearest_distances(reference, known)
+    known = np.concatenate([scorer.features(to_square(piece, held_out.shape[-1])) for piece in pieces])
+    reference, sharp = scorer.features(held_out), detail(held_out)
+    own = nearest_distances(reference, known)
     report = {}
     for name, images in samples.items():
         seen = scorer.features(images)
-        detail = ratio_of_means(detail_of(images), sharp)
-        own = nearest_distances(seen, known)
-        nearest = ratio_to_held_out(own, near, generator)
-        distance = frechet_distance(seen, reference)
-        report[name] = ImageScore(distance, frechet_interval(seen, reference), *detail, *nearest)
+        near = nearest_distances(seen, known)
+        nearest = bootstrap_interval((near, own), ratio_of_medians, generator)
+        report[name] = ImageScore(
+            frechet_distance(seen, reference),
+            frechet_interval(seen, reference),
+            *ratio_of_means(detail(images), sharp),
+            float(ratio_of_medians(near, own)),
+            nearest,
+        )
     return report

@@ -1,6 +1,17 @@
 """The networks under which images are scored: features for distances, probabilities for the score.
 
 A score means something under its scorer only. Each has a ``name``, which every table gives.
+
+Features are plain arrays, one row an image, that other libraries take, too. The kernel distance (KID),
+precision and recall come from torch-fidelity, which takes tensors, generated images first; density and
+coverage from prdc, which takes arrays, real images first::
+
+    real, fake = (scorer.features(images) for images in (real_images, generated_images))
+    prdc.compute_prdc(real, fake, nearest_k=5)
+
+    fake, real = torch.from_numpy(fake), torch.from_numpy(real)
+    torch_fidelity.metric_kid.kid_features_to_metric(fake, real)
+    torch_fidelity.metric_prc.prc_features_to_metric(fake, real)
 """
 
 from __future__ import annotations
@@ -13,12 +24,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ot_latent import datasets, scores
+from ot_latent import datasets
 from ot_latent.models import checkpoints
+from ot_latent.scores import inference
 
 
-class Scorer(Protocol):
-    """What the scores need to know of a network. Any object with these three will do.
+class FeatureExtractor(Protocol):
+    """What distances between sets of images need to know of a network.
 
     Attributes
     ----------
@@ -31,6 +43,10 @@ class Scorer(Protocol):
     def features(self, images: torch.Tensor) -> np.ndarray:
         """(n, channels, height, width) in [0, 1] -> (n, d)."""
         ...
+
+
+class Scorer(FeatureExtractor, Protocol):
+    """What all scores need to know of a network. Any object with ``name`` and these methods will do."""
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """p(y|x) from the features of images: (n, d) -> (n, classes)."""
@@ -89,11 +105,11 @@ class Classifier:
         """See `Scorer`."""
         if hasattr(self.model, "side"):
             images = fitted(images, self.model.channels, self.model.side)
-        return scores.features(self.model, images, self.device)
+        return inference.features(self.model, images, self.device)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """See `Scorer`."""
-        return scores.predictions(self.model, features, self.device)
+        return inference.predictions(self.model, features, self.device)
 
 
 def fitted(images: torch.Tensor, channels: int, side: int) -> torch.Tensor:

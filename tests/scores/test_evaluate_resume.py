@@ -10,11 +10,9 @@ import torch
 from evaluation_toys import Killed, evaluate, generator, killed_after
 
 import ot_latent as otl
-from ot_latent.scores import evaluation_state as _evaluation_state
 
 
-def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr(_evaluation_state, "SAVE_EVERY", 0)
+def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(tmp_path):
     whole, path = evaluate(), tmp_path / "state.npz"
     calls = []
 
@@ -24,8 +22,8 @@ def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(tmp_path, monkeypatc
 
     for survived in (9, 25):  # six probes, then six calls a chunk
         with pytest.raises(Killed):
-            evaluate(generator=killed_after(survived), resume=path)
-    assert evaluate(generator=counted, resume=path) == whole
+            evaluate(generator=killed_after(survived), resume=path, save_every=0)
+    assert evaluate(generator=counted, resume=path, save_every=0) == whole
     # the first run did not end a chunk, the second ended three of eight
     assert calls == [4] * 6 + [50] * 6 * 5
     calls.clear()
@@ -37,13 +35,11 @@ def test_a_killed_process_goes_on(tmp_path, root):
     path, script = tmp_path / "state.npz", tmp_path / "mortal.py"
     script.write_text(
         "import os, signal, sys\n"
-        f"sys.path[:0] = [{str(root)!r}, {str(root / 'tests')!r}]\n"
+        f"sys.path[:0] = [{str(root)!r}, {str(root / 'tests' / 'scores')!r}]\n"
         "import evaluation_toys as t\n"
-        "import ot_latent._evaluation_state as state\n"
-        "state.SAVE_EVERY = 0\n"
         "mortal = t.killed_after(30)\n"
         "try:\n"
-        f"    t.evaluate(generator=mortal, resume={str(path)!r})\n"
+        f"    t.evaluate(generator=mortal, resume={str(path)!r}, save_every=0)\n"
         "except t.Killed:\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -91,9 +87,7 @@ def test_a_damaged_state_is_refused(tmp_path, content):
         evaluate(resume=path)
 
 
-def test_noise_of_the_generator_is_seeded_and_torch_left_alone(tmp_path, monkeypatch):
-    monkeypatch.setattr(_evaluation_state, "SAVE_EVERY", 0)
-
+def test_noise_of_the_generator_is_seeded_and_torch_left_alone(tmp_path):
     def noisy(z):
         return generator(z + 0.5 * torch.randn_like(z))
 
@@ -108,6 +102,6 @@ def test_noise_of_the_generator_is_seeded_and_torch_left_alone(tmp_path, monkeyp
     whole = evaluate(generator=noisy)
     assert torch.equal(torch.random.get_rng_state(), before)
     with pytest.raises(Killed):
-        evaluate(generator=mortal, resume=tmp_path / "state.npz")
+        evaluate(generator=mortal, resume=tmp_path / "state.npz", save_every=0)
     torch.manual_seed(1)
     assert evaluate(generator=noisy, resume=tmp_path / "state.npz") == whole

@@ -1,17 +1,29 @@
-"""Features without a network, and the report on samples: known answers on drawn faces and on noise."""
+"""Features without a network, and the report on samples: known answers on pictures and on noise."""
 
 import numpy as np
 import pytest
 import torch
 
-from ot_latent import datasets, faces, scores
+from ot_latent import datasets, scores
 from ot_latent.scores.reports import image_report
 
 
+def drawn(n, seed):
+    """Pictures (n, 32, 32, 3) uint8 of four coloured discs, each at its place, more or less."""
+    rng, pixels = np.random.default_rng(seed), np.mgrid[:32, :32]
+    images = np.zeros((n, 32, 32, 3))
+    for home in [(10, 10), (10, 22), (22, 10), (22, 22)]:
+        centre, radius = home + 2 * rng.standard_normal((n, 2)), 5 + rng.standard_normal(n)
+        away = np.square(pixels - centre[:, :, None, None]).sum(1)
+        colour = rng.uniform(0, 255, (n, 1, 1, 3))
+        images = np.where((away < radius[:, None, None] ** 2)[..., None], colour, images)
+    return images.astype(np.uint8)
+
+
 @pytest.fixture(scope="module")
-def people():
-    """Drawn faces to train on, held out, and as samples, and their components."""
-    images = faces.drawn_faces(1_200, 3, 32)
+def pictures():
+    """Pictures to train on, held out, and as samples, and their components."""
+    images = drawn(1_200, 3)
     training, rest = images[:600], datasets.to_square(images[600:], 32)
     components = scores.PixelComponents(datasets.to_square(training, 32), 10)
     return training, rest[:300], rest[300:], components
@@ -53,15 +65,15 @@ def test_what_has_no_components_is_refused(images, components, message):
         scores.PixelComponents(images, components)
 
 
-def test_the_report_tells_faces_from_blurred_ones_copies_and_noise(people):
-    training, held_out, others, components = people
+def test_the_report_tells_pictures_from_blurred_ones_copies_and_noise(pictures):
+    training, held_out, others, components = pictures
     generator = torch.Generator().manual_seed(0)
     samples = {
         "others": others,
         "blurred": torch.nn.functional.avg_pool2d(others, 5, 1, 2),
         "copies": datasets.to_square(training[:300], 32),
         "noise": torch.rand(others.shape, generator=generator),
-        "one face": others[:1].expand_as(others) + 0.01 * torch.randn(others.shape, generator=generator),
+        "one picture": others[:1].expand_as(others) + 0.01 * torch.randn(others.shape, generator=generator),
     }
     report = image_report(samples, held_out, training, components)
     assert list(report) == list(samples)
@@ -74,6 +86,6 @@ def test_the_report_tells_faces_from_blurred_ones_copies_and_noise(people):
     # the samples' own size leaves a bias; another law is far above it
     floor = report["others"].frechet_interval[1]
     assert report["noise"].frechet_interval[0] > 3 * floor
-    assert report["one face"].frechet_interval[0] > 3 * floor
+    assert report["one picture"].frechet_interval[0] > 3 * floor
     assert report["others"].frechet_interval[0] < report["others"].frechet < floor
     assert "nearest 0.00" in str(report["copies"])

@@ -140,7 +140,7 @@ class ImageCache:
                         f"{source.path}: {unusable[0]}. Pass on_error='skip' to leave such images out."
                     )
                 for image in images:
-                    file.write(image)
+                    file.write(image.data)
                 journal.read += len(images) + len(unusable)
                 journal.written += len(images)
                 journal.skipped += len(unusable)

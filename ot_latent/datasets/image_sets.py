@@ -24,15 +24,6 @@ Images = tuple[np.ndarray, np.ndarray | None]
 Folder = str | Path | None
 
 
-def _mnist(side: int, split: str, data_dir: Folder) -> Images:
-    return loaders.mnist(split, data_dir)
-
-
-def _cifar10(side: int, split: str, data_dir: Folder) -> Images:
-    """Of those batches that are at hand; a warning names them if some are missing."""
-    return loaders.cifar10(split, data_dir, partial=True)
-
-
 def _icons(side: int, split: str, data_dir: Folder) -> Images:
     """Both sets of icons at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests."""
     large, small = (loaders.icons(name, data_dir) for name in ("crypto32", "fugue16"))
@@ -61,8 +52,9 @@ def _olivetti(side: int, split: str, data_dir: Folder) -> Images:
 
 #: Images (n, h, w) or (n, h, w, 3) uint8 and labels, or None, by name, from (side, split, data_dir).
 _SETS: dict[str, Callable[[int, str, Folder], Images]] = {
-    "mnist": _mnist,
-    "cifar10": _cifar10,
+    "mnist": lambda side, split, data_dir: loaders.mnist(split, data_dir),
+    # of those batches that are at hand; a warning names them if some are missing
+    "cifar10": lambda side, split, data_dir: loaders.cifar10(split, data_dir, partial=True),
     "icons": _icons,
     "celeba": _celeba,
     "olivetti": _olivetti,

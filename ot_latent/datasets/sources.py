@@ -241,12 +241,12 @@ class LmdbSource(Source):
             with self._transaction() as transaction, transaction.cursor() as cursor:
                 _ = cursor.first() if key is None else cursor.set_range(key)
                 entries = islice(cursor.iternext(), passed, None)
-                items = ((bytes(key), bytes(value[: MAX_ENCODED + 1])) for key, value in entries)
+                items = ((bytes(key).decode("latin-1"), bytes(value[: MAX_ENCODED + 1])) for key, value in entries)
                 chunk = next(_chunked(items, most), [])
             if not chunk:
                 return
-            yield [(name.decode("ascii", "replace"), value) for name, value in chunk]
-            key, passed = chunk[-1][0], 1
+            yield chunk
+            key, passed = chunk[-1][0].encode("latin-1"), 1
 
 
 class Hdf5Source(Source):

@@ -62,11 +62,11 @@ class Autoencoder(nn.Module):
         return _gaussian_draw(*self.posterior(images))
 
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """(n, latent_dim) -> (n, channels, side, side) with values in (0, 1)."""
+        """Images of codes: (n, latent_dim) -> (n, channels, side, side) with values in (0, 1)."""
         return self.decoder(codes)
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """‖x - Dec(Enc(x))‖², the total under "loss"."""
+        """Squared error of the reconstruction, ‖x - Dec(Enc(x))‖², the total under "loss"."""
         return {"loss": squared_error(images, self.decode(self.encode(images)))}
 
 
@@ -91,7 +91,7 @@ class VAE(Autoencoder):
         self.config |= {"variance": variance}
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Eq. (5) up to the decoder's constant: KL(Q(Z|X), P_Z) + ‖x - G(z)‖² / (2 sigma²)."""
+        """Negative evidence bound, eq. (5) up to the decoder's constant: KL(Q(Z|X), P_Z) + ‖x - G(z)‖² / (2 sigma²)."""
         mean, log_variance = self.posterior(images)
         divergence = gaussian_divergence(mean, log_variance).mean()
         error = squared_error(images, self.decode(_gaussian_draw(mean, log_variance)))
@@ -99,7 +99,7 @@ class VAE(Autoencoder):
 
 
 class _WAE(Autoencoder):
-    """Wasserstein auto-encoders: E ‖x - G(z)‖² + weight * F(Q), eq. (12), with arguments as of `WAEMMD`."""
+    """Wasserstein auto-encoders, loss E ‖x - G(z)‖² + weight * F(Q), eq. (12), with arguments as of `WAEMMD`."""
 
     adversarial = False  # whether a critic of codes decides F
 
@@ -134,7 +134,7 @@ class WAEMMD(_WAE):
     """
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """E ‖x - G(z)‖² + weight * MMD²(Q_Z, P_Z), see `objectives.mmd`."""
+        """Squared error and penalty, E ‖x - G(z)‖² + weight * MMD²(Q_Z, P_Z), see `objectives.mmd`."""
         codes = self.draw(images)
         error = squared_error(images, self.decode(codes))
         penalty = objectives.mmd(codes, torch.randn_like(codes))
@@ -156,7 +156,7 @@ class WAEGAN(_WAE):
     adversarial = True
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Eq. (13) for encoder and decoder, see `objectives.pot`."""
+        """Penalised squared error, eq. (13), for encoder and decoder, see `objectives.pot`."""
         with frozen(self.critic):
             return objectives.pot(*self._batch(images), self.critic, self.weight)
 
@@ -197,7 +197,7 @@ class AAE(WAEGAN):
         self.config |= {"variance": variance}
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Eq. (7) for encoder and decoder, see `objectives.aae`."""
+        """Penalised likelihood, eq. (7), for encoder and decoder, see `objectives.aae`."""
         with frozen(self.critic):
             return objectives.aae(*self._batch(images), self.critic, self.variance)
 
@@ -231,16 +231,16 @@ class AVB(Autoencoder):
         self.config |= {"variance": variance, "noise_dim": noise_dim}
 
     def encode(self, images: torch.Tensor) -> torch.Tensor:
-        """e(x, 0), the code at the centre of the noise: (n, channels, side, side) -> (n, latent_dim)."""
+        """The code at the centre of the noise, e(x, 0): (n, channels, side, side) -> (n, latent_dim)."""
         return self.encoder(images, images.new_zeros(len(images), self.noise_dim))
 
     def draw(self, images: torch.Tensor) -> torch.Tensor:
-        """e(x, eps) with eps ~ N(0, I): (n, channels, side, side) -> (n, latent_dim)."""
+        """A random code for each image, e(x, eps) with eps ~ N(0, I): (n, channels, side, side) -> (n, latent_dim)."""
         noise = torch.randn(len(images), self.noise_dim, device=images.device, dtype=images.dtype)
         return self.encoder(images, noise)
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Eq. (6) for encoder and decoder, see `objectives.avb`."""
+        """Variational bound, eq. (6), for encoder and decoder, see `objectives.avb`."""
         codes = self.draw(images)
         with frozen(self.critic):
             return objectives.avb(images, self.decode(codes), codes, self._logits, self.variance)

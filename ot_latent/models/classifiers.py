@@ -33,11 +33,11 @@ class _Classifier(nn.Module):
         self.body, self.head = body, nn.Linear(features, 10)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, channels, side, side) -> (n, features)."""
+        """Features of images: (n, channels, side, side) -> (n, features)."""
         return self.body(images)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, channels, side, side) -> (n, 10) logits."""
+        """Logits of the ten classes: (n, channels, side, side) -> (n, 10)."""
         return self.head(self.features(images))
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -73,7 +73,7 @@ class DigitClassifier(_Classifier):
 
 
 class Residual(nn.Module):
-    """x + two times [3x3 convolution, batch norm, ReLU] of x: (n, channels, h, w) -> the same shape."""
+    """Residual block, x + two times [3x3 convolution, batch norm, ReLU] of x: (n, channels, h, w) -> the same."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class CifarClassifier(_Classifier):
         super().__init__(body, 8 * width, width=width)
 
     def features(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, 3, 32, 32) -> (n, 8 width)."""
+        """Features of images: (n, 3, 32, 32) -> (n, 8 width)."""
         return super().features(4 * images - 2)
 
     def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:

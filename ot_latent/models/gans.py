@@ -29,14 +29,15 @@ class _GAN(nn.Module):
         (n, latent_dim) -> images in [-1, 1].
     critic : module
         Images in [-1, 1] -> (n,).
-    config : the arguments that build the model again, with ``latent_dim`` and ``prior`` among them
+    config : dict
+        The arguments that build the model again, with ``latent_dim`` and ``prior`` among them.
     """
 
-    def __init__(self, generator: nn.Module, critic: nn.Module, **config: Any) -> None:
+    def __init__(self, generator: nn.Module, critic: nn.Module, config: dict[str, Any]) -> None:
         super().__init__()
         if config["prior"] not in PRIORS:
             raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {config['prior']!r}")
-        self.config: dict[str, Any] = config
+        self.config = config
         self.latent_dim: int = config["latent_dim"]
         self.generator, self.critic = generator, critic
 
@@ -46,7 +47,7 @@ class _GAN(nn.Module):
         return PRIORS[self.config["prior"]]
 
     def generate(self, z: torch.Tensor) -> torch.Tensor:
-        """G(z): (n, latent_dim) -> (n, channels, side, side) with values in [0, 1]."""
+        """Images of latent points, G(z): (n, latent_dim) -> (n, channels, side, side) with values in [0, 1]."""
         return (self.generator(z) + 1) / 2
 
     def _batch(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -78,26 +79,19 @@ class DCGAN(_GAN):
     def __init__(
         self, side: int = 32, channels: int = 1, latent_dim: int = 100, width: int = 64, prior: str = "uniform"
     ) -> None:
-        critic = networks.encoder(1, width, channels, side, normalise_first=False)
-        super().__init__(
-            networks.decoder(latent_dim, width, channels, side, last=nn.Tanh),
-            nn.Sequential(critic, nn.Flatten(0)),
-            side=side,
-            channels=channels,
-            latent_dim=latent_dim,
-            width=width,
-            prior=prior,
-        )
+        config = {"side": side, "channels": channels, "latent_dim": latent_dim, "width": width, "prior": prior}
+        critic = nn.Sequential(networks.encoder(1, width, channels, side, normalise_first=False), nn.Flatten(0))
+        super().__init__(networks.decoder(latent_dim, width, channels, side, last=nn.Tanh), critic, config)
         self.apply(_draw_small)
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """-E log T(G(z)) for the generator, see `objectives.non_saturating`."""
+        """Non-saturating loss of the generator, -E log T(G(z)), see `objectives.non_saturating`."""
         _, fakes = self._batch(images)
         with frozen(self.critic):
             return {"loss": objectives.non_saturating(self.critic(fakes))}
 
     def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """-E log T(x) - E log(1 - T(G(z))) for the critic, see `objectives.gan_value`."""
+        """Cross-entropy of the critic, -E log T(x) - E log(1 - T(G(z))), see `objectives.gan_value`."""
         with torch.no_grad():
             real, fakes = self._batch(images)
         return {"loss": -objectives.gan_value(self.critic(real), self.critic(fakes))}
@@ -131,25 +125,19 @@ class WGANGP(_GAN):
         prior: str = "gaussian",
         penalty: float = 10.0,
     ) -> None:
-        super().__init__(
-            networks.residual_generator(latent_dim, width, channels, side),
-            networks.residual_critic(width, channels, side),
-            side=side,
-            channels=channels,
-            latent_dim=latent_dim,
-            width=width,
-            prior=prior,
-            penalty=objectives.positive("penalty", penalty),
-        )
+        config = {"side": side, "channels": channels, "latent_dim": latent_dim, "width": width, "prior": prior}
+        config["penalty"] = objectives.positive("penalty", penalty)
+        generator = networks.residual_generator(latent_dim, width, channels, side)
+        super().__init__(generator, networks.residual_critic(width, channels, side), config)
 
     def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """-E f(G(z)) for the generator: the part of `objectives.wasserstein_dual` that it moves."""
+        """Loss of the generator, -E f(G(z)): the part of `objectives.wasserstein_dual` that it moves."""
         _, fakes = self._batch(images)
         with frozen(self.critic):
             return {"loss": -self.critic(fakes).mean()}
 
     def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
-        """E f(G(z)) - E f(x) + penalty E (‖grad f‖ - 1)² for the critic, eq. (3) of the paper.
+        """Loss of the critic, E f(G(z)) - E f(x) + penalty E (‖grad f‖ - 1)², eq. (3) of the paper.
 
         Under "w1" is the dual value, in the distance between images in [-1, 1].
         """

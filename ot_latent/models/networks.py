@@ -118,7 +118,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Sequential(*shortcut)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(n, before, h, w) -> (n, after, ...)."""
+        """Filtered images: (n, before, h, w) -> (n, after, ...)."""
         return self.shortcut(images) + self.body(images)
 
 
@@ -197,5 +197,5 @@ class JoinedNetwork(nn.Module):
         self.head = perceptron(_features(width, side) + inputs, outputs, 2, 256, 0.2)
 
     def forward(self, images: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """(n, channels, side, side), (n, inputs) -> (n, outputs)."""
+        """Outputs for pairs: (n, channels, side, side), (n, inputs) -> (n, outputs)."""
         return self.head(torch.cat([self.features(images), vectors], dim=1))

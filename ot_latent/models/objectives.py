@@ -19,23 +19,23 @@ IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 def squared_error(data: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
-    """‖x - G(z)‖², summed over pixels and averaged over images: c(X, G(Z)) of Bousquet 2017."""
+    """Squared error ‖x - G(z)‖², summed over pixels and averaged over images: c(X, G(Z)) of Bousquet 2017."""
     return (data - decoded).square().flatten(1).sum(1).mean()
 
 
 def gaussian_divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
-    """KL(N(mean, diag exp(log_variance)), N(0, I)) per row: (n, d), (n, d) -> (n,)."""
+    """Divergence of Gaussians from the prior, KL(N(mean, diag exp(log_variance)), N(0, I)): (n, d), (n, d) -> (n,)."""
     return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
 
 
 def negative_log_likelihood(data: torch.Tensor, decoded: torch.Tensor, variance: float) -> torch.Tensor:
-    """-E log p_G(x|z) of the decoder N(G(z), variance I), with its constant."""
+    """Negative log-likelihood -E log p_G(x|z) of the decoder N(G(z), variance I), with its constant."""
     constant = data[0].numel() / 2 * math.log(2 * math.pi * variance)
     return squared_error(data, decoded) / (2 * variance) + constant
 
 
 def gan_value(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """E log T(first) + E log(1 - T(second)), eq. (4) at one T, from the critic's logits.
+    """Value of a GAN, E log T(first) + E log(1 - T(second)), eq. (4) at one T, from the critic's logits.
 
     The largest value over all T is D_GAN = 2 D_JS - log 4, reached where the logit is the logarithm of
     the ratio of the two densities. The critic ascends it, the encoder descends it.
@@ -49,7 +49,7 @@ def gan_value(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def non_saturating(second: torch.Tensor) -> torch.Tensor:
-    """-E log T(second), what the generator of a GAN descends instead of E log(1 - T(second)).
+    """Non-saturating loss -E log T(second), which a GAN's generator descends instead of E log(1 - T(second)).
 
     Goodfellow et al. (2014), section 3: the fixed point of `gan_value` is the same, but the gradient
     does not vanish where the critic tells the generator's points with certainty.
@@ -63,7 +63,7 @@ def non_saturating(second: torch.Tensor) -> torch.Tensor:
 
 
 def wasserstein_dual(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """E f(first) - E f(second), eq. (2) at one f, from the values of f = critic.
+    """Dual value of W1, E f(first) - E f(second), eq. (2) at one f, from the values of f = critic.
 
     The largest value over all f of slope at most 1 is W1 of the two laws. WGAN-GP lets the critic
     ascend it less a weight times `gradient_penalty`; the generator descends it.
@@ -74,7 +74,7 @@ def wasserstein_dual(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def gradient_penalty(
     critic: Callable[[torch.Tensor], torch.Tensor], first: torch.Tensor, second: torch.Tensor
 ) -> torch.Tensor:
-    """E (‖grad critic(w)‖ - 1)² at random points w between pairs (Gulrajani et al. 2017, eq. (3)).
+    """Gradient penalty E (‖grad critic(w)‖ - 1)² at random points w between pairs (Gulrajani et al. 2017, eq. (3)).
 
     Parameters
     ----------

@@ -143,8 +143,8 @@ def test_of_two_at_a_time_one_decodes(tmp_path):
         (".npy", lambda path: os.truncate(path, path.stat().st_size - 1)),
         (".npy", lambda path: np.save(path, np.zeros((3, 8, 8, 3), np.uint8))),
         (".npy", lambda path: path.write_bytes(b"")),
-        (".json", lambda path: path.write_text("{")),
-        (".json", lambda path: path.write_text('{"pages": 3}')),
+        (".json", lambda path: path.write_text("{", encoding="utf-8")),
+        (".json", lambda path: path.write_text('{"pages": 3}', encoding="utf-8")),
         (".json", lambda path: path.unlink()),
     ],
 )

@@ -312,7 +312,7 @@ def results(figures_dir: Path | None) -> None:
     Example:
       ot-latent results --figures-dir build/figures-smoke
     """
-    with _one_line(FileNotFoundError):
+    with _one_line(FileNotFoundError, ValueError):
         from ot_latent._storage import checkout
         from ot_latent.paper.ledger import read_results, render_results
 

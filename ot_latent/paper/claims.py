@@ -5,10 +5,13 @@ which criterion a run decides it. A criterion compares a quantity of the run wit
 interval; of intervals the ends that speak most against it count, and what is not a number never holds:
 
     interval above 0.1          value at least 1.5 × floor          interval within 0.9 to 1.1
-    interval below vae          interval contains 10                ratio meets table1.aeot / table1.vae
+    interval below vae          interval contains 10                interval meets 0.246 ± 0.0005
+    ratio meets table1.aeot / table1.vae
 
 ``value`` and ``interval`` are those that the run records (without an interval both ends are the value), other
-names are quantities that the notebook passes, and ``A / B`` is the ratio of two numbers of the paper.
+names are quantities that the notebook passes, and ``A / B`` is the ratio of two numbers of the paper, with the
+error that follows from theirs. A number of the paper without a criterion is met by an interval that reaches
+it, within its error.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import difflib
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -47,7 +50,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Term:
-    """The right-hand side of a comparison: a number, a quantity, or a multiple of one."""
+    """A bound of a comparison: a number or, with a name, a multiple of a quantity."""
 
     factor: float
     name: str = ""
@@ -58,7 +61,7 @@ class Term:
         return self.factor * low, self.factor * high
 
 
-# of x against the bounds a (and, where there are two, b), as (low, high)
+# of x against the first bound a and the last bound b (the same one where there is but one), as (low, high)
 _RELATIONS: dict[str, Callable[[Interval, Interval, Interval], bool]] = {
     "above": lambda x, a, b: x[0] > a[1],
     "below": lambda x, a, b: x[1] < a[0],
@@ -72,7 +75,7 @@ _RELATIONS: dict[str, Callable[[Interval, Interval, Interval], bool]] = {
 
 @dataclass(frozen=True)
 class Criterion:
-    """One comparison.
+    """One comparison, as `criterion` reads it.
 
     Attributes
     ----------
@@ -81,8 +84,8 @@ class Criterion:
     left : str
         The quantity that is compared.
     relation : str
-    low, high : Term
-        The bounds; the same one twice, where there is but one.
+        One of those that the module's docstring shows.
+    bounds : one or two Terms
     ratio : (ratio, error), optional
         What the paper's two numbers give, where the comparison is with their ratio.
     """
@@ -90,13 +93,13 @@ class Criterion:
     text: str
     left: str
     relation: str
-    low: Term
-    high: Term
+    bounds: tuple[Term, ...]
     ratio: tuple[float, float] | None = None
 
+    @property
     def names(self) -> set[str]:
         """The quantities that it needs."""
-        return {self.left, self.low.name, self.high.name} - {""}
+        return {self.left, *(bound.name for bound in self.bounds)} - {""}
 
     def holds(self, quantities: Mapping[str, Interval]) -> bool:
         """Whether it is met.
@@ -104,10 +107,10 @@ class Criterion:
         >>> criterion("interval above 2 × floor").holds({"interval": (3.0, 4.0), "floor": (1.0, 1.2)})
         True
         """
-        if any(math.isnan(end) for name in self.names() for end in quantities[name]):
+        if any(math.isnan(end) for name in self.names for end in quantities[name]):
             return False
-        low, high = self.low.of(quantities), self.high.of(quantities)
-        return _RELATIONS[self.relation](quantities[self.left], low, high)
+        first, last = self.bounds[0].of(quantities), self.bounds[-1].of(quantities)
+        return _RELATIONS[self.relation](quantities[self.left], first, last)
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Claim:
     @property
     def quantities(self) -> set[str]:
         """What the criterion names beside the value and its interval."""
-        return {name for part in self.holds for name in part.names()} - {"value", "interval"}
+        return {name for part in self.holds for name in part.names} - {"value", "interval"}
 
     def is_about(self, data: str) -> bool:
         """Whether these data are the paper's; what follows a comma says which part of them was used."""
@@ -158,26 +161,20 @@ class Claims:
     items: tuple[Item, ...]
     entries: Mapping[str, Claim]
 
-    def find(self, key: str, notebook: str = "") -> Claim:
+    def find(self, key: str) -> Claim:
         """The claim of a full key, "agustsson2019.theorem1", or of a short one, "theorem1".
-
-        A short key that several papers have means the one whose item belongs to ``notebook``.
 
         Raises
         ------
         ValueError
-            If there is none, or more than one.
+            If there is none, or if several papers have that short key.
         """
-        if key in self.entries:
-            return self.entries[key]
-        found = [claim for name, claim in self.entries.items() if name.partition(".")[2] == key]
-        if len(found) > 1:
-            found = [claim for claim in found if claim.item.notebook == notebook] or found
+        found = [claim for full, claim in self.entries.items() if key in (full, full.partition(".")[2])]
         if len(found) == 1:
             return found[0]
         if found:
             raise ValueError(f"{key!r} is ambiguous: {', '.join(claim.key for claim in found)}")
-        known = {name.partition(".")[2]: name for name in self.entries} | {name: name for name in self.entries}
+        known = {name: full for full in self.entries for name in (full, full.partition(".")[2])}
         close = [known[name] for name in difflib.get_close_matches(key, known)]
         raise ValueError(f"no claim has the key {key!r}; close ones: {', '.join(close) or 'none is similar'}")
 
@@ -204,16 +201,27 @@ def read_claims(folder: Path) -> Claims:
     entries: dict[str, Claim] = {}
     for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem[-4:], reverse=True):  # by year
         try:
-            content = tomllib.loads(path.read_text())
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
         except tomllib.TOMLDecodeError as error:
             raise ValueError(f"{path.name}: {error}") from error
-        _check(f"{path.name}", content, {"title": str, "item": list, "claim": dict}, needed=("title", "item", "claim"))
+        _check(path.name, content, {"title": str, "item": list, "claim": dict}, needed=("title", "item", "claim"))
         own = _items(path, content["item"])
         items += own.values()
         numbers = {key: entry for key, entry in content["claim"].items() if "value" in entry}
         for key, entry in content["claim"].items():
             entries[f"{path.stem}.{key}"] = _claim(path, key, entry, own, numbers)
     return Claims(tuple(items), entries)
+
+
+_NAME = r"[a-z]\w*"
+_NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
+_TERM = rf"{_NUMBER}(?: × {_NAME})?|{_NAME}"
+_FORMS = (
+    rf"({_NAME}) (above|below|at least|at most|contains) ({_TERM})",
+    rf"({_NAME}) (within) ({_TERM}) to ({_TERM})",
+    rf"({_NAME}) (meets) ({_NUMBER}) ± ({_NUMBER})",
+    rf"({_NAME}) (meets) (\S+) / (\S+)",
+)
 
 
 def criterion(text: str, numbers: Mapping[str, Mapping[str, float]] | None = None) -> Criterion:
@@ -225,25 +233,19 @@ def criterion(text: str, numbers: Mapping[str, Mapping[str, float]] | None = Non
         If it is none of those that the module's docstring shows.
     """
     numbers = numbers or {}
-    if match := re.fullmatch(rf"({_NAME}) meets (\S+) / (\S+)", text):
-        left, *keys = match.groups()
-        for key in keys:
-            if key not in numbers:
-                raise ValueError(f"{key!r} is no number of this paper, in {text!r}")
-        ratio, error = paper_ratio(*((numbers[key]["value"], numbers[key]["error"]) for key in keys))
-        return Criterion(text, left, "meets", Term(ratio - error), Term(ratio + error), (ratio, error))
-    if match := re.fullmatch(rf"({_NAME}) (above|below|at least|at most|contains) ({_TERM})", text):
-        left, relation, bound = match.groups()
-        return Criterion(text, left, relation, _term(bound), _term(bound))
-    if match := re.fullmatch(rf"({_NAME}) within ({_TERM}) to ({_TERM})", text):
-        left, low, high = match.groups()
-        return Criterion(text, left, "within", _term(low), _term(high))
-    raise ValueError(f"{text!r} is no comparison such as 'interval above 0.1'")
-
-
-_NAME = r"[a-z]\w*"
-_NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
-_TERM = rf"{_NUMBER}(?: × {_NAME})?|{_NAME}"
+    match = next(filter(None, (re.fullmatch(form, text) for form in _FORMS)), None)
+    if match is None:
+        raise ValueError(f"{text!r} is no comparison such as 'interval above 0.1'")
+    left, relation, *bounds = match.groups()
+    if relation != "meets":
+        return Criterion(text, left, relation, tuple(map(_term, bounds)))
+    ratio = None
+    if match.re.pattern == _FORMS[-1]:
+        if unknown := [key for key in bounds if key not in numbers]:
+            raise ValueError(f"{unknown[0]!r} is no number of this paper, in {text!r}")
+        ratio = paper_ratio(*((numbers[key]["value"], numbers[key]["error"]) for key in bounds))
+    center, error = ratio or map(float, bounds)
+    return Criterion(text, left, relation, (Term(center - error), Term(center + error)), ratio)
 
 
 def _term(text: str) -> Term:
@@ -266,22 +268,22 @@ _TEXTS = ("item", "place", "what", "kind", "data", "quote", "statement", "measur
 _FIELDS = dict.fromkeys((*_TEXTS, "undecided", "not_run"), str) | {"value": float, "error": float, "holds": list}
 
 
-def _check(where: str, entry: Mapping[str, Any], fields: Mapping[str, type], needed: tuple[str, ...]) -> None:
+def _check(where: str, entry: Mapping[str, Any], fields: Mapping[str, type], needed: Iterable[str]) -> None:
     for field, content in entry.items():
         if field not in fields:
             raise ValueError(f"{where}: unknown field {field!r}; known are {', '.join(fields)}")
-        if not isinstance(content, fields[field]) or not (content or content == 0):
+        if not isinstance(content, fields[field]) or content in ("", [], {}):
             raise ValueError(f"{where}: field {field!r} must be a {fields[field].__name__}, not empty, got {content!r}")
-    for field in needed:
-        if field not in entry:
-            raise ValueError(f"{where}: field {field!r} is missing")
+    if missing := [field for field in needed if field not in entry]:
+        raise ValueError(f"{where}: field {missing[0]!r} is missing")
 
 
 def _items(path: Path, entries: list[dict[str, str]]) -> dict[str, Item]:
     items: dict[str, Item] = {}
     for entry in entries:
         where = f"{path.name}, item {entry.get('number')!r}"
-        _check(where, entry, dict.fromkeys(("number", "title", "notebook"), str), ("number", "title", "notebook"))
+        fields = dict.fromkeys(("number", "title", "notebook"), str)
+        _check(where, entry, fields, fields)
         if entry["number"] in items:
             raise ValueError(f"{where}: field 'number' is there twice")
         items[entry["number"]] = Item(path.stem, **entry)
@@ -301,12 +303,9 @@ def _claim(path: Path, key: str, entry: dict[str, Any], items: dict[str, Item], 
         raise ValueError(f"{where}: give one of the fields 'quote' and 'statement'")
     if "undecided" in entry and "holds" in entry:
         raise ValueError(f"{where}: field 'holds' decides what field 'undecided' says is not decided")
+    own = [f"interval meets {entry['value']:g} ± {entry['error']:g}"] if is_number and "undecided" not in entry else []
     try:
-        holds = tuple(criterion(text, numbers) for text in entry.get("holds", ()))
+        holds = tuple(criterion(text, numbers) for text in entry.get("holds", own))
     except (ValueError, TypeError) as error:
         raise ValueError(f"{where}: field 'holds': {error}") from error
-    if is_number and not holds and "undecided" not in entry:
-        low, high = entry["value"] - entry["error"], entry["value"] + entry["error"]
-        text = f"interval meets {entry['value']:g} ± {entry['error']:g}"
-        holds = (Criterion(text, "interval", "meets", Term(low), Term(high)),)
     return Claim(f"{path.stem}.{key}", **entry | {"item": items[entry["item"]], "holds": holds})

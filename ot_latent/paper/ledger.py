@@ -33,8 +33,9 @@ VERDICTS = (
     "extension: fails",
     "needs a GPU run",
 )
-_COLUMNS = ("what", "paper", "claim", "ours", "95 % interval", "criterion", "verdict")
-_NONE = "–"
+_COLUMNS = ("claim", "paper", "ours", "95 % interval", "criterion", "verdict")
+
+_WIDTH = 32  # characters of a cell: six columns fit a wide terminal
 
 Row = dict[str, Any]
 
@@ -43,7 +44,8 @@ Row = dict[str, Any]
 class Table:
     """Rows under the names of columns, shown as text and as markdown, with notes below.
 
-    Whole numbers are shown as they are, others with four digits, pairs as intervals, None as a dash.
+    Whole numbers are shown as they are, others with four digits, pairs as intervals, None as a dash. As text,
+    cells are wrapped after ``width`` characters, where that is given.
 
     >>> Table(("prior", "distance"), [("uniform", 0.123456), ("Gaussian", (0.1, 0.2))])
     prior     distance
@@ -54,6 +56,7 @@ class Table:
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
     notes: Sequence[str] = ()
+    width: int | None = None
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -62,16 +65,18 @@ class Table:
 
     def __repr__(self) -> str:
         cells = [[_text(cell) for cell in row] for row in self.rows]
-        return "\n".join([tabulate(cells, self.columns, "plain", disable_numparse=True), *self.notes])
+        table = tabulate(cells, self.columns, "plain", disable_numparse=True, maxcolwidths=self.width)
+        return "\n".join([table, *self.notes])
 
     def _repr_markdown_(self) -> str:
-        cells = [[_text(cell).replace("|", "\\|") for cell in row] for row in self.rows]
-        return "\n\n".join([tabulate(cells, self.columns, "github", disable_numparse=True), *self.notes])
+        cells = [[_text(cell).replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in self.rows]
+        table = tabulate(cells, self.columns, "github", disable_numparse=True, stralign=None)
+        return "\n\n".join([table, *self.notes])
 
 
 def _text(cell: Any) -> str:
     if cell is None:
-        return _NONE
+        return "–"
     if isinstance(cell, str | Integral | np.bool_):
         return str(cell)
     if isinstance(cell, tuple | list):
@@ -95,7 +100,7 @@ def judge(
     claim : Claim
     value : float
     interval : (low, high), optional
-        95 % interval; None for an exact value.
+        95 % interval; None where there is none: of an exact value, or of one whose scatter was not measured.
     note : str
         What this run has to say of it.
     data : str, optional
@@ -113,18 +118,13 @@ def judge(
         raise ValueError(f"{claim.key} needs the quantities {sorted(claim.quantities)}, got {sorted(ends)}")
     if data is None and claim.data != "random numbers":
         raise ValueError(f"{claim.key} is about {claim.data}: say on which data= it was computed")
-    ends |= {"value": _ends("value", value), "interval": _ends("interval", value if interval is None else interval)}
-    if any(math.isnan(end) for end in (*ends["value"], *ends["interval"])):
-        holds = False
-    else:
-        holds = all(part.holds(ends) for part in claim.holds)
-    data = data or claim.data
-    verdict = _verdict(claim, data, holds)
-    notes = [note, *(_ratio_text(part.left, ends[part.left], *part.ratio) for part in claim.holds if part.ratio)]
-    if claim.undecided or not holds:
-        notes.append(claim.undecided or claim.cause)
+    own = {"value": _ends("value", value), "interval": _ends("interval", value if interval is None else interval)}
+    is_number = not any(math.isnan(end) for pair in own.values() for end in pair)
+    holds = is_number and all(part.holds(ends | own) for part in claim.holds)
+    verdict = _verdict(claim, data or claim.data, holds)
     if verdict == "not reproduced" and not (note or claim.cause):
         raise ValueError(f"{claim.key} is not reproduced: give the reason as note=, or as its cause in the file")
+    ratios = (_ratio_text(part.left, ends[part.left], *part.ratio) for part in claim.holds if part.ratio)
     return {
         "item": claim.item.key,
         "what": claim.what,
@@ -132,8 +132,8 @@ def judge(
         "ours": _rounded(value),
         "interval": None if interval is None else [_rounded(end) for end in interval],
         "verdict": verdict,
-        "note": "; ".join(part.rstrip(".") for part in notes if part),
-        "data": data,
+        "note": _sentence(note, *ratios, claim.undecided, "" if holds else claim.cause),
+        "data": data or claim.data,
         "kind": claim.kind,
         "criterion": claim.criterion,
     }
@@ -167,38 +167,40 @@ def _rounded(value: float) -> float:
     return float(f"{float(value):.6g}")
 
 
+def _sentence(*parts: str) -> str:
+    return "; ".join(part.rstrip(".") for part in parts if part)
+
+
 def comparison(rows: Mapping[str, Row]) -> Table:
-    """The table paper | ours | verdict of recorded rows."""
-    return Table(_COLUMNS, [_cells(key, row) for key, row in rows.items()], _notes(rows))
+    """The table paper | ours | verdict of recorded rows, and below it what was measured and why that decides.
 
-
-def _cells(key: str, row: Row) -> list[Any]:
-    paper, claim = row["paper"], claims().entries.get(key)
-    if isinstance(paper, str):
-        paper = f"“{paper}”" + (f" ({claim.place})" if claim else "")
-    elif paper is not None:
-        paper = f"{paper[0]:g} ± {paper[1]:g}"
-    interval = "exact" if row["interval"] is None else row["interval"]
-    stated = (claim and claim.statement) or None
-    return [row["what"], paper, stated, row["ours"], interval, row.get("criterion") or None, row["verdict"]]
-
-
-def _notes(rows: Mapping[str, Row]) -> list[str]:
-    """One text a note, which begins with the rows that it belongs to."""
-    labels: dict[str, list[str]] = {}
+    A statement that is ours, not the paper's, stands below the name of its claim.
+    """
+    cells, notes = [], {}
     for key, row in rows.items():
-        claim = claims().entries.get(key)
-        parts = (claim.measure, claim.why, row["note"]) if claim else (row["note"],)
-        note = "; ".join(part.rstrip(".") for part in parts if part)
-        if note:
-            labels.setdefault(note, []).append(row["what"])
-    return [f"*{'; '.join(whats)}*: {note}." for note, whats in labels.items()]
+        claim = claims().find(key)
+        paper, label = row["paper"], row["what"]
+        if isinstance(paper, str):
+            paper = f"“{paper}” ({claim.place})"
+        elif paper is not None:
+            paper = f"{paper[0]:g} ± {paper[1]:g}"
+        stated = f"{label}\n(our words: {claim.statement})" if claim.statement else label
+        cells.append((stated, paper, row["ours"], row["interval"], row.get("criterion") or None, row["verdict"]))
+        data = row.get("data", claim.data)
+        on = "" if data == claim.data else f"on {data}"
+        for note in (_sentence(claim.measure, claim.why), _sentence(on, row["note"])):
+            if note:
+                notes.setdefault(note, []).append(label)
+    return Table(_COLUMNS, cells, [f"*{'; '.join(labels)}*: {note}." for note, labels in notes.items()], _WIDTH)
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """All results that are recorded in a folder, by notebook; {} before the first."""
+    """All results that are recorded in a folder, by notebook, but for claims that are gone; {} before the first."""
     path = folder / "results.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for section in results.values():
+        section["rows"] = {key: row for key, row in section["rows"].items() if key in claims().entries}
+    return results
 
 
 def write_results(folder: Path, name: str, section: Mapping[str, Any]) -> None:
@@ -207,7 +209,7 @@ def write_results(folder: Path, name: str, section: Mapping[str, Any]) -> None:
     with locked(path):
         results = read_results(folder) | {name: {**section, "versions": _versions()}}
         text = json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        write_atomically(path, lambda temporary: temporary.write_text(text))
+        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def _versions() -> dict[str, str]:

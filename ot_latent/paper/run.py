@@ -131,7 +131,7 @@ class Run:
             Of a claim in ``data/claims``, without the paper where that is clear: "table3.gaussian100.l2".
         value : float
         interval : (low, high), optional
-            95 % interval; None for an exact value.
+            95 % interval; None where there is none.
         note : str
             What this run has to say of it.
         data : str, optional
@@ -144,7 +144,7 @@ class Run:
         ValueError
             As `ledger.judge`; except that at scale smoke nothing needs a reason for which it is not reproduced.
         """
-        claim = claims().find(key, self.name)
+        claim = claims().find(key)
         if self.scale == "smoke" and not (note or claim.cause):
             note = "at scale smoke there are too few samples to decide"
         self._rows[claim.key] = ledger.judge(claim, value, interval, note=note, data=data, quantities=quantities)

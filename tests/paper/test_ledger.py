@@ -119,7 +119,9 @@ def test_no_sentence_of_ours_stands_in_the_column_of_the_paper():
     table = comparison(rows)
     papers = [row[table.columns.index("paper")] for row in table.rows]
     assert papers == [None, f"“{theirs.quote}” (section 3.1)", "0.2463 ± 5e-05"]
-    assert [row[table.columns.index("claim")] for row in table.rows] == [ours.statement, None, None]
+    labels = [row[table.columns.index("claim")] for row in table.rows]
+    assert labels == [f"{ours.what}\n(our words: {ours.statement})", theirs.what, NUMBER.what]
+    assert f"{ours.what}<br>(our words: {ours.statement})" in table._repr_markdown_()
 
 
 def test_a_row_keeps_its_fields_and_digits():
@@ -159,6 +161,14 @@ def test_a_second_run_writes_the_same_bytes(tmp_path):
     assert (tmp_path / "results.json").read_bytes() == before
 
 
+def test_claims_that_are_gone_leave_the_record(tmp_path):
+    section = _section()
+    section["rows"]["agustsson2019.gone"] = section["rows"][CLAIM.key]
+    write_results(tmp_path, "04_a", section)
+    assert list(read_results(tmp_path)["04_a"]["rows"]) == [CLAIM.key]
+    assert "1 reproduced" in render_results(read_results(tmp_path))
+
+
 def test_tables_carry_every_row(tmp_path):
     rows = {NUMBER.key: judge(NUMBER, 0.25, (0.249, 0.251), note="the reason"), CLAIM.key: judge(CLAIM, 0.01)}
     table = comparison(rows)
@@ -174,6 +184,23 @@ def test_tables_carry_every_row(tmp_path):
     assert render_map(results).count("\n") == len(claims().items) + 1
     assert "not run yet" in render_map({})
     assert "run, no number of its own" in render_map({"03_monotone_maps": {"rows": {}}})
+
+
+def test_notes_that_rows_share_are_given_once_and_stand_ins_are_named():
+    other = claims().find("table3.gaussian100.l1")
+    rows = {NUMBER.key: judge(NUMBER, 0.2463, note="simulated"), other.key: judge(other, 0.246)}
+    rows[STRUCTURE.key] = judge(STRUCTURE, 1.2, data="Olivetti faces")
+    assert comparison(rows).notes == [
+        f"*{NUMBER.what}; {other.what}*: {NUMBER.measure}.",
+        f"*{NUMBER.what}*: simulated.",
+        f"*{STRUCTURE.what}*: {STRUCTURE.measure}; {STRUCTURE.why}.",
+        f"*{STRUCTURE.what}*: on Olivetti faces.",
+    ]
+
+
+def test_long_cells_are_wrapped_as_text():
+    table = Table(("claim", "n"), [("a claim of many words that goes on", 1)], width=20)
+    assert repr(table).splitlines() == ["claim               n", "a claim of many     1", "words that goes on"]
 
 
 def test_cells_are_formatted_by_their_kind():

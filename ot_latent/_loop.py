@@ -7,13 +7,16 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from ot_latent._arrays import progress_bar
 from ot_latent._storage import States
@@ -26,12 +29,12 @@ class DivergenceError(RuntimeError):
 
 
 @dataclass
-class Progress:
+class LoopState:
     """How far a run has come: steps, seconds over all runs, the log, and sums of losses since its end."""
 
     step: int = 0
     seconds: float = 0.0
-    log: list[dict] = field(default_factory=list)
+    log: list[dict[str, float]] = field(default_factory=list)
     sums: dict[str, float] = field(default_factory=dict)
     summed: int = 0
 
@@ -45,15 +48,22 @@ class Loop(ABC):
         What the progress bar and messages say.
     model : module
     optimizers : sequence
-    steps : int
-        Of the whole run.
+    length, steps_per_unit : int
+        How many epochs or iterations (`unit`) the whole run has, and the steps of each.
     period : int
         Steps over which the losses of a line of the log are averaged.
-    states : States, optional
+    decay : bool
+        Lower the learning rates to zero along half a cosine. At constant rates a run can be prolonged.
+    folder : path, optional
         Where the run is kept; without, it is not.
+    settings : dict
+        What decides the weights, beside the length of a run whose rates fall. JSON.
     save_seconds : float
         Between two states. The last one is written at the end.
     """
+
+    unit: str  # "epoch" or "iteration": what the log counts and learning rates go by
+    leads = True  # shows progress and writes states, where several processes train together
 
     def __init__(
         self,
@@ -61,27 +71,25 @@ class Loop(ABC):
         model: nn.Module,
         optimizers: Sequence[torch.optim.Optimizer],
         *,
-        steps: int,
+        length: int,
+        steps_per_unit: int,
         period: int,
-        states: States | None,
+        decay: bool,
+        folder: Path | None,
+        settings: dict[str, Any],
         save_seconds: float,
     ) -> None:
         self.name, self.model, self.optimizers = name, model, optimizers
-        self.steps, self.period = steps, period
-        self.states, self.save_seconds = states, save_seconds
-        self.progress = Progress()
+        self.length, self.steps_per_unit, self.steps = length, steps_per_unit, length * steps_per_unit
+        self.period, self.decay, self.save_seconds = period, decay, save_seconds
+        settings = settings | ({f"{self.unit}s": length} if decay else {})
+        self.states = States(folder, settings) if folder else None
+        self.state = LoopState()
         self.pending: list[dict[str, torch.Tensor]] = []
 
     @abstractmethod
-    def take(self, step: int, batch) -> dict[str, torch.Tensor]:
+    def take(self, step: int, batch: Any) -> dict[str, torch.Tensor]:
         """One step; returns its loss and the terms of it."""
-
-    @abstractmethod
-    def label(self) -> dict[str, int]:
-        """What a line of the log begins with: how far the run is."""
-
-    # What several processes that train together do in another way.
-    leads = True  # shows progress and writes states
 
     def mean(self, rows: torch.Tensor) -> torch.Tensor:
         """Over the processes."""
@@ -90,9 +98,9 @@ class Loop(ABC):
     def restore(self, states: States) -> None:
         """Go on from the newest state that is whole."""
         if facts := states.restore(self.model, self.optimizers):
-            self.progress = Progress(**facts)
+            self.state = LoopState(**facts)
 
-    def run(self, batches: Callable) -> Progress:
+    def run(self, batches: Callable[[int], Any]) -> LoopState:
         """Take the steps that are left, with ``batches(step)`` computed ahead.
 
         Raises
@@ -104,33 +112,45 @@ class Loop(ABC):
             self.restore(self.states)
             if self.leads:
                 self.states.tidy()
-        done = self.progress.step
-        with ahead(batches, range(done, self.steps)) as coming, self._bar(done) as bar:
+        done = self.state.step
+        schedules = [self._schedule(optimizer) for optimizer in self.optimizers]
+        with ahead(batches, range(done, self.steps)) as coming, self._bar() as bar:
             self.started = self.saved = time.monotonic()
             for step in range(done, self.steps):
                 self.pending.append(self.take(step, next(coming)))
+                for schedule in schedules:
+                    schedule.step()
                 ends = (step + 1) % self.period == 0 or step + 1 == self.steps
                 if ends or (step + 1) % _CHECK_EVERY == 0:
                     self._look(step + 1, bar)
                     self._keep(ends)
-        return self.progress
+        return self.state
 
-    def _bar(self, done: int):
-        return progress_bar(self.name, self.steps, done, "steps") if self.leads else nullcontext()
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
+        """The learning rate of each step that is left; states on disk do not hold it."""
 
-    def _look(self, done: int, bar) -> None:
+        def share(step: int) -> float:
+            return (1 + math.cos(math.pi * (step // self.steps_per_unit) / self.length)) / 2 if self.decay else 1.0
+
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+        return LambdaLR(optimizer, share, last_epoch=self.state.step - 1)
+
+    def _bar(self) -> AbstractContextManager[Any]:
+        return progress_bar(self.name, self.steps, self.state.step, "steps") if self.leads else nullcontext()
+
+    def _look(self, done: int, bar: Any) -> None:
         """Add up the losses of the steps since the last look, and show them."""
-        names, progress = list(self.pending[0]), self.progress
-        rows = torch.stack([torch.stack(list(terms.values())) for terms in self.pending])
-        rows = self.mean(rows).tolist()
+        names, state = list(self.pending[0]), self.state
+        rows = self.mean(torch.stack([torch.stack(list(terms.values())) for terms in self.pending])).tolist()
         self.pending.clear()
         for step, row in enumerate(rows, done - len(rows)):
             terms = dict(zip(names, row, strict=True))
             if not all(map(math.isfinite, row)):
                 self._diverged(step + 1, str(terms))
             for name, value in terms.items():
-                progress.sums[name] = progress.sums.get(name, 0.0) + value
-        progress.step, progress.summed = done, progress.summed + len(rows)
+                state.sums[name] = state.sums.get(name, 0.0) + value
+        state.step, state.summed = done, state.summed + len(rows)
         if bar is not None:
             bar.set_postfix({name: f"{value:.4g}" for name, value in terms.items()}, refresh=False)
             bar.update(len(rows))
@@ -144,29 +164,24 @@ class Loop(ABC):
 
     def _keep(self, period_ends: bool) -> None:
         """Close a line of the log, and write the state if it is time to."""
-        now, progress = time.monotonic(), self.progress
-        progress.seconds += now - self.started
+        now, state = time.monotonic(), self.state
+        state.seconds += now - self.started
         self.started = now
         if period_ends:
-            means = {name: value / progress.summed for name, value in progress.sums.items()}
-            progress.log.append({**self.label(), **means})
-            progress.sums, progress.summed = {}, 0
-        if progress.step < self.steps and now - self.saved < self.save_seconds:
+            means = {name: value / state.summed for name, value in state.sums.items()}
+            state.log.append({self.unit: state.step // self.steps_per_unit, **means})
+            state.sums, state.summed = {}, 0
+        if state.step < self.steps and now - self.saved < self.save_seconds:
             return
         if not all(torch.isfinite(value).all() for value in self.model.parameters()):
-            self._diverged(progress.step, "weights are not finite")
+            self._diverged(state.step, "weights are not finite")
         if self.states and self.leads:
-            self.states.save(progress.step, self.model, self.optimizers, asdict(progress))
+            self.states.save(state.step, self.model, self.optimizers, asdict(state))
         self.saved = now
 
 
-def half_cosine(rate: float, step: int, steps: int) -> float:
-    """A learning rate that falls from ``rate`` to zero along half a cosine."""
-    return rate * (1 + math.cos(math.pi * step / steps)) / 2
-
-
 @contextmanager
-def ahead(function: Callable, steps: Iterable, workers: int = 1) -> Iterator[Iterator]:
+def ahead(function: Callable[[int], Any], steps: Iterable[int], workers: int = 1) -> Iterator[Iterator[Any]]:
     """An iterator over ``function(step)`` for each step, in order, as a context.
 
     Threads compute at most ``workers + 1`` results that nobody has asked for. An exception of the function
@@ -176,10 +191,10 @@ def ahead(function: Callable, steps: Iterable, workers: int = 1) -> Iterator[Ite
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ahead")
     steps = iter(steps)
 
-    def submit(count: int) -> list:
+    def submit(count: int) -> list[Future[Any]]:
         return [pool.submit(function, step) for step in islice(steps, count)]
 
-    def results() -> Iterator:
+    def results() -> Iterator[Any]:
         pending = deque(submit(workers + 1))
         while pending:
             result = pending.popleft().result()

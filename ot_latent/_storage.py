@@ -111,7 +111,7 @@ class StateWarning(UserWarning):
 
 
 class States:
-    """Files ``state-STEP.safetensors`` in a folder, each with weights, optimisers and facts.
+    """The states of a run: files ``state-STEP.safetensors``, each with weights, optimisers and facts.
 
     Among the facts is ``log``, which is also written to the file ``LOG`` to be read: means of losses, one
     JSON object a line. The last two states are kept.
@@ -187,7 +187,7 @@ class States:
         lines = "".join(json.dumps(epoch) + "\n" for epoch in facts["log"])
         try:
             save_tensors(path, _tensors_of(model, optimizers), facts | {"settings": self.settings})
-            write_atomically(self.folder / self.LOG, lambda file: file.write_text(lines))
+            write_atomically(self.folder / self.LOG, lambda file: file.write_text(lines, "utf-8"))
         except OSError as error:
             kept = ", ".join(map(str, self.paths())) or "none"
             warnings.warn(f"{path} could not be written: {error}. States that stay: {kept}", StateWarning, 2)

@@ -1,16 +1,16 @@
-"""Networks of the papers, each stated layer by layer."""
+"""The Brenier potential as a network: D of Liu 2018, its map T(z) = z + grad D(z), and how it is fitted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
-from ot_latent._loop import Loop, half_cosine
-from ot_latent._storage import States
+from ot_latent._loop import Loop
 
 
 def perceptron(inputs: int, outputs: int, hidden: int = 2, width: int = 64, slope: float = 0.0) -> nn.Sequential:
@@ -35,8 +35,11 @@ class Potential(nn.Module):
     4 layers and slope 0 (ReLU) for the eight Gaussians.
 
     ``shift`` and ``scale`` are the one shift and the one number by which the codes were moved before
-    the fit (`brenier.LatentTransport`); they travel with the weights.
+    the fit (`LatentTransport`); they travel with the weights.
     """
+
+    shift: torch.Tensor
+    scale: torch.Tensor
 
     def __init__(self, dim: int, layers: int = 6, width: int = 512, slope: float = 0.2) -> None:
         super().__init__()
@@ -46,14 +49,12 @@ class Potential(nn.Module):
         self.register_buffer("scale", torch.ones(()))
 
     def forward(self, points: torch.Tensor) -> torch.Tensor:
-        return self.body(points).squeeze(1)
+        values: torch.Tensor = self.body(points)
+        return values.squeeze(1)
 
 
-_ROWS = 16_384  # points that go through D at a time
-
-
-def gradient(potential: Potential, points: torch.Tensor, create_graph: bool = False) -> torch.Tensor:
-    """grad D at each point: (n, d) -> (n, d)."""
+def gradient(potential: nn.Module, points: torch.Tensor, create_graph: bool = False) -> torch.Tensor:
+    """The gradient of D at each point: (n, d) -> (n, d)."""
     with torch.enable_grad():
         if not points.requires_grad:
             points = points.detach().requires_grad_()
@@ -69,7 +70,7 @@ def regression_loss(
     weight: float,
     up_to_constant: bool = False,
 ) -> torch.Tensor:
-    """Eq. (18) as printed; eq. (15) at weight 0.
+    """How far D is from the dual potential of a batch: eq. (18) as printed; eq. (15) at weight 0.
 
     Parameters
     ----------
@@ -95,9 +96,12 @@ def regression_loss(
     return error + weight * (slope - distance).square().mean()
 
 
-def transport(potential: Potential, points: torch.Tensor) -> torch.Tensor:
-    """Eq. (19), T(z) = z + grad D(z), in the coordinates of the codes: (n, d) -> (n, d), in chunks."""
-    moved = [rows + gradient(potential, rows).detach() for rows in points.split(_ROWS)]
+def transport(potential: Potential, points: torch.Tensor, rows: int = 16_384) -> torch.Tensor:
+    """The map of eq. (19), T(z) = z + grad D(z), in the coordinates of the codes: (n, d) -> (n, d).
+
+    So many rows go through D at a time: the default takes 350 MB with the paper's network.
+    """
+    moved = [part + gradient(potential, part).detach() for part in points.split(rows)]
     return potential.shift + potential.scale * torch.cat(moved)
 
 
@@ -129,9 +133,9 @@ def fit_potential(
     iterations: int,
     learning_rate: float,
     decay: bool = False,
-    resume: Path | None = None,
+    resume: str | Path | None = None,
     save_seconds: float = 60.0,
-) -> list[dict]:
+) -> list[dict[str, float]]:
     """Regress D on one exact dual, eq. (15), with all points in each step of Adam(0.5, 0.999).
 
     Parameters
@@ -154,62 +158,49 @@ def fit_potential(
     DivergenceError
         If the loss is not finite.
     """
-    settings = {
-        "points": summary(points),
-        "phi": summary(phi),
-        "learning_rate": learning_rate,
-        **({"iterations": iterations} if decay else {}),
-    }
     regression = Regression(
         potential,
         partial(regression_loss, weight=0),
-        lambda step: half_cosine(learning_rate, step, iterations) if decay else learning_rate,
+        learning_rate,
         iterations,
-        States(Path(resume), settings) if resume else None,
-        save_seconds,
+        decay=decay,
+        folder=Path(resume) if resume else None,
+        settings={"points": summary(points), "phi": summary(phi), "learning_rate": learning_rate},
+        save_seconds=save_seconds,
     )
     return regression.run(lambda step: (points, phi, points)).log
 
 
-_LOG_EVERY = 100  # iterations over which the losses of a line of the log are averaged
-
-
-def summary(values: torch.Tensor) -> list:
+def summary(values: torch.Tensor) -> list[Any]:
     """Tells the data of one fit from those of another, but not by digits that a processor may change."""
     deviation = float(values.std(correction=0)) or 1.0
     return [*values.shape, round(float(values.mean()) / deviation, 3) + 0.0, f"{deviation:.3g}"]
 
 
 class Regression(Loop):
-    """D fitted with Adam(rate, 0.5, 0.999) to what each step gives, by a loss of D and that."""
+    """The fit of D with Adam(rate, 0.5, 0.999) to what each step gives, by a loss of D and that.
+
+    What is ``kept`` and how, and whether the rate falls, are the arguments of `Loop`.
+    """
+
+    unit = "iteration"
+    log_every = 100  # iterations over which the losses of a line of the log are averaged
 
     def __init__(
         self,
         potential: Potential,
         loss: Callable[..., torch.Tensor],
-        rate: Callable[[int], float],
+        learning_rate: float,
         iterations: int,
-        states: States | None,
-        save_seconds: float,
+        **kept: Any,
     ) -> None:
-        self.loss, self.rate = loss, rate
+        self.loss = loss
         self.device = next(potential.parameters()).device
-        self.optimizer = torch.optim.Adam(potential.parameters(), rate(0), betas=(0.5, 0.999))
-        super().__init__(
-            "fit D",
-            potential,
-            [self.optimizer],
-            steps=iterations,
-            period=_LOG_EVERY,
-            states=states,
-            save_seconds=save_seconds,
-        )
-
-    def label(self) -> dict[str, int]:
-        return {"iteration": self.progress.step}
+        self.optimizer = torch.optim.Adam(potential.parameters(), learning_rate, betas=(0.5, 0.999))
+        steps = {"length": iterations, "steps_per_unit": 1, "period": self.log_every}
+        super().__init__("fit D", potential, [self.optimizer], **steps, **kept)
 
     def take(self, step: int, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
-        self.optimizer.param_groups[0]["lr"] = self.rate(step)
         loss = self.loss(self.model, *(part.to(self.device) for part in batch))
         self.optimizer.zero_grad()
         loss.backward()

@@ -13,17 +13,11 @@ from scipy.spatial.distance import cdist
 from ot_latent._arrays import Array
 
 _TOLERANCE = 1e-9  # of the relative duality gap and infeasibility; rounding leaves 1e-15 where nothing is far away
-
 _PIVOTS = 100_000_000  # the simplex method ends long before; a limit only guards against cycling
-
 _ROUNDS = 5  # of refinement; one is the rule, three are rare
-
 _GRAINS = 2.0**52  # of mass; floats hold their number without rounding
-
 _KEPT, _KEPT_BYTES = local(), 2**23  # arrays of a thread, and the most that it keeps
-
 _LARGE = 2**14  # entries of a cost matrix that is worth a start better than zero
-
 _SMALLEST = 1e-290  # squared distances below lose digits
 
 _Pair = tuple[np.ndarray, np.ndarray]  # of the source and of the target

@@ -1,4 +1,4 @@
-"""The cells of N planes, their masses, and the ascent of the semi-dual.
+"""Laguerre cells: which of N planes is highest, the masses of their cells, and the ascent of the semi-dual.
 
 The equations stand in `semidiscrete`.
 """
@@ -8,20 +8,25 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from scipy.stats import norm
 
 from ot_latent._arrays import covariance_root, generator
 from ot_latent._storage import read_tensors, save_tensors
 
 _GROUP = 32  # codes whose maximum is taken at once; the position within comes later
-
 _TILE = {"cpu": (4096, 256), "cuda": (65_536, 2_048)}  # codes x noise: fits the cache, fills the GPU
+TABLE = 2**24  # scores that are held at a time, 64 MB, where a whole row of them is needed
+_FIRST = 32  # steps of the first round, over which noise averages out
+_TOUCH = 8  # noise points for each code, one of which its plane has to reach at the start
+_LARGEST = 16  # of the height steps that one noise point may cause: cells of little mass would jump
 
 
 class Estimate(NamedTuple):
@@ -31,14 +36,9 @@ class Estimate(NamedTuple):
     low: float
     high: float
 
-    @classmethod
-    def normal(cls, value: float, variance: float, level: float = 0.05) -> Estimate:
-        half = float(norm.isf(level / 2)) * math.sqrt(variance)
-        return cls(value, value - half, value + half)
-
 
 class Cells:
-    """Which plane is highest, by tiles: memory O(codes x d + tile), never noise x codes.
+    """Which plane is highest at each point, by tiles: memory O(codes x d + tile), never noise x codes.
 
     A maximum over groups of codes is vectorised, an argmax over all of them is not: find the best
     group first, then the code within that group.
@@ -55,45 +55,43 @@ class Cells:
 
     @property
     def codes(self) -> torch.Tensor:
+        """Slopes of the planes: (N, d)"""
         return self.planes[: self.n, :-1]
 
     @property
     def heights(self) -> torch.Tensor:
+        """Heights of the planes at 0: (N,)"""
         return self.planes[: self.n, -1]
 
-    def lift(self, heights: torch.Tensor) -> None:
+    def set_heights(self, heights: torch.Tensor) -> None:
+        """Move the planes to these heights: (N,)"""
         self.planes[: self.n, -1] = heights
 
     def highest(self, noise: torch.Tensor) -> torch.Tensor:
-        """(m, d) -> (m,)"""
+        """Index of the plane that is highest at each point: (m, d) -> (m,)"""
         return torch.cat([self._highest(rows) for rows in noise.split(self.rows)])
 
     def slack(self, noise: torch.Tensor) -> torch.Tensor:
         """How far each plane is below the envelope at the noise point where it is nearest: (N,)"""
         least = torch.full_like(self.planes[:, 0], math.inf)
         for rows in noise.split(self.rows):
-            points = _lifted(rows)
+            points = F.pad(rows, (0, 1), value=1.0).T.contiguous()
             top = (self.planes[self._highest(rows)] * points.T).sum(1)
             for scores, part in zip(self._tiles(points), least.split(self.codes_in_tile), strict=True):
                 torch.minimum(part, (top - scores).amin(1).clamp(min=0), out=part)
         return least[: self.n]
 
     def _highest(self, noise: torch.Tensor) -> torch.Tensor:
-        points = _lifted(noise)
+        points = F.pad(noise, (0, 1), value=1.0).T.contiguous()  # planes @ (z, 1) are heights of planes
         tops = [scores.view(-1, _GROUP, len(noise)).amax(1) for scores in self._tiles(points)]
         group = torch.cat(tops).max(0).indices
         within = torch.bmm(self.groups[group], points.T[:, :, None]).squeeze(2).argmax(1)
         return group * _GROUP + within
 
-    def _tiles(self, points: torch.Tensor):
+    def _tiles(self, points: torch.Tensor) -> Iterator[torch.Tensor]:
         for planes in self.planes.split(self.codes_in_tile):
             size = len(planes), points.shape[1]
             yield torch.mm(planes, points, out=self.tile[: math.prod(size)].view(size))
-
-
-def _lifted(noise: torch.Tensor) -> torch.Tensor:
-    """(z, 1) as columns, so that planes @ points are heights of planes."""
-    return torch.cat([noise, noise.new_ones(len(noise), 1)], 1).T.contiguous()
 
 
 def estimate_mass_error(counts: torch.Tensor, masses: torch.Tensor, level: float = 0.05) -> Estimate:
@@ -131,20 +129,9 @@ def estimate_mass_error(counts: torch.Tensor, masses: torch.Tensor, level: float
     return Estimate(value, center - half, center + half)
 
 
-TABLE = 2**24  # scores that are held at a time where a whole row of them is needed
-
-_FIRST = 32  # steps of the first round
-
-_TOUCH = 8  # noise points for each code, one of which its plane has to reach at the start
-
-_LARGEST = 16  # of the height steps that one noise point may cause
-
-_SAVE_SECONDS = 30  # between two states on disk
-
-
 @dataclass
-class Run:
-    """Where a fit stands; all of it goes to disk. Heights are those of the scaled codes."""
+class AscentState:
+    """Where an ascent stands; all of it goes to disk. Heights are those of the scaled codes."""
 
     heights: torch.Tensor
     mean: torch.Tensor  # of the heights after all steps, step t with weight t
@@ -155,12 +142,14 @@ class Run:
     looks: int = 0  # intervals that could have ended the fit
 
     def save(self, path: Path, fit: str) -> None:
-        tensors = {key: value for key, value in vars(self).items() if torch.is_tensor(value)}
-        numbers = {key: value for key, value in vars(self).items() if key not in tensors}
+        """Write the state of a fit, which its fingerprint names."""
+        numbers = dict(vars(self))
+        tensors = {name: numbers.pop(name) for name in ("heights", "mean")}
         save_tensors(path, tensors, {"fit": fit, "numbers": numbers})
 
     @classmethod
-    def load(cls, path: Path, fit: str, device: torch.device) -> Run:
+    def restore(cls, path: Path, fit: str, device: torch.device) -> AscentState:
+        """Read the state of the fit with this fingerprint; another one's is refused with a ValueError."""
         try:
             tensors, facts = read_tensors(path)
         except ValueError as error:
@@ -170,12 +159,11 @@ class Run:
                 f"{path} is the state of another fit (codes, prior, weights, heights or "
                 "random_state differ); remove it to start anew"
             )
-        tensors = {name: value.to(device) for name, value in tensors.items()}
-        return cls(**tensors, **facts["numbers"])
+        return cls(**{name: value.to(device) for name, value in tensors.items()}, **facts["numbers"])
 
 
 class SemiDual:
-    """F(h) for N codes, its stochastic gradients and the error of its maximiser.
+    """The semi-dual F(h) of N codes, its stochastic gradients and the error of its maximiser.
 
     Parameters
     ----------
@@ -207,19 +195,19 @@ class SemiDual:
         inverse = noise.std() * torch.linalg.inv(root).to(codes)
         return -(codes @ inverse * codes).sum(1) / 2 - codes @ noise.mean(0)
 
-    def lift(self, scaled: torch.Tensor) -> None:
+    def set_heights(self, scaled: torch.Tensor) -> None:
         """Set the heights, given for the scaled codes, in the gauge sum_j b_j h_j = 0."""
         scaled = scaled - self.masses @ scaled
-        self.cells.lift(scaled)
+        self.cells.set_heights(scaled)
         self.heights = self.scale * scaled
 
     def seeded(self, purpose: str, step: int = 0) -> torch.Generator:
-        """Every purpose and step has noise of its own, so that resumed runs draw the same."""
+        """The generator of a purpose and step: each has noise of its own, so that resumed runs draw the same."""
         words = np.random.SeedSequence([self.seed, step, *purpose.encode()])
         return generator(int(words.generate_state(1, np.uint64)[0] >> 1), self.cells.planes)
 
-    def noise(self, n: int, rng: torch.Generator):
-        """n points of the prior, a batch at a time."""
+    def noise(self, n: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
+        """Points of the prior, n in all, a batch at a time."""
         d = self.codes.shape[1]
         for first in range(0, n, self.batch):
             yield self.prior.sample((min(self.batch, n - first), d), rng, like=self.cells.planes)
@@ -232,7 +220,7 @@ class SemiDual:
         return counts
 
     def phi(self, points: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-        """D(z) where the cells are known; differentiable."""
+        """The potential D(z) where the cells are known: (m, d), (m,) -> (m,); differentiable."""
         codes, heights = self.codes[cells].to(points.dtype), self.heights[cells].to(points.dtype)
         return (points * codes).sum(1) + heights - points.square().sum(1) / 2
 
@@ -249,7 +237,7 @@ class SemiDual:
         return float(torch.cat(margins).quantile(0.1)) / -math.log(0.9)
 
     def value(self, n: int, rng: torch.Generator) -> tuple[torch.Tensor, Estimate]:
-        """The counts of n noise points, and E F(h) + (E |y|^2 + E |z|^2) / 2, the dual value."""
+        """The counts of n noise points, and E F(h) + (E ‖y‖² + E ‖z‖²) / 2, the dual value."""
         counts, phi = torch.zeros_like(self.masses), []
         for noise in self.noise(n, rng):
             cells = self.cells.highest(noise)
@@ -257,9 +245,11 @@ class SemiDual:
             phi.append(self.phi(noise.double(), cells))
         phi = torch.cat(phi)
         psi = self.heights + self.codes.square().sum(1) / 2
-        return counts, Estimate.normal(float(self.masses @ psi - phi.mean()), float(phi.var()) / n)
+        value, half = float(self.masses @ psi - phi.mean()), float(norm.isf(0.025)) * math.sqrt(float(phi.var()) / n)
+        return counts, Estimate(value, value - half, value + half)
 
     def fingerprint(self, start: torch.Tensor) -> str:
+        """What tells a fit to this problem from this start from all others."""
         digest = hashlib.sha256(repr((self.prior, self.seed)).encode())
         for values in (self.codes, self.masses, start):
             digest.update(values.cpu().numpy().tobytes())
@@ -267,7 +257,7 @@ class SemiDual:
 
 
 class Ascent:
-    """From a start to heights with certified masses.
+    """The ascent of the semi-dual from a start to heights with certified masses.
 
     A round of steps has one step size. After it the averaged heights are certified on fresh noise.
     Each round has sqrt(2) times the steps of the one before, and steps smaller by as much. Means
@@ -282,75 +272,77 @@ class Ascent:
 
     @property
     def converged(self) -> bool:
+        """Whether the masses are certified to be within the tolerance."""
         return self.error.high <= self.tolerance
 
-    def climb(self, start: torch.Tensor, resume: Path | None = None) -> int:
-        """Returns the number of steps; leaves the averaged heights in `dual`."""
+    def climb(self, start: torch.Tensor, resume: Path | None, save_seconds: float) -> int:
+        """Climb to the end; returns the number of steps and leaves the averaged heights in `dual`."""
         fit = self.dual.fingerprint(start)
         if resume and resume.is_file():
-            run = Run.load(resume, fit, start.device)
+            state = AscentState.restore(resume, fit, start.device)
         else:
-            run = Run(start.clone(), start.clone())
+            state = AscentState(start.clone(), start.clone())
         saved = time.monotonic()
-        while run.done < run.length or not self._ends(run):
-            self._step(run)
-            if resume and time.monotonic() - saved > _SAVE_SECONDS:
-                run.save(resume, fit)
+        while state.done < state.length or not self._ends(state):
+            self.step(state)
+            if resume and time.monotonic() - saved > save_seconds:
+                state.save(resume, fit)
                 saved = time.monotonic()
         if resume:
-            run.save(resume, fit)
-        return run.steps
+            state.save(resume, fit)
+        return state.steps
 
-    def _step(self, run: Run) -> None:
+    def step(self, state: AscentState) -> None:
+        """Move the heights by one stochastic gradient."""
         dual = self.dual
-        dual.cells.lift(run.heights)
-        counts = dual.counts(dual.batch, dual.seeded("step", run.steps))
+        dual.cells.set_heights(state.heights)
+        counts = dual.counts(dual.batch, dual.seeded("step", state.steps))
         # the Hessian's diagonal is about b / margin: divided by b, one step size suits all cells
         gradient = dual.masses - counts / dual.batch
-        run.heights += run.size * gradient / dual.masses.clamp(min=1 / (_LARGEST * dual.batch))
-        run.done += 1
-        run.steps += 1
-        run.mean += (run.heights - run.mean) * 2 / (run.steps + 1)
+        state.heights += state.size * gradient / dual.masses.clamp(min=1 / (_LARGEST * dual.batch))
+        state.done += 1
+        state.steps += 1
+        state.mean += (state.heights - state.mean) * 2 / (state.steps + 1)
 
-    def _ends(self, run: Run) -> bool:
+    def _ends(self, state: AscentState) -> bool:
         """At the end of a round: certify its heights, or prepare the next round."""
-        looked = self._look(run)
-        if (looked and self.converged) or run.steps >= self.max_steps:
+        looked = self._look(state)
+        if (looked and self.converged) or state.steps >= self.max_steps:
             return True
-        run.looks += looked
-        if not run.steps:
+        state.looks += looked
+        if not state.steps:
             # as if the steps that lead to heights as good as these had been made
             error = max(self.error.value, self.tolerance)
-            run.length = math.ceil(max(_FIRST, len(run.heights) / (self.dual.batch * error)))
-            self._touch(run)
-            run.size = self.dual.margin() / 4 * _FIRST / run.length
+            state.length = math.ceil(max(_FIRST, len(state.heights) / (self.dual.batch * error)))
+            self._touch(state)
+            state.size = self.dual.margin() / 4 * _FIRST / state.length
         else:
-            run.size /= math.sqrt(2)
-            run.length = math.ceil(math.sqrt(2) * run.length)
-        run.length = min(run.length, self.max_steps - run.steps)
-        run.done = 0
+            state.size /= math.sqrt(2)
+            state.length = math.ceil(math.sqrt(2) * state.length)
+        state.length = min(state.length, self.max_steps - state.steps)
+        state.done = 0
         return False
 
-    def _touch(self, run: Run) -> None:
+    def _touch(self, state: AscentState) -> None:
         """Lift planes without noise to the envelope: psi becomes the c-transform of phi."""
         dual = self.dual
-        slack = torch.full_like(run.heights, math.inf)
-        dual.cells.lift(run.heights)
+        slack = torch.full_like(state.heights, math.inf)
+        dual.cells.set_heights(state.heights)
         for noise in dual.noise(_TOUCH * len(slack), dual.seeded("touch")):
             slack = torch.minimum(slack, dual.cells.slack(noise).double())
-        run.heights += slack
-        dual.lift(run.heights)
+        state.heights += slack
+        dual.set_heights(state.heights)
 
-    def _look(self, run: Run) -> bool:
+    def _look(self, state: AscentState) -> bool:
         """Certify the averaged heights; False where a first glance shows that it would fail."""
         dual = self.dual
-        dual.lift(run.mean)
+        dual.set_heights(state.mean)
         # enough for a standard error of a tenth of the tolerance
-        enough = math.ceil((10 * math.sqrt(2 * len(run.mean)) + 400) / self.tolerance)
-        glance = dual.counts(enough // 8, dual.seeded("glance", run.steps))
+        enough = math.ceil((10 * math.sqrt(2 * len(state.mean)) + 400) / self.tolerance)
+        glance = dual.counts(enough // 8, dual.seeded("glance", state.steps))
         self.error = estimate_mass_error(glance, dual.masses)
-        if self.error.low > self.tolerance and run.steps < self.max_steps:
+        if self.error.low > self.tolerance and state.steps < self.max_steps:
             return False
-        counts, self.cost = dual.value(enough, dual.seeded("certify", run.steps))
-        self.error = estimate_mass_error(counts, dual.masses, 0.05 / 2**run.looks)
+        counts, self.cost = dual.value(enough, dual.seeded("certify", state.steps))
+        self.error = estimate_mass_error(counts, dual.masses, 0.05 / 2**state.looks)
         return True

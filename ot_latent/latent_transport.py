@@ -1,58 +1,33 @@
-"""A map from noise to the codes of an auto-encoder: AE-OT of Liu et al. (2018).
+"""AE-OT of Liu et al. (2018): a map from noise to the codes of an auto-encoder.
 
-By their Algorithms 1 and 2, or by semi-discrete transport to all codes.
+By their Algorithms 1 and 2 (minibatch), or by semi-discrete transport to the whole set of codes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from ot_latent._arrays import covariance_root
-from ot_latent._loop import half_cosine
-from ot_latent._storage import States
+from ot_latent._arrays import Array, covariance_root
 from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, summary, transport
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.semidiscrete import SemiDiscreteOT
 
 
-class _Minibatches:
-    """Algorithm 1: the transport problem between a batch of noise and a batch of codes, step by step."""
-
-    def __init__(self, codes: torch.Tensor, batch: int, seed: int) -> None:
-        self.codes, self.batch, self.seed = codes.numpy(), batch, seed
-
-    def __call__(self, step: int) -> tuple[torch.Tensor, ...]:
-        """Noise, its exact potential to a batch of codes, and the codes that it is matched with."""
-        # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
-        rng = np.random.default_rng((self.seed, step))
-        noise = rng.standard_normal((self.batch, self.codes.shape[1]), dtype=np.float32)
-        target = self.codes[rng.integers(len(self.codes), size=self.batch)]
-        dual = solve_kantorovich(noise, target)
-        arrays = noise, dual.phi.astype(np.float32), target[dual.matching]
-        return tuple(torch.from_numpy(array) for array in arrays)
+class _Settings(NamedTuple):
+    batch: int
+    iterations: int
+    learning_rate: float
+    gradient_weight: float
 
 
-@contextmanager
-def _no_denormals():
-    """Adam's averages of units that ReLU has silenced fade into denormals, fifty times as slow."""
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
-# What the two methods need differs by orders of magnitude.
-_DEFAULTS = {
-    "minibatch": {"batch": 64, "iterations": 200_000, "learning_rate": 1e-4, "gradient_weight": 0.1},
-    "semidiscrete": {"batch": 512, "iterations": 5_000, "learning_rate": 1e-3, "gradient_weight": 1.0},
-}
+# What the two methods need differs by orders of magnitude: Liu 2018 has the first, for images.
+_DEFAULTS = {"minibatch": _Settings(64, 200_000, 1e-4, 0.1), "semidiscrete": _Settings(512, 5_000, 1e-3, 1.0)}
 
 
 class LatentTransport:
@@ -71,7 +46,7 @@ class LatentTransport:
         "semidiscrete" solves the problem between the noise and all codes once (`SemiDiscreteOT`) and
         regresses D on that potential and its map at fresh noise (`exact_loss`). The bias that N codes
         leave is measured on N points of the Gaussian with their covariance, whose map is known, and
-        taken off (`all_codes`).
+        taken off (`DebiasedSemiDiscrete`).
     batch : int
         Points of noise in an iteration, and for "minibatch" of codes; at least 2. By default 64, as in
         the paper, and 512.
@@ -119,14 +94,11 @@ class LatentTransport:
     ) -> None:
         if method not in _DEFAULTS:
             raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
-        given = {
-            "batch": batch,
-            "iterations": iterations,
-            "learning_rate": learning_rate,
-            "gradient_weight": gradient_weight,
-        }
-        for name, default in _DEFAULTS[method].items():
-            setattr(self, name, default if given[name] is None else given[name])
+        default = _DEFAULTS[method]
+        self.batch = default.batch if batch is None else batch
+        self.iterations = default.iterations if iterations is None else iterations
+        self.learning_rate = default.learning_rate if learning_rate is None else learning_rate
+        self.gradient_weight = default.gradient_weight if gradient_weight is None else gradient_weight
         if self.batch < 2:
             raise ValueError(f"batch must be at least 2, got {batch}")
         self.method, self.up_to_constant, self.tolerance = method, up_to_constant, tolerance
@@ -136,7 +108,7 @@ class LatentTransport:
     def __repr__(self) -> str:
         return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
 
-    def fit(self, codes, resume: Path | None = None, save_seconds: float = 60.0) -> LatentTransport:
+    def fit(self, codes: Array, resume: str | Path | None = None, save_seconds: float = 60.0) -> LatentTransport:
         """Fit D to the codes.
 
         Parameters
@@ -161,7 +133,7 @@ class LatentTransport:
         ConvergenceWarning
             For "semidiscrete", if the mass error was not certified to be below `tolerance`.
         """
-        resume = Path(resume) if resume else None
+        folder = Path(resume) if resume else None
         codes = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
         if codes.ndim != 2 or not torch.isfinite(codes).all():
             raise ValueError(f"codes must be finite with shape (n, d), got shape {tuple(codes.shape)}")
@@ -171,55 +143,62 @@ class LatentTransport:
         potential.scale.copy_((codes - potential.shift).square().mean().sqrt())
         centered = (codes - potential.shift) / potential.scale
         potential.to(self.device)
-        problem, loss = self._method(centered, resume)
+        problem, loss = self._method(centered, folder)
+        told = {"device", "potential_", "iterations"}
+        decided = {name: value for name, value in vars(self).items() if name not in told}
         regression = Regression(
             potential,
             loss,
-            self._rate,
+            self.learning_rate,
             self.iterations,
-            States(resume, self._settings(codes)) if resume else None,
-            save_seconds,
+            decay=self.method == "semidiscrete",
+            folder=folder,
+            settings=decided | {"codes": summary(codes)},
+            save_seconds=save_seconds,
         )
-        with _no_denormals():
+        # Adam's averages of units that ReLU has silenced fade into denormals, fifty times as slow
+        torch.set_flush_denormal(True)
+        try:
             regression.run(problem)
+        finally:
+            torch.set_flush_denormal(False)
         self.potential_ = potential.eval()
         return self
 
-    def _method(self, codes: torch.Tensor, resume: Path | None) -> tuple[Callable, Callable]:
+    def _method(
+        self, codes: torch.Tensor, folder: Path | None
+    ) -> tuple[Callable[[int], tuple[torch.Tensor, ...]], Callable[..., torch.Tensor]]:
         """What a step fits D to, and by which loss."""
         if self.method == "minibatch":
             loss = partial(regression_loss, weight=self.gradient_weight, up_to_constant=self.up_to_constant)
-            return _Minibatches(codes, self.batch, self.random_state), loss
-        problem = AllCodes(codes, self.batch, self.random_state, self.tolerance, resume)
+            return partial(minibatch_problem, codes.numpy(), self.batch, self.random_state), loss
+        problem = DebiasedSemiDiscrete(codes, self.batch, self.random_state, self.tolerance, folder)
         return problem, partial(exact_loss, weight=self.gradient_weight)
 
-    def _settings(self, codes: torch.Tensor) -> dict:
-        """What decides D, beside the number of iterations where the rate is constant."""
-        told = {"device", "potential_", *(["iterations"] if self.method == "minibatch" else [])}
-        decided = {name: value for name, value in vars(self).items() if name not in told}
-        return decided | {"codes": summary(codes)}
-
-    def _rate(self, step: int) -> float:
-        if self.method == "minibatch":
-            return self.learning_rate
-        return half_cosine(self.learning_rate, step, self.iterations)
-
-    def transform(self, noise) -> torch.Tensor:
-        """Algorithm 2, step 1: noise (n, d) to codes (n, d)."""
+    def transform(self, noise: Array) -> torch.Tensor:
+        """The codes that noise is mapped to, Algorithm 2, step 1: (n, d) -> (n, d)."""
         if not hasattr(self, "potential_"):
             raise RuntimeError("this LatentTransport is not fitted yet; call fit(codes) first")
         return transport(self.potential_, torch.as_tensor(noise).float().to(self.device))
 
     def sample(self, n: int, rng: int = 0) -> torch.Tensor:
-        """n new codes: (n, d)."""
+        """New codes, n of them: (n, d)."""
         generator = torch.Generator().manual_seed(rng)
         return self.transform(torch.randn(n, len(self.potential_.shift), generator=generator))
 
 
-_BIAS_POINTS = 2**16  # of noise, on which B is measured
+def minibatch_problem(codes: np.ndarray, batch: int, seed: int, step: int) -> tuple[torch.Tensor, ...]:
+    """The problem of a step of Algorithm 1: noise, its potential to a batch of codes, and its matched codes."""
+    # each step has a seed of its own, so that a resumed run draws what the unbroken one draws
+    rng = np.random.default_rng((seed, step))
+    noise = rng.standard_normal((batch, codes.shape[1]), dtype=np.float32)
+    target = codes[rng.integers(len(codes), size=batch)]
+    dual = solve_kantorovich(noise, target)
+    arrays = noise, dual.phi.astype(np.float32), target[dual.matching]
+    return tuple(torch.from_numpy(array) for array in arrays)
 
 
-class AllCodes:
+class DebiasedSemiDiscrete:
     """The exact potential from the noise to all codes, less the bias that N points leave.
 
     N codes of a law are not the law: within a cell the map stands still, so that a smooth fit to it
@@ -229,12 +208,12 @@ class AllCodes:
     z.B z / 2 to its potential. For Gaussian codes this is all that is missing.
     """
 
+    bias_points = 2**16  # of noise, on which B is measured: its error is far below that of N codes
+
     def __init__(self, codes: torch.Tensor, batch: int, seed: int, tolerance: float, resume: Path | None) -> None:
         self.batch, self.seed = batch, seed
         distinct, counts = torch.unique(codes, dim=0, return_counts=True)
-        rng = np.random.default_rng((seed, *b"gaussian"))
-        normal = torch.from_numpy(rng.standard_normal(distinct.shape, dtype=np.float32))
-        points = normal @ _linear_map(codes)
+        points = _normal(distinct.shape, (seed, *b"gaussian")) @ _linear_map(codes)
 
         def solved(points: torch.Tensor, weights: torch.Tensor | None, name: str) -> SemiDiscreteOT:
             state = resume and resume / f"{name}.safetensors"
@@ -251,9 +230,7 @@ class AllCodes:
         of their cells. The linear map to the Gaussian with the covariance of that image is what
         it is compared with: neither the draw of the points nor the error of the masses enters.
         """
-        rng = np.random.default_rng((self.seed, *b"bias"))
-        shape = _BIAS_POINTS, points.shape[1]
-        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+        noise = _normal((self.bias_points, points.shape[1]), (self.seed, *b"bias"))
         noise = noise - noise.mean(0)
         noise = noise @ torch.linalg.inv(_linear_map(noise))  # so that its covariance is exactly I
         image = ot.transport(noise)
@@ -261,13 +238,16 @@ class AllCodes:
         return (bias + bias.T) / 2
 
     def __call__(self, step: int) -> tuple[torch.Tensor, ...]:
-        """Noise, the potential and the map there."""
-        rng = np.random.default_rng((self.seed, step))
-        shape = self.batch, len(self.bias)
-        noise = torch.from_numpy(rng.standard_normal(shape, dtype=np.float32))
+        """What a step fits D to: noise, the potential and the map there."""
+        noise = _normal((self.batch, len(self.bias)), (self.seed, step))
         added = noise @ self.bias
         phi = self.codes.potential(noise) + (added * noise).sum(1) / 2
         return noise, phi, self.codes.transport(noise) + added
+
+
+def _normal(shape: tuple[int, ...], seed: tuple[int, ...]) -> torch.Tensor:
+    """Standard normal noise; every purpose and step has a seed of its own."""
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal(shape, dtype=np.float32))
 
 
 def _linear_map(points: torch.Tensor) -> torch.Tensor:

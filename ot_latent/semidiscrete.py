@@ -1,13 +1,13 @@
-"""Exact transport from a prior to all the codes at once: An et al. (2020), Liu 2018 section 3.
+"""Semi-discrete optimal transport, exact from a prior to N codes: An et al. (2020), Liu 2018 section 3.
 
-The cost is ||z - y||^2 / 2. Heights h_j make the Brenier potential, the upper envelope of N planes,
+The cost is ‖z - y‖² / 2. Heights h_j make the Brenier potential, the upper envelope of N planes,
 
     u(z) = max_j  z.y_j + h_j,        T(z) = grad u(z) = y_j  on the cell where plane j is highest,
 
 and T carries the prior to the codes when each cell holds its mass b_j. In the terms of
-`kantorovich`, psi_j = h_j + ||y_j||^2 / 2 belongs to the codes and D = phi to the noise:
+`kantorovich`, psi_j = h_j + ‖y_j‖² / 2 belongs to the codes and D = phi to the noise:
 
-    D(z) = max_j  psi_j - ||z - y_j||^2 / 2 = u(z) - ||z||^2 / 2,        T(z) = z + grad D(z).
+    D(z) = max_j  psi_j - ‖z - y_j‖² / 2 = u(z) - ‖z‖² / 2,        T(z) = z + grad D(z).
 
 Heights are determined up to a constant; here sum_j b_j h_j = 0. They maximise the semi-dual
 
@@ -18,17 +18,19 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import generator
+from ot_latent._arrays import Array, generator
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
 
-_CENTER = 32  # noise points for each cell that tell its mean
+_CENTER = 32  # noise points for each cell that tell its mean: a sixth of the cell's spread
 
 
 class ConvergenceWarning(UserWarning):
@@ -38,7 +40,7 @@ class ConvergenceWarning(UserWarning):
 class SemiDiscreteOT:
     """The optimal map from a prior to N codes: each code gets the noise of one Laguerre cell.
 
-    The semi-dual is climbed with stochastic steps, whose heights are averaged (`semidual.Ascent`).
+    The semi-dual is climbed with stochastic steps, whose heights are averaged (`laguerre.Ascent`).
     The fit ends when the masses of the cells are certified on fresh noise.
 
     Codes are shifted to mean zero and divided by their root mean square coordinate within. Cells
@@ -93,7 +95,15 @@ class SemiDiscreteOT:
     def __repr__(self) -> str:
         return f"SemiDiscreteOT(tolerance={self.tolerance}, max_steps={self.max_steps})"
 
-    def fit(self, codes, prior=None, weights=None, heights=None, resume: Path | None = None) -> SemiDiscreteOT:
+    def fit(
+        self,
+        codes: Array,
+        prior: Any = None,
+        weights: Array = None,
+        heights: Array = None,
+        resume: str | Path | None = None,
+        save_seconds: float = 30.0,
+    ) -> SemiDiscreteOT:
         """Maximise the semi-dual until the masses of the cells are certified.
 
         Parameters
@@ -109,6 +119,8 @@ class SemiDiscreteOT:
             linear map that matches mean and covariance.
         resume : path, optional
             A file that keeps the state of the run. When it exists, the run goes on from there.
+        save_seconds : float
+            Between two states.
 
         Raises
         ------
@@ -134,7 +146,7 @@ class SemiDiscreteOT:
         else:
             start = _vector(heights, points, "heights") / dual.scale
         ascent = Ascent(dual, self.tolerance, self.max_steps)
-        self.steps = ascent.climb(start, Path(resume) if resume else None)
+        self.steps = ascent.climb(start, Path(resume) if resume else None, save_seconds)
         self.cost, self.error, self.converged = ascent.cost, ascent.error, ascent.converged
         self._dual, self._numpy, self._means = dual, not is_torch_array(codes), None
         if not self.converged:
@@ -148,13 +160,13 @@ class SemiDiscreteOT:
         return self
 
     @property
-    def heights(self):
-        """h_j of the caller's codes: (N,)"""
+    def heights(self) -> Array:
+        """The heights h_j of the caller's codes: (N,)"""
         self._require_fit()
         heights = self._dual.heights
         return heights.cpu().numpy() if self._numpy else heights
 
-    def mass_error(self, n: int, rng=None) -> Estimate:
+    def mass_error(self, n: int, rng: int | torch.Generator | None = None) -> Estimate:
         """The chi^2 mass error of the cells from n >= 3 fresh noise points, without bias.
 
         Parameters
@@ -173,25 +185,25 @@ class SemiDiscreteOT:
         dual = self._dual
         return estimate_mass_error(dual.counts(n, generator(rng, dual.codes)), dual.masses)
 
-    def cell(self, z):
+    def cell(self, z: Array) -> Array:
         """Index of the code that each point goes to: (m, d) -> (m,)"""
         return _returned(self._cell(self._points(z)), z)
 
-    def transport(self, z):
-        """T(z) = grad u(z), a code for each point: (m, d) -> (m, d)"""
+    def transport(self, z: Array) -> Array:
+        """The map T(z) = grad u(z), a code for each point: (m, d) -> (m, d)"""
         points = self._points(z)
         return _returned(self._dual.codes[self._cell(points)].to(points.dtype), z)
 
-    def potential(self, z):
-        """D(z) = u(z) - ||z||^2 / 2, with gradient T(z) - z for torch: (m, d) -> (m,)"""
+    def potential(self, z: Array) -> Array:
+        """The potential D(z) = u(z) - ‖z‖² / 2, with gradient T(z) - z for torch: (m, d) -> (m,)"""
         points = self._points(z)
         return _returned(self._dual.phi(points, self._cell(points)), z)
 
-    def extend(self, z, angle: float = 0.7):
+    def extend(self, z: Array, angle: float = 0.7) -> Array:
         """The map made continuous within regions, after An et al. (2020): (m, d) -> (m, d)
 
         A point gets the mean of the codes of the d + 1 highest planes, with weights
-        1 / ||z - c_j|| where c_j is the mean of the noise in cell j: c_j itself goes to code j.
+        1 / ‖z - c_j‖ where c_j is the mean of the noise in cell j: c_j itself goes to code j.
         Where the normals (y_j, -1) and (y_i, -1) of a plane and the highest one make an angle
         above the threshold, grad u jumps: the singular set runs between the cells, and code j is
         left out. A point that has no other neighbour keeps its own code.
@@ -218,13 +230,13 @@ class SemiDiscreteOT:
             result.append((weight[:, :, None] * self._dual.codes[near]).sum(1))
         return _returned(torch.cat(result).to(points.dtype), z)
 
-    def singular(self, z, angle: float = 0.7):
+    def singular(self, z: Array, angle: float = 0.7) -> Array:
         """Which points have a neighbour beyond the angle of `extend`: (m, d) -> (m,) bool"""
         points = self._points(z)
         parts = self._neighbours(points, angle)
         return _returned(torch.cat([~within.all(1) for _, _, within in parts]), z)
 
-    def _neighbours(self, points: torch.Tensor, angle: float):
+    def _neighbours(self, points: torch.Tensor, angle: float) -> Iterator[tuple[torch.Tensor, ...]]:
         """Points, part by part; the d + 1 highest planes there, the highest first; which are used."""
         if not 0 <= angle <= math.pi:
             raise ValueError(f"angle must be between 0 and pi, got {angle!r}")
@@ -239,7 +251,7 @@ class SemiDiscreteOT:
             within[:, 0] = True
             yield rows, near, within
 
-    def _cell_means(self):
+    def _cell_means(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean of the noise in each cell, and which cells received any."""
         if self._means is None:
             dual = self._dual
@@ -258,7 +270,7 @@ class SemiDiscreteOT:
         if not hasattr(self, "_dual"):
             raise RuntimeError("this SemiDiscreteOT is not fitted yet; call fit(codes) first")
 
-    def _points(self, z) -> torch.Tensor:
+    def _points(self, z: Array) -> torch.Tensor:
         self._require_fit()
         points = torch.as_tensor(z, device=self._dual.codes.device)
         d = self._dual.codes.shape[1]
@@ -271,12 +283,12 @@ class SemiDiscreteOT:
         return points
 
 
-def _returned(result: torch.Tensor, z):
+def _returned(result: torch.Tensor, z: Array) -> Array:
     """`result` as the kind of array, and on the device, that the points `z` came as."""
     return result.to(z.device) if is_torch_array(z) else result.cpu().numpy()
 
 
-def _checked_codes(values) -> torch.Tensor:
+def _checked_codes(values: Array) -> torch.Tensor:
     codes = torch.as_tensor(values).detach()
     if codes.ndim != 2 or 0 in codes.shape:
         raise ValueError(f"codes must have shape (N, d), got {tuple(codes.shape)}")
@@ -292,7 +304,7 @@ def _checked_codes(values) -> torch.Tensor:
     return codes
 
 
-def _vector(values, codes: torch.Tensor, name: str) -> torch.Tensor:
+def _vector(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor:
     """One finite number for each code, in double precision; ones by default."""
     if values is None:
         return torch.ones(len(codes), dtype=torch.float64, device=codes.device)

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,30 @@ def empty_data(tmp_path, monkeypatch, cache) -> Path:
     return tmp_path / "data"
 
 
-@pytest.fixture
-def workshop(tmp_path, monkeypatch):
-    """A checkout of its own for training at `smoke`: its states and weights, and few images."""
-    from ot_latent import training
+class Workshop:
+    """A place of its own for training at `smoke`, on few images."""
 
-    monkeypatch.setattr(training, "checkout", lambda: tmp_path)
-    monkeypatch.setattr(training, "_SMOKE_IMAGES", 512)
-    monkeypatch.setitem(training._METRIC_IMAGES, "smoke", 100)
-    return tmp_path
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.build = folder, folder / "build"
+
+    def train(self, name: str, scale: str = "smoke", images: int = 512, **settings) -> Path:
+        """Weights of a recipe, trained on so many images and scored on 100."""
+        from ot_latent import training
+
+        limits = training.Limits(smoke=images, smoke_metrics=100)
+        return training.train(name, scale, **{"build": self.build, "limits": limits} | settings)
+
+    def run(self, name: str) -> Path:
+        """The folder of a run's states and log."""
+        from ot_latent import training
+
+        return training.run_folder(name, "smoke", 0, self.build)
+
+    def log(self, name: str) -> list[dict]:
+        """The lines of a run's log."""
+        return [json.loads(line) for line in (self.run(name) / "log.jsonl").read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def workshop(tmp_path):
+    return Workshop(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -12,12 +13,12 @@ from ot_latent._storage import write_atomically
 
 def draw_losses(title: str, log: Path) -> None:
     """Draw the losses of a run's log, beside it, as ``losses.png``; nothing where there is no log yet."""
-    if log.is_file() and (lines := log.read_text().splitlines()):
+    if log.is_file() and (lines := log.read_text(encoding="utf-8").splitlines()):
         figure = loss_curves(title, [json.loads(line) for line in lines])
         write_atomically(log.with_name("losses.png"), lambda file: figure.savefig(file, format="png", dpi=150))
 
 
-def loss_curves(title: str, log: list[dict]):
+def loss_curves(title: str, log: list[dict[str, Any]]) -> Figure:
     """A figure of the losses of a training run, one panel each.
 
     Parameters

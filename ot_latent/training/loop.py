@@ -6,14 +6,15 @@ import atexit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from accelerate.utils import convert_outputs_to_fp32, reduce
+from accelerate.utils import reduce
 from torch import nn
 
-from ot_latent._loop import Loop, Progress, half_cosine
+from ot_latent._loop import Loop, LoopState
 from ot_latent._storage import States
 from ot_latent.training.batches import Batches
 from ot_latent.training.recipes import Recipe
@@ -33,15 +34,11 @@ def processes(device: torch.device) -> tuple[PartialState, torch.device]:
 
 @dataclass
 class Player:
-    """One of those who take turns: what it lowers, and the optimiser of what it may move."""
+    """One of those who take turns: what it lowers, what it may move, and the optimiser of that."""
 
     loss: Callable[..., dict[str, torch.Tensor]]
+    parameters: list[nn.Parameter]
     optimizer: torch.optim.Optimizer
-    learning_rate: float
-
-    @property
-    def parameters(self) -> list[torch.Tensor]:
-        return self.optimizer.param_groups[0]["params"]
 
 
 class Training(Loop):
@@ -57,41 +54,45 @@ class Training(Loop):
     model : module
         On its device.
     batches : Batches
-    states : States
-    epochs, seed : int
+    epochs : int
+    folder : path, optional
+        Where the run keeps its states.
     together : PartialState
         The processes.
     save_seconds : float
         Between two states.
     """
 
+    unit = "epoch"
+
     def __init__(
         self,
         recipe: Recipe,
         model: nn.Module,
         batches: Batches,
-        states: States,
-        *,
         epochs: int,
-        seed: int,
+        *,
+        folder: Path | None,
         together: PartialState,
         save_seconds: float,
     ) -> None:
-        self.recipe, self.batches = recipe, batches
-        self.epochs, self.seed, self.together = epochs, seed, together
+        self.recipe, self.batches, self.together = recipe, batches, together
         self.leads = together.is_main_process
         self.critic, self.main = _players(recipe, model)
         super().__init__(
             recipe.name,
             model,
             [player.optimizer for player in (self.main, self.critic) if player],
-            steps=epochs * batches.steps_per_epoch,
+            length=epochs,
+            steps_per_unit=batches.steps_per_epoch,
             period=batches.steps_per_epoch,
-            states=states,
+            decay=recipe.decay,
+            folder=folder,
+            settings=recipe.settings() | {"seed": batches.seed, "images": batches.count},
             save_seconds=save_seconds,
         )
 
-    def train(self) -> Progress:
+    def train(self) -> LoopState:
         """Train, or go on, to the end; the model is in evaluation mode then.
 
         Raises
@@ -100,13 +101,9 @@ class Training(Loop):
             If a loss or a weight is not finite.
         """
         self.model.train()
-        with _computed_in(self.recipe.precision, self.model, self.batches.device):
-            progress = self.run(self.batches)
+        state = self.run(self.batches)
         self.model.eval()
-        return progress
-
-    def label(self) -> dict[str, int]:
-        return {"epoch": self.progress.step // self.period}
+        return state
 
     def mean(self, rows: torch.Tensor) -> torch.Tensor:
         return reduce(rows, "mean")
@@ -116,13 +113,7 @@ class Training(Loop):
         self.together.wait_for_everyone()  # before one of them writes again
 
     def take(self, step: int, turns: list[list[torch.Tensor]]) -> dict[str, torch.Tensor]:
-        epoch = step // self.period
-        for player in filter(None, (self.critic, self.main)):
-            rate = player.learning_rate
-            player.optimizer.param_groups[0]["lr"] = (
-                half_cosine(rate, epoch, self.epochs) if self.recipe.decay else rate
-            )
-        key = (self.seed, step, self.together.process_index)
+        key = (self.batches.seed, step, self.together.process_index)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
         terms: dict[str, torch.Tensor] = {}
         if self.critic:
@@ -133,7 +124,8 @@ class Training(Loop):
 
     def _move(self, player: Player, batch: list[torch.Tensor]) -> dict[str, torch.Tensor]:
         player.optimizer.zero_grad()
-        terms = player.loss(*batch)
+        with computed_in(self.recipe.precision, self.model, self.batches.device):
+            terms = player.loss(*batch)
         terms["loss"].backward()
         if self.together.num_processes > 1:
             self._average([value.grad for value in player.parameters if value.grad is not None])
@@ -153,8 +145,8 @@ class Training(Loop):
 def _players(recipe: Recipe, model: nn.Module) -> tuple[Player | None, Player]:
     """The critic, where there is one, and who moves all the rest."""
 
-    def player(loss: Callable, parameters: list[torch.Tensor], rate: float) -> Player:
-        return Player(loss, torch.optim.Adam(parameters, rate, betas=recipe.betas), rate)
+    def player(loss: Callable[..., dict[str, torch.Tensor]], parameters: list[nn.Parameter], rate: float) -> Player:
+        return Player(loss, parameters, torch.optim.Adam(parameters, rate, betas=recipe.betas))
 
     rate = recipe.learning_rate
     if not hasattr(model, "critic"):
@@ -167,14 +159,21 @@ def _players(recipe: Recipe, model: nn.Module) -> tuple[Player | None, Player]:
 
 
 @contextmanager
-def _computed_in(precision: str, model: nn.Module, device: torch.device) -> Iterator[None]:
-    """Let the networks of a model compute in bfloat16 and hand out float32, in which losses are taken."""
-    networks = list(model.children()) if precision == "bfloat16" else []
-    for network in networks:
-        lower = torch.autocast(device.type, torch.bfloat16)(network.forward)
-        network.forward = convert_outputs_to_fp32(lower)
+def computed_in(precision: str, model: nn.Module, device: torch.device) -> Iterator[None]:
+    """A context in which the networks of a model compute in bfloat16, if that is asked for, and give float32.
+
+    What is done to their outputs, such as a loss, is float32 then.
+    """
+    lower = precision == "bfloat16"
+    hooks = [child.register_forward_hook(_in_float32) for child in model.children()] if lower else []
     try:
-        yield
+        # kept copies of weights would add up gradients in bfloat16, and those of `no_grad` have none
+        with torch.autocast(device.type, torch.bfloat16, enabled=lower, cache_enabled=False):
+            yield
     finally:
-        for network in networks:
-            del network.forward
+        for hook in hooks:
+            hook.remove()
+
+
+def _in_float32(network: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
+    return output.float()

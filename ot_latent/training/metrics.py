@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from ot_latent import scores
-from ot_latent.datasets.image_sets import ROWS, float_chunks, training_images
+from ot_latent.datasets.image_sets import ROWS, float_chunks
 from ot_latent.latent_transport import LatentTransport
 from ot_latent.models import checkpoints
 from ot_latent.models.generators import Generator
@@ -18,7 +19,7 @@ from ot_latent.scores.reports import transport_report
 from ot_latent.scores.scorers import Classifier
 from ot_latent.training.recipes import Recipe
 
-_MOST_POINTS, _BLOCKS = 1_000, 5  # a side of an exact problem, and problems where codes are few
+_MOST_POINTS, _BLOCKS = 1_000, 5  # a side of an exact problem: seconds; and problems where codes are few
 
 
 def scorer_weights(recipe: Recipe, folder: Path) -> Path | None:
@@ -36,40 +37,59 @@ def scorer_weights(recipe: Recipe, folder: Path) -> Path | None:
 
 
 def metrics(
-    recipe: Recipe, model: nn.Module, device: torch.device, data_dir: str | Path | None, most: int, scorer: Path | None
-) -> dict:
-    """Metrics of a model in evaluation mode, by what it can do, on at most so many images."""
-    images, labels = training_images(recipe.data, recipe.side, "test", data_dir, most)
+    model: nn.Module,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    device: torch.device,
+    samples: int,
+    scorer: Path | None,
+) -> dict[str, Any]:
+    """Metrics of a model in evaluation mode on held-out images, by what it can do.
+
+    Parameters
+    ----------
+    model : module
+        A classifier, an auto-encoder or a GAN.
+    images, labels
+        From `training_images`.
+    device : torch device
+    samples : int
+        Of a GAN.
+    scorer : path, optional
+        Weights of the classifier that scores them.
+    """
     if hasattr(model, "head"):
         return _accuracy(model, images, labels, device)
     if hasattr(model, "decode"):
         return _reconstruction(model, images, device)
-    return _generation(model, images, device, most, scorer)
+    return _generation(model, images, device, samples, scorer)
 
 
-def _accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray, device) -> dict:
+def _accuracy(model: Any, images: np.ndarray, labels: np.ndarray, device: torch.device) -> dict[str, Any]:
     seen = np.concatenate([scores.features(model, rows, device) for rows in float_chunks(images)])
     right = int((scores.predictions(model, seen, device).argmax(1) == labels).sum())
     interval = scores.proportion_interval(right, len(labels))
     return {"test_accuracy": right / len(labels), "interval_95": list(interval)}
 
 
-def _reconstruction(model: nn.Module, images: np.ndarray, device) -> dict:
+def _reconstruction(model: Any, images: np.ndarray, device: torch.device) -> dict[str, Any]:
     errors = np.concatenate([scores.reconstruction_errors(model, rows, device) for rows in float_chunks(images)])
     mean, half = float(errors.mean()), float(1.96 * errors.std() / math.sqrt(len(errors)))
     return {"test_squared_error": mean, "interval_95": [mean - half, mean + half]}
 
 
-def _generation(model: nn.Module, images: np.ndarray, device, most: int, scorer: Path) -> dict:
+def _generation(
+    model: Any, images: np.ndarray, device: torch.device, count: int, scorer: Path | None
+) -> dict[str, Any]:
     scored = Classifier(scorer, device=device)
     generate = Generator(model.latent_dim, model.prior, model.generate, device)
-    drawn = generate.sample(most, rng=0).split(ROWS)
+    drawn = generate.sample(count, rng=0).split(ROWS)
     samples = np.concatenate([scored.features(generate(z)) for z in drawn])
     real = np.concatenate([scored.features(rows) for rows in float_chunks(images)])
     probabilities = scored.probabilities(samples)
     return {
         "scorer": scored.name,
-        "samples": most,
+        "samples": count,
         "inception_score": scores.inception_score(probabilities, splits=1)[0],
         "inception_score_interval_95": list(scores.inception_interval(probabilities)),
         "frechet_distance": scores.frechet_distance(samples, real),
@@ -78,8 +98,8 @@ def _generation(model: nn.Module, images: np.ndarray, device, most: int, scorer:
     }
 
 
-def transport_metrics(latent: LatentTransport, codes: np.ndarray, held_out: np.ndarray) -> dict:
-    """Of a map to codes: how close its images come to held-out codes, and whether it repeats codes."""
+def transport_metrics(latent: LatentTransport, codes: np.ndarray, held_out: np.ndarray) -> dict[str, Any]:
+    """Metrics of a map to codes: how close its images come to held-out codes, and whether it repeats codes."""
     block = min(_MOST_POINTS, len(held_out) // _BLOCKS)
     cloud = latent.sample(len(held_out)).cpu().numpy()
     score = transport_report({"samples": cloud}, codes, held_out, block)["samples"]

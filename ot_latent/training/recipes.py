@@ -1,11 +1,9 @@
-"""What every notebook needs: checked parameters, seeds, devices and places for its results."""
+"""How every network that ships is trained, as data: the model, its images, rates, epochs at each scale."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,7 +25,7 @@ class Recipe:
     arguments : dict
         Of the kind.
     data : str
-        A set that `training.training_images` knows.
+        A set that `image_sets.training_images` knows.
     side : int
         Of the images, in pixels.
     batch : int
@@ -57,7 +55,7 @@ class Recipe:
     summary: str
     kind: str
     epochs: dict[str, int]
-    arguments: dict = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
     data: str = "mnist"
     side: int = 64
     uses_labels: bool = False
@@ -69,7 +67,7 @@ class Recipe:
     precision: str = "float32"
     decay: bool = True
     scorer: str | None = None
-    at_smoke: dict = field(default_factory=dict)
+    at_smoke: dict[str, Any] = field(default_factory=dict)
     note: str | None = None
 
     def build(self) -> nn.Module:
@@ -78,17 +76,15 @@ class Recipe:
 
         return KINDS[self.kind](**self.arguments)
 
-    def settings(self, epochs: int) -> dict:
-        """What decides the weights that so many epochs give, beside the seed and the images."""
+    def settings(self) -> dict[str, Any]:
+        """What decides the weights, beside the seed, the images and the number of epochs."""
         told = {"name", "summary", "epochs", "scorer", "at_smoke", "note"}
-        decided = {key: value for key, value in asdict(self).items() if key not in told}
-        # at a constant rate a run can be prolonged
-        return decided | ({"epochs": epochs} if self.decay else {})
+        return {key: value for key, value in asdict(self).items() if key not in told}
 
 
 @dataclass(frozen=True)
 class TransportRecipe:
-    """A `brenier.LatentTransport` to the codes of a trained auto-encoder.
+    """A `LatentTransport` to the codes of a trained auto-encoder.
 
     The auto-encoder is the one that lies beside the weights to be written, else the shipped one.
     """
@@ -113,6 +109,9 @@ class ToyRecipe:
     data: str = "eight_gaussians"
 
 
+AnyRecipe = Recipe | TransportRecipe | ToyRecipe
+
+
 def _face_recipes(
     prefix: str, data: str, side: int, channels: int, width: int, epochs: dict[str, int]
 ) -> tuple[Recipe | TransportRecipe, ...]:
@@ -121,7 +120,7 @@ def _face_recipes(
     Liu 2018 trains 300 epochs and does not print its networks. The WAE paper for CelebA: 64-D codes,
     lambda 100. A critic told the codes from noise within three epochs, and no gradient was left.
     """
-    what = f"{data.replace('_', ' ')} {side}x{side}, 100-D codes"
+    what = f"{data} {side}x{side}, 100-D codes"
     network = {"latent_dim": 100, "width": width, "channels": channels, "side": side}
     common = {"epochs": epochs, "data": data, "side": side, "batch": 64, "precision": "bfloat16"}
     return (
@@ -136,14 +135,14 @@ def _face_recipes(
         ),
         TransportRecipe(
             f"{prefix}-aeot",
-            f"potential D of AE-OT by Algorithm 1 on the codes of {prefix}-ae",
+            f"potential D of AE-OT by minibatches (Algorithm 1) on the codes of {prefix}-ae",
             f"{prefix}-ae",
             {"smoke": 50, "quick": 5_000, "paper": 200_000},
             data=data,
         ),
         TransportRecipe(
             f"{prefix}-aeot-semidiscrete",
-            f"potential D of AE-OT by exact transport to all codes of {prefix}-ae",
+            f"potential D of AE-OT by semi-discrete transport to all codes of {prefix}-ae",
             f"{prefix}-ae",
             {"smoke": 50, "quick": 2_000, "paper": 20_000},
             method="semidiscrete",
@@ -155,7 +154,7 @@ def _face_recipes(
 _TOY_ITERATIONS = {"smoke": 20, "quick": 10_000, "paper": 10_000}
 
 
-RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
+RECIPES: dict[str, AnyRecipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe(
@@ -275,13 +274,13 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
         ),
         TransportRecipe(
             "mnist-aeot",
-            "potential D of AE-OT by Algorithm 1 on the codes of mnist-ae",
+            "potential D of AE-OT by minibatches (Algorithm 1) on the codes of mnist-ae",
             "mnist-ae",
             {"smoke": 50, "quick": 20_000, "paper": 200_000},
         ),
         TransportRecipe(
             "mnist-aeot-semidiscrete",
-            "potential D of AE-OT by exact transport to all codes of mnist-ae",
+            "potential D of AE-OT by semi-discrete transport to all codes of mnist-ae",
             "mnist-ae",
             {"smoke": 50, "quick": 5_000, "paper": 20_000},
             method="semidiscrete",
@@ -303,8 +302,3 @@ RECIPES: dict[str, Recipe | TransportRecipe | ToyRecipe] = {
         *_face_recipes("olivetti", "olivetti", 64, 1, 16, {"smoke": 1, "quick": 150, "paper": 300}),
     )
 }
-
-
-def expected_minutes() -> dict[str, dict[str, float]]:
-    """What recipes take at `quick`, "here" and on a "GPU", as benchmarks/recipes.py found it."""
-    return json.loads(Path(__file__).with_name("expected_minutes.json").read_text())

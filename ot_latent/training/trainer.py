@@ -1,4 +1,4 @@
-"""Training of every network that ships: recipes (`recipes.RECIPES`), one loop, states, cards.
+"""The training of every network that ships, by its recipe (`recipes.RECIPES`): states, weights and cards.
 
 A run keeps its state under ``build/training`` and goes on from there when it is started again, also
 after it was killed. What happens in a step depends on the seed and the number of the step alone, so a
@@ -14,6 +14,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,19 +24,38 @@ from torch import nn
 from ot_latent import brenier, datasets, scores
 from ot_latent._arrays import resolve_device
 from ot_latent._storage import States, checkout, locked
-from ot_latent.datasets.image_sets import channels_last, digest, training_images
-from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.datasets.image_sets import Images, channels_last, digest, training_images
+from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
 from ot_latent.latent_transport import LatentTransport
 from ot_latent.models import checkpoints
 from ot_latent.training.batches import Batches
 from ot_latent.training.curves import draw_losses
 from ot_latent.training.loop import Training, processes
 from ot_latent.training.metrics import metrics, scorer_weights, transport_metrics
-from ot_latent.training.recipes import RECIPES, SCALES, Recipe, ToyRecipe, TransportRecipe
+from ot_latent.training.recipes import RECIPES, SCALES, AnyRecipe, Recipe, ToyRecipe, TransportRecipe
 
-_SMOKE_IMAGES = 2_000
 
-_METRIC_IMAGES = {"smoke": 500, "quick": 10_000, "paper": 10_000}
+@dataclass(frozen=True)
+class Limits:
+    """How many images a run takes at most, the first ones of a set.
+
+    Attributes
+    ----------
+    smoke : int
+        For training at `smoke`, so that it takes seconds; the other scales take all.
+    smoke_metrics, metrics : int
+        Held-out images, and samples, behind the metrics of the card at `smoke` and at the other scales.
+    """
+
+    smoke: int = 2_000
+    smoke_metrics: int = 500
+    metrics: int = 10_000
+
+    def most(self, scale: str, split: str) -> int | None:
+        """Images of a split, "train" or "test", that a run at a scale takes; None is all."""
+        if split == "train":
+            return self.smoke if scale == "smoke" else None
+        return self.smoke_metrics if scale == "smoke" else self.metrics
 
 
 def train(
@@ -48,6 +68,8 @@ def train(
     epochs: int | None = None,
     precision: str | None = None,
     save_seconds: float = 60.0,
+    build: str | Path | None = None,
+    limits: Limits | None = None,
 ) -> Path:
     """Train a recipe, or go on with a run that was interrupted.
 
@@ -62,7 +84,7 @@ def train(
     data_dir : path, optional
         Folder of the data sets.
     out : path, optional
-        Folder for the weights and the card; by default ``build/checkpoints/<scale>``.
+        Folder for the weights and the card; by default ``checkpoints/<scale>`` in the folder ``build``.
     epochs : int, optional
         Of a network of images, instead of the recipe's number. A run whose rate is constant can be
         prolonged in this way.
@@ -70,6 +92,10 @@ def train(
         In which a network of images computes, instead of the recipe's.
     save_seconds : float
         Between two states of the run; the last one is written at the end.
+    build : path, optional
+        Folder of all that runs write; by default ``build`` in the repository.
+    limits : Limits
+        How many images are taken.
 
     Returns
     -------
@@ -92,10 +118,10 @@ def train(
     together, where = processes(resolve_device(device))
     if not isinstance(recipe, Recipe) and together.num_processes > 1:
         raise ValueError(f"{name} is trained by one process, not by {together.num_processes}")
-    weights = (Path(out) if out else checkout() / "build" / "checkpoints" / scale) / f"{name}.safetensors"
-    folder = run_folder(name, scale, seed)
+    weights = (Path(out) if out else _build(build) / "checkpoints" / scale) / f"{name}.safetensors"
+    folder = run_folder(name, scale, seed, build)
     folder.mkdir(parents=True, exist_ok=True)
-    job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds)
+    job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds, limits or Limits())
     run = {Recipe: _train_images, TransportRecipe: _train_transport, ToyRecipe: _train_toy}
     with locked(folder / "run", wait=False) if together.is_main_process else nullcontext():
         try:
@@ -107,9 +133,10 @@ def train(
     return weights
 
 
-def _with(recipe, scale: str, epochs: int | None, precision: str | None):
+def _with(recipe: AnyRecipe, scale: str, epochs: int | None, precision: str | None) -> AnyRecipe:
     """A recipe with what was asked for in place of its own."""
-    changes = {name: value for name, value in {"epochs": epochs, "precision": precision}.items() if value is not None}
+    changes: dict[str, Any] = {"epochs": epochs, "precision": precision}
+    changes = {name: value for name, value in changes.items() if value is not None}
     if not isinstance(recipe, Recipe):
         if changes:
             raise ValueError(f"{recipe.name} is no network of images: it takes no {', '.join(changes)}")
@@ -123,9 +150,13 @@ def _with(recipe, scale: str, epochs: int | None, precision: str | None):
     return replace(recipe, **(recipe.at_smoke if scale == "smoke" else {}) | changes)
 
 
-def run_folder(name: str, scale: str, seed: int) -> Path:
+def run_folder(name: str, scale: str, seed: int, build: str | Path | None = None) -> Path:
     """Where a run keeps its states, its log (``log.jsonl``) and its loss curves (``losses.png``)."""
-    return checkout() / "build" / "training" / f"{name}-{scale}-{seed}"
+    return _build(build) / "training" / f"{name}-{scale}-{seed}"
+
+
+def _build(folder: str | Path | None) -> Path:
+    return Path(folder) if folder else checkout() / "build"
 
 
 @dataclass(frozen=True)
@@ -140,15 +171,18 @@ class _Job:
     folder: Path
     weights: Path
     save_seconds: float
+    limits: Limits
+
+    def images(self, recipe: Recipe | TransportRecipe, side: int, split: str) -> Images:
+        """Those that this run takes of the recipe's set, and their labels."""
+        return training_images(recipe.data, side, split, self.data_dir, self.limits.most(self.scale, split))
 
 
 def _train_images(recipe: Recipe, job: _Job) -> None:
     together = job.together
     scorer = scorer_weights(recipe, job.weights.parent)  # better to miss it now than in the end
     with together.main_process_first():  # who downloads or decodes
-        images, labels = training_images(
-            recipe.data, recipe.side, "train", job.data_dir, _SMOKE_IMAGES if job.scale == "smoke" else None
-        )
+        images, labels = job.images(recipe, recipe.side, "train")
     torch.manual_seed(job.seed)
     model = recipe.build().to(job.device, memory_format=torch.channels_last)
     batches = Batches(
@@ -160,37 +194,34 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
         device=job.device,
         share=(together.process_index, together.num_processes),
     )
-    epochs = recipe.epochs[job.scale]
-    settings = recipe.settings(epochs) | {"seed": job.seed, "images": len(images)}
     training = Training(
         recipe,
         model,
         batches,
-        States(job.folder, settings),
-        epochs=epochs,
-        seed=job.seed,
+        recipe.epochs[job.scale],
+        folder=job.folder,
         together=together,
         save_seconds=job.save_seconds,
     )
-    progress = training.train()
+    state = training.train()
     if together.is_main_process:
         checkpoints.round_to_half(model)
-        most = _METRIC_IMAGES[job.scale]
-        found = metrics(recipe, model, job.device, job.data_dir, most, scorer)
+        held_out = job.images(recipe, recipe.side, "test")
+        found = metrics(model, *held_out, job.device, job.limits.most(job.scale, "test"), scorer)
         facts = {
-            "epochs": len(progress.log),
+            "epochs": len(state.log),
             "epochs_at_scale_paper": RECIPES[recipe.name].epochs["paper"],
             "images": len(images),
             "images_md5": digest(images),
             "precision": recipe.precision,
-            "minutes": round(progress.seconds / 60, 1),
-            "metrics": found | {"train": progress.log[-1]},
+            "minutes": round(state.seconds / 60, 1),
+            "metrics": found | {"train": state.log[-1]},
             **({"note": recipe.note} if recipe.note and job.scale == "quick" else {}),
         }
         _save(recipe, job, model, facts)
 
 
-def _save(recipe, job: _Job, model: nn.Module, facts: dict) -> None:
+def _save(recipe: AnyRecipe, job: _Job, model: nn.Module, facts: dict[str, Any]) -> None:
     card = {
         "recipe": recipe.name,
         "scale": job.scale,
@@ -212,7 +243,7 @@ def _hardware(job: _Job) -> str:
     return machine if count == 1 else f"{count} processes, each {machine}"
 
 
-def _data_card(name: str, data_dir: str | Path | None) -> dict:
+def _data_card(name: str, data_dir: str | Path | None) -> dict[str, Any]:
     """Name, licence and hashes of what was taken of a data set."""
     if name not in datasets.DATASETS:  # a toy
         return {"name": name, "terms": "drawn by ot_latent.datasets"}
@@ -226,17 +257,16 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
     trained = job.weights.with_name(f"{recipe.autoencoder}.safetensors")
     model = checkpoints.load(trained if trained.is_file() else recipe.autoencoder, job.device)
 
-    def codes(split: str, most: int | None) -> np.ndarray:
-        images = training_images(recipe.data, model.side, split, job.data_dir, most)[0]
-        return scores.encode(model, channels_last(images), job.device)
+    def codes(split: str) -> np.ndarray:
+        return scores.encode(model, channels_last(job.images(recipe, model.side, split)[0]), job.device)
 
-    fitted = codes("train", _SMOKE_IMAGES if job.scale == "smoke" else None)
+    fitted = codes("train")
     iterations = recipe.iterations[job.scale]
     latent = LatentTransport(recipe.method, iterations=iterations, random_state=job.seed, device=job.device).fit(
         fitted, job.folder, job.save_seconds
     )
     checkpoints.round_to_half(latent.potential_)
-    found = transport_metrics(latent, fitted, codes("test", _METRIC_IMAGES[job.scale]))
+    found = transport_metrics(latent, fitted, codes("test"))
     facts = _iterations(recipe, job, started) | {"metrics": found}
     _save(recipe, job, latent.potential_, facts)
 
@@ -260,7 +290,7 @@ def _train_toy(recipe: ToyRecipe, job: _Job) -> None:
     _save(recipe, job, potential.eval(), _iterations(recipe, job, started) | {"metrics": found})
 
 
-def _iterations(recipe: TransportRecipe | ToyRecipe, job: _Job, started: float) -> dict:
+def _iterations(recipe: TransportRecipe | ToyRecipe, job: _Job, started: float) -> dict[str, Any]:
     return {
         "iterations": recipe.iterations[job.scale],
         "iterations_at_scale_paper": recipe.iterations["paper"],
@@ -268,8 +298,8 @@ def _iterations(recipe: TransportRecipe | ToyRecipe, job: _Job, started: float) 
     }
 
 
-def toy_problem(seed: int):
-    """256 noise points, 256 points of the eight Gaussians and the exact dual of eq. (14) between them."""
+def toy_problem(seed: int) -> tuple[np.ndarray, np.ndarray, KantorovichSolution]:
+    """The problem of Fig. 2 of Liu 2018: 256 points of noise, 256 of eight Gaussians, and their exact dual (14)."""
     rng = np.random.default_rng(seed)
     noise, codes = rng.standard_normal((256, 2)), datasets.eight_gaussians(256, rng)
     return noise, codes, solve_kantorovich(noise, codes)

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 import ot_latent as otl
-from ot_latent import _loop, brenier, datasets, scores
+from ot_latent import _loop, brenier, datasets, latent_transport, scores
 from ot_latent._loop import DivergenceError, ahead
 from ot_latent._storage import StateWarning
 from ot_latent.brenier import Potential
 from ot_latent.kantorovich import ConvergenceError
-from ot_latent.latent_transport import AllCodes
+from ot_latent.latent_transport import DebiasedSemiDiscrete
 
 
 @pytest.fixture
@@ -89,13 +89,12 @@ def test_only_fits_up_to_a_constant_do_not_shrink_the_potential():
     assert slope_of_loss(3.0, False) > 1
 
 
-def test_the_map_is_applied_in_chunks_and_in_the_codes_coordinates(potential, monkeypatch):
+def test_the_map_is_applied_in_chunks_and_in_the_codes_coordinates(potential):
     potential.shift.fill_(5.0)
     potential.scale.fill_(2.0)
     points = torch.randn(10, 3)
     expected = 5 + 2 * (points + brenier.gradient(potential, points))
-    monkeypatch.setattr(brenier, "_ROWS", 3)
-    torch.testing.assert_close(brenier.transport(potential, points), expected)
+    torch.testing.assert_close(brenier.transport(potential, points, rows=3), expected)
 
 
 def test_the_regression_lowers_its_loss(potential):
@@ -128,11 +127,11 @@ def test_a_killed_run_ends_as_the_unbroken_one(tmp_path, monkeypatch):
     unbroken = quick(iterations=37).fit(codes)
     state = tmp_path / "state"
 
-    solve, calls = brenier.solve_kantorovich, iter(range(25))
-    monkeypatch.setattr(brenier, "solve_kantorovich", lambda *arrays: (next(calls), solve(*arrays))[1])
+    solve, calls = latent_transport.solve_kantorovich, iter(range(25))
+    monkeypatch.setattr(latent_transport, "solve_kantorovich", lambda *arrays: (next(calls), solve(*arrays))[1])
     with pytest.raises((StopIteration, RuntimeError)):
         quick(iterations=37).fit(codes, resume=state, save_seconds=0)
-    monkeypatch.setattr(brenier, "solve_kantorovich", solve)
+    monkeypatch.setattr(latent_transport, "solve_kantorovich", solve)
     resumed = quick(iterations=37).fit(codes, resume=state, save_seconds=0)
     for one, other in zip(unbroken.potential_.parameters(), resumed.potential_.parameters(), strict=True):
         assert torch.equal(one, other)
@@ -160,7 +159,7 @@ def test_a_fit_that_diverges_stops_with_step_loss_and_state(tmp_path, monkeypatc
     def fragile(*arguments, **settings):
         return loss(*arguments, **settings) * (np.nan if next(calls) >= 13 else 1)
 
-    monkeypatch.setattr(brenier, "regression_loss", fragile)
+    monkeypatch.setattr(latent_transport, "regression_loss", fragile)
     said = r"fit D diverged at step 13 of 40: \{'loss': nan\}.*state-000000010.safetensors"
     with pytest.raises(DivergenceError, match=said):
         quick(iterations=40).fit(codes, tmp_path, save_seconds=0)
@@ -232,7 +231,7 @@ def test_a_solver_that_fails_or_an_interrupt_ends_the_fit_and_its_threads(monkey
         raise ConvergenceError("not solved")
 
     with monkeypatch.context() as patch:
-        patch.setattr(brenier, "solve_kantorovich", fail)
+        patch.setattr(latent_transport, "solve_kantorovich", fail)
         with pytest.raises(ConvergenceError, match="not solved"):
             quick().fit(codes)
     assert not threads()
@@ -240,7 +239,7 @@ def test_a_solver_that_fails_or_an_interrupt_ends_the_fit_and_its_threads(monkey
     def interrupt(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(brenier, "regression_loss", interrupt)
+    monkeypatch.setattr(latent_transport, "regression_loss", interrupt)
     with pytest.raises(KeyboardInterrupt):
         quick().fit(codes)
     assert not threads()
@@ -270,7 +269,7 @@ def test_all_codes_of_a_gaussian_give_its_linear_map(d):
     """E|T(z) - A z - m|^2 is within 2 % of the variance.
 
     The linear map with mean and covariance of the 2,000 codes misses about 0.1, 0.2 and 0.9 %; without the
-    correction by `AllCodes.bias` the map misses more than 2 % in ten dimensions, a quarter in 64.
+    correction by `DebiasedSemiDiscrete.bias` the map misses more than 2 % in ten dimensions, a quarter in 64.
     """
     rng = np.random.default_rng(d)
     spread = np.linspace(0.5, 2, d)
@@ -291,7 +290,7 @@ def test_the_bias_of_finitely_many_codes_is_that_of_the_cells_alone(n, d, least,
     """
     codes = np.random.default_rng(0).standard_normal((n, d))
     codes = torch.tensor(codes / codes.std()).float()
-    rough, fine = (AllCodes(codes, 256, 4, tolerance, None).bias for tolerance in (0.5, 0.05))
+    rough, fine = (DebiasedSemiDiscrete(codes, 256, 4, tolerance, None).bias for tolerance in (0.5, 0.05))
     for bias in (rough, fine):
         eigenvalues = torch.linalg.eigvalsh(bias)
         assert least < eigenvalues.min() and eigenvalues.max() < most
@@ -324,7 +323,7 @@ def test_repeated_codes_weigh_more_and_a_killed_fit_goes_on(tmp_path, monkeypatc
         return loss(*arguments, **settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr(brenier, "exact_loss", killed)
+        patch.setattr(latent_transport, "exact_loss", killed)
         with pytest.raises((StopIteration, RuntimeError)):
             semidiscrete(iterations=37).fit(twice, resume=state, save_seconds=0)
     resumed = semidiscrete(iterations=37).fit(twice, resume=state, save_seconds=0)

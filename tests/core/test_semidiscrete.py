@@ -7,8 +7,7 @@ import torch
 from scipy.stats import norm
 
 import ot_latent as otl
-from ot_latent import laguerre as semidual
-from ot_latent.laguerre import Cells, estimate_mass_error
+from ot_latent.laguerre import Ascent, Cells, estimate_mass_error
 from ot_latent.semidiscrete import ConvergenceWarning
 
 
@@ -116,7 +115,7 @@ def test_cells_by_tiles_are_those_of_one_matrix(n, d, m):
     generator = torch.Generator().manual_seed(n)
     codes, heights, noise = (torch.randn(shape, generator=generator) for shape in ((n, d), (n,), (m, d)))
     cells = Cells(codes)
-    cells.lift(heights)
+    cells.set_heights(heights)
     scores = noise @ codes.T + heights
     chosen = cells.highest(noise)
     best = scores.max(1).values
@@ -187,18 +186,17 @@ def test_a_killed_fit_ends_as_the_unbroken_one(tmp_path, monkeypatch):
     codes, state = clouds(300, 2), tmp_path / "state.safetensors"
     unbroken = otl.SemiDiscreteOT(tolerance=0.03).fit(codes)
     assert unbroken.steps > 40
-    monkeypatch.setattr(semidual, "_SAVE_SECONDS", 0)
-    step = semidual.Ascent._step
+    step = Ascent.step
 
-    def killed(self, run):
-        if run.steps == 40:
+    def killed(self, state):
+        if state.steps == 40:
             raise KeyboardInterrupt
-        step(self, run)
+        step(self, state)
 
-    monkeypatch.setattr(semidual.Ascent, "_step", killed)
+    monkeypatch.setattr(Ascent, "step", killed)
     with pytest.raises(KeyboardInterrupt):
-        otl.SemiDiscreteOT(tolerance=0.03).fit(codes, resume=state)
-    monkeypatch.setattr(semidual.Ascent, "_step", step)
+        otl.SemiDiscreteOT(tolerance=0.03).fit(codes, resume=state, save_seconds=0)
+    monkeypatch.setattr(Ascent, "step", step)
     resumed = otl.SemiDiscreteOT(tolerance=0.03).fit(codes, resume=state)
     again = otl.SemiDiscreteOT(tolerance=0.03).fit(codes, resume=state)
     for ot in (resumed, again):

@@ -1,57 +1,45 @@
 """Every recipe trains at `smoke`, on few images; what is learnt, what the card says, what is refused."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from ot_latent import datasets, scores, training
+from ot_latent import datasets, scores
 from ot_latent._loop import DivergenceError
-from ot_latent.models import checkpoints, networks
-from ot_latent.paper import faces as face_sets
-from ot_latent.training import train
+from ot_latent.datasets import image_sets
+from ot_latent.models import checkpoints, classifiers
 from ot_latent.training.recipes import RECIPES, Recipe, TransportRecipe
 
 NETWORKS = [name for name, recipe in RECIPES.items() if isinstance(recipe, Recipe)]
 POTENTIALS = [name for name, recipe in RECIPES.items() if isinstance(recipe, TransportRecipe)]
 
 
-def log_of(name):
-    lines = (training.run_folder(name, "smoke", 0) / "log.jsonl").read_text()
-    return [json.loads(line) for line in lines.splitlines()]
-
-
 def lend_a_scorer(folder):
     """A classifier of images in colour that has learnt nothing."""
     torch.manual_seed(0)
-    model = networks.CifarClassifier(4)
+    model = classifiers.CifarClassifier(4)
     card = {"metrics": {"test_accuracy": 0.1}}
     checkpoints.save(folder / "cifar10-classifier.safetensors", model, card)
 
 
-@pytest.fixture(scope="module")
-def drawn():
-    return datasets.drawn_faces(200, side=128)
-
-
 @pytest.fixture
-def drawn_as_celeba(drawn, monkeypatch):
-    """CelebA has to be brought by the user: a few drawn faces in its place."""
-    monkeypatch.setattr(datasets, "celeba", lambda size, data_dir: drawn)
-    monkeypatch.setattr(face_sets, "CELEBA_TRAIN", 160)
-    monkeypatch.setattr(face_sets, "CELEBA_TEST", 40)
+def celeba(monkeypatch):
+    """CelebA has to be brought by the user: a few images of noise in its place."""
+    images = np.random.default_rng(0).integers(256, size=(200, 128, 128, 3), dtype=np.uint8)
+    monkeypatch.setattr(image_sets.loaders, "celeba", lambda size, data_dir: images)
+    monkeypatch.setattr(image_sets, "CELEBA_TRAIN", 160)
+    monkeypatch.setattr(image_sets, "CELEBA_TEST", 40)
 
 
 @pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_recipe_of_images_trains_at_smoke(workshop, drawn_as_celeba, monkeypatch, name):
-    monkeypatch.setattr(training, "_SMOKE_IMAGES", 160)
+def test_every_recipe_of_images_trains_at_smoke(workshop, celeba, name):
     if RECIPES[name].scorer == "cifar10-classifier":
-        lend_a_scorer(workshop)
+        lend_a_scorer(workshop.folder)
     try:
-        path = train(name, "smoke", out=workshop)
+        path = workshop.train(name, images=160, out=workshop.folder)
     except datasets.MissingDataError as error:
         pytest.skip(str(error).splitlines()[0])
     card, model = checkpoints.read_card(path), checkpoints.load(path)
@@ -61,9 +49,9 @@ def test_every_recipe_of_images_trains_at_smoke(workshop, drawn_as_celeba, monke
     assert {"recipe", "scale", "seed", "hardware", "minutes", "data"} <= card.keys()
     assert card["data"]["terms"]
     assert not hasattr(model, "critic")  # it is not shipped
-    [epoch] = log_of(name)
+    [epoch] = workshop.log(name)
     assert all(map(np.isfinite, epoch.values())) and card["metrics"]["train"] == epoch
-    assert (training.run_folder(name, "smoke", 0) / "losses.png").stat().st_size > 1_000
+    assert (workshop.run(name) / "losses.png").stat().st_size > 1_000
     for key in ("interval_95", "frechet_distance_interval_95", "inception_score_interval_95"):
         if key in card["metrics"]:
             low, high = card["metrics"][key]
@@ -74,8 +62,8 @@ def test_every_recipe_of_images_trains_at_smoke(workshop, drawn_as_celeba, monke
 
 @pytest.mark.parametrize("name", ["mnist-ae", "mnist-vae", "mnist-wae-gan", "mnist-wae-mmd", "mnist-avb"])
 def test_training_lowers_the_loss_and_the_card_tells_the_error(workshop, name):
-    path = train(name, "smoke", epochs=4)
-    losses = [line["loss"] for line in log_of(name)]
+    path = workshop.train(name, epochs=4)
+    losses = [line["loss"] for line in workshop.log(name)]
     assert losses[-1] < 0.97 * losses[0]
     assert losses == sorted(losses, reverse=True)
     model, card = checkpoints.load(path), checkpoints.read_card(path)
@@ -89,14 +77,14 @@ def test_training_lowers_the_loss_and_the_card_tells_the_error(workshop, name):
 
 
 def test_the_classifier_learns(workshop):
-    card = checkpoints.read_card(train("mnist-classifier", "smoke", epochs=8))
+    card = checkpoints.read_card(workshop.train("mnist-classifier", epochs=8))
     low, high = card["metrics"]["interval_95"]
     assert low > 0.5  # chance is 0.1
     assert low < card["metrics"]["test_accuracy"] < high
 
 
 def test_the_card_of_a_generator_holds_its_scores_under_a_named_scorer(workshop):
-    path = train("mnist-dcgan-gaussian", "smoke")
+    path = workshop.train("mnist-dcgan-gaussian")
     metrics = checkpoints.read_card(path)["metrics"]
     assert metrics["scorer"].startswith("mnist-classifier (test accuracy 99.")
     low, high = metrics["frechet_distance_interval_95"]
@@ -109,8 +97,8 @@ def test_a_scorer_that_is_not_there_is_missed_before_training(workshop, monkeypa
     recipe = replace(RECIPES["mnist-dcgan-gaussian"], scorer="none")
     monkeypatch.setitem(RECIPES, recipe.name, recipe)
     with pytest.raises(FileNotFoundError, match="no shipped checkpoint 'none'"):
-        train(recipe.name, "smoke")
-    assert not list(training.run_folder(recipe.name, "smoke", 0).glob("state*"))
+        workshop.train(recipe.name)
+    assert not list(workshop.run(recipe.name).glob("state*"))
 
 
 class Fragile(torch.nn.Module):
@@ -135,7 +123,7 @@ def test_a_run_that_diverges_stops_with_step_losses_and_the_last_good_state(work
     monkeypatch.setitem(RECIPES, "fragile", recipe)
     said = r"(?s)step 13 of 32: \{'loss': nan, 'error': 0\..*state-000000010"
     with pytest.raises(DivergenceError, match=said):
-        train("fragile", "smoke", save_seconds=0)
+        workshop.train("fragile", save_seconds=0)
 
 
 def test_weights_that_are_not_finite_are_not_kept(workshop, monkeypatch):
@@ -148,14 +136,14 @@ def test_weights_that_are_not_finite_are_not_kept(workshop, monkeypatch):
     recipe = Recipe("fragile", "", "Fragile", {"smoke": 1, "paper": 1})
     monkeypatch.setitem(RECIPES, "fragile", recipe)
     with pytest.raises(DivergenceError, match="step 2 of 4|weights are not finite"):
-        train("fragile", "smoke", save_seconds=0)
-    assert not list(training.run_folder("fragile", "smoke", 0).glob("state*"))
+        workshop.train("fragile", save_seconds=0)
+    assert not list(workshop.run("fragile").glob("state*"))
 
 
 def test_transport_is_trained_on_the_codes(workshop, monkeypatch):
     monkeypatch.setitem(RECIPES["mnist-aeot"].iterations, "smoke", 30)
-    model = checkpoints.load(train("mnist-ae", "smoke"))
-    path = train("mnist-aeot", "smoke")
+    model = checkpoints.load(workshop.train("mnist-ae"))
+    path = workshop.train("mnist-aeot")
     card, potential = checkpoints.read_card(path), checkpoints.load(path)
     codes = scores.encode(model, datasets.mnist("train")[0][:512])
     np.testing.assert_allclose(potential.shift, codes.mean(0), rtol=1e-4, atol=1e-5)
@@ -165,17 +153,16 @@ def test_transport_is_trained_on_the_codes(workshop, monkeypatch):
     low, high = metrics["nearest_code_over_that_of_held_out_interval_95"]
     assert 0 < low <= metrics["nearest_code_over_that_of_held_out"] <= high
     assert card["iterations_at_scale_paper"] == 200_000
-    kept = {file.name for file in training.run_folder("mnist-aeot", "smoke", 0).iterdir()}
+    kept = {file.name for file in workshop.run("mnist-aeot").iterdir()}
     assert {"state-000000030.safetensors", "log.jsonl", "losses.png"} <= kept
 
 
 @pytest.mark.parametrize("name", POTENTIALS)
-def test_every_potential_is_trained_at_smoke(workshop, drawn_as_celeba, monkeypatch, name):
-    monkeypatch.setattr(training, "_SMOKE_IMAGES", 160)
+def test_every_potential_is_trained_at_smoke(workshop, celeba, name):
     if name.startswith("celeba"):
-        train("celeba-ae", "smoke")
+        workshop.train("celeba-ae", images=160)
     try:
-        path = train(name, "smoke")
+        path = workshop.train(name, images=160)
     except datasets.MissingDataError as error:
         pytest.skip(str(error).splitlines()[0])
     card = checkpoints.read_card(path)
@@ -187,7 +174,7 @@ def test_every_potential_is_trained_at_smoke(workshop, drawn_as_celeba, monkeypa
 
 @pytest.mark.parametrize("name", ["eight-gaussians", "eight-gaussians-slow"])
 def test_the_toy_potential_is_trained(workshop, name):
-    card = checkpoints.read_card(train(name, "smoke", out=workshop / "here"))
+    card = checkpoints.read_card(workshop.train(name, out=workshop.folder / "here"))
     assert card["metrics"]["loss_eq15_of_the_last_100"] < 1_000
     assert card["data"]["name"] == "eight_gaussians"
 
@@ -204,11 +191,10 @@ def test_the_toy_potential_is_trained(workshop, name):
 )
 def test_bad_arguments_are_named(workshop, arguments, said):
     with pytest.raises(ValueError, match=said):
-        train(**arguments)
-    assert not (workshop / "build").exists()
+        workshop.train(**arguments)
+    assert not workshop.build.exists()
 
 
-def test_a_set_that_is_smaller_than_a_step_is_named(workshop, monkeypatch):
-    monkeypatch.setattr(training, "_SMOKE_IMAGES", 100)
+def test_a_set_that_is_smaller_than_a_step_is_named(workshop):
     with pytest.raises(ValueError, match="100 images are fewer than a step takes: 1 batches of 128"):
-        train("mnist-ae", "smoke")
+        workshop.train("mnist-ae", images=100)

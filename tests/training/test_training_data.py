@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from ot_latent import datasets
+from ot_latent.brenier import perceptron
 from ot_latent.datasets.image_sets import digest, training_images
-from ot_latent.models import networks
 from ot_latent.training.batches import Batches
-from ot_latent.training.loop import _computed_in
+from ot_latent.training.loop import computed_in
 
 
 def test_digits_are_resized_bytes():
@@ -29,12 +29,6 @@ def test_the_digest_is_that_of_the_bytes_in_their_order():
     laid_out_otherwise = np.asfortranarray(images)
     assert digest(laid_out_otherwise) == expected
     assert digest(images[::-1]) != expected
-
-
-def test_few_drawn_faces_are_the_first_of_all():
-    images, labels = training_images("drawn_faces", 32, "train", most=3)
-    assert labels is None
-    np.testing.assert_array_equal(images, datasets.drawn_faces(5, 0, 32)[:3].transpose(0, 3, 1, 2))
 
 
 def test_icons_of_the_test_are_not_in_the_training_set():
@@ -101,15 +95,15 @@ def test_processes_share_each_batch():
 
 def test_networks_compute_in_bfloat16_and_hand_out_float32_only_while_they_train():
     model = torch.nn.Module()
-    model.network = networks.perceptron(3, 2)
+    model.network = perceptron(3, 2)
     points = torch.randn(50, 3)
     exact = model.network(points)
-    with _computed_in("bfloat16", model, points.device):
+    with computed_in("bfloat16", model, points.device):
         rounded = model.network(points)
     assert rounded.dtype == torch.float32
     assert torch.equal(rounded, rounded.bfloat16().float())
     assert not torch.equal(rounded, exact)
     torch.testing.assert_close(rounded, exact, rtol=0.05, atol=0.05)
-    with _computed_in("float32", model, points.device):
+    with computed_in("float32", model, points.device):
         assert torch.equal(model.network(points), exact)
     assert torch.equal(model.network(points), exact)

@@ -11,20 +11,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from train_in_a_process import prepare
+from train_in_a_process import prepare, train
 
-from ot_latent import training
-from ot_latent._storage import StateWarning, locked
+from ot_latent import _storage, training
+from ot_latent._storage import StateWarning, locked, read_tensors
 from ot_latent.models import checkpoints
-from ot_latent.training import train
 
 SCRIPT = Path(__file__).with_name("train_in_a_process.py")
 
 
 @pytest.fixture
 def workshop(tmp_path, monkeypatch):
-    """A checkout of its own for states and weights."""
-    prepare(tmp_path, monkeypatch.setattr, monkeypatch.setitem)
+    """A folder of its own for states and weights."""
+    prepare(monkeypatch.setitem)
     return tmp_path
 
 
@@ -33,12 +32,12 @@ def weights_in(folder, name):
 
 
 def log_in(folder, name):
-    lines = (folder / "build" / "training" / f"{name}-smoke-0" / "log.jsonl").read_text()
+    lines = (folder / "build" / "training" / f"{name}-smoke-0" / "log.jsonl").read_text("utf-8")
     return [json.loads(line) for line in lines.splitlines()]
 
 
-def states(name="noisy"):
-    return sorted(training.run_folder(name, "smoke", 0).glob("state-*"))
+def states(folder, name="noisy"):
+    return sorted(training.run_folder(name, "smoke", 0, folder / "build").glob("state-*"))
 
 
 def start(folder, name):
@@ -72,92 +71,92 @@ def test_a_run_that_is_killed_at_random_moments_ends_bit_equal(tmp_path):
     assert not [file for file in folder.iterdir() if file.name.startswith(".")]
 
 
-def interrupted_after(monkeypatch, step):
+def interrupted_after(workshop, monkeypatch, step):
     """Let the state of a step be the last that a run writes."""
-    save = checkpoints.save_state
+    save = _storage.save_tensors
 
     def stop(path, *rest):
         save(path, *rest)
         if path.stem.endswith(f"{step:09d}"):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoints, "save_state", stop)
+    monkeypatch.setattr(_storage, "save_tensors", stop)
     with pytest.raises(KeyboardInterrupt):
-        train("noisy", "smoke", save_seconds=0)
-    monkeypatch.setattr(checkpoints, "save_state", save)
+        train("noisy", workshop, save_seconds=0)
+    monkeypatch.setattr(_storage, "save_tensors", save)
 
 
 def test_a_truncated_state_is_named_and_the_one_before_it_taken(workshop, monkeypatch):
-    unbroken = train("noisy", "smoke", out=workshop / "unbroken", save_seconds=0).read_bytes()
-    assert len(states()) == 2
-    for path in states():
+    unbroken = train("noisy", workshop, out=workshop / "unbroken", save_seconds=0).read_bytes()
+    assert len(states(workshop)) == 2
+    for path in states(workshop):
         path.unlink()
-    interrupted_after(monkeypatch, 50)  # within the third epoch
-    newest = states()[-1]
+    interrupted_after(workshop, monkeypatch, 50)  # within the third epoch
+    newest = states(workshop)[-1]
     newest.write_bytes(newest.read_bytes()[:-1])
     with pytest.warns(StateWarning, match=f"{newest.name} is damaged.*before it"):
-        assert train("noisy", "smoke").read_bytes() == unbroken
-    for path in states():
+        assert train("noisy", workshop).read_bytes() == unbroken
+    for path in states(workshop):
         path.write_bytes(path.read_bytes()[:100])
     with (
         pytest.warns(StateWarning, match="damaged"),
         pytest.raises(ValueError, match="no state in .*noisy-smoke-0 is whole; remove that folder"),
     ):
-        train("noisy", "smoke")
+        train("noisy", workshop)
 
 
-@pytest.mark.filterwarnings("ignore::ot_latent.training.StateWarning")  # one for each state
+@pytest.mark.filterwarnings("ignore::ot_latent._storage.StateWarning")  # one for each state
 def test_a_full_disk_is_told_and_older_states_stay_whole(workshop, monkeypatch):
-    unbroken = train("noisy", "smoke", out=workshop / "unbroken").read_bytes()
-    for path in states():
+    unbroken = train("noisy", workshop, out=workshop / "unbroken").read_bytes()
+    for path in states(workshop):
         path.unlink()
     write_bytes, kept = Path.write_bytes, []
 
     def full(path, content):
-        if "state-" in path.name and len(states()) == 2:
+        if "state-" in path.name and len(states(workshop)) == 2:
             write_bytes(path, content[:1000])  # as much as there is room for
-            kept.append([state.read_bytes() for state in states()])
+            kept.append([state.read_bytes() for state in states(workshop)])
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         return write_bytes(path, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
     said = "state-000000030.safetensors could not be written: .*No space left.*state-000000020"
     with pytest.warns(StateWarning, match=said):
-        assert train("noisy", "smoke", save_seconds=0).read_bytes() == unbroken
+        assert train("noisy", workshop, save_seconds=0).read_bytes() == unbroken
     monkeypatch.undo()
-    prepare(workshop, monkeypatch.setattr, monkeypatch.setitem)
-    assert [path.name for path in states()] == [f"state-{step:09d}.safetensors" for step in (10, 20)]
-    assert all(before == [path.read_bytes() for path in states()] for before in kept)
-    assert not list(training.run_folder("noisy", "smoke", 0).glob(".*"))
-    assert train("noisy", "smoke").read_bytes() == unbroken
+    prepare(monkeypatch.setitem)
+    assert [path.name for path in states(workshop)] == [f"state-{step:09d}.safetensors" for step in (10, 20)]
+    assert all(before == [path.read_bytes() for path in states(workshop)] for before in kept)
+    assert not list(training.run_folder("noisy", "smoke", 0, workshop / "build").glob(".*"))
+    assert train("noisy", workshop).read_bytes() == unbroken
 
 
 def test_a_state_of_other_settings_is_refused(workshop):
-    train("noisy", "smoke", epochs=1)
+    train("noisy", workshop, epochs=1)
     with pytest.raises(ValueError, match="other settings: epochs was 1 and is 2. Train with those"):
-        train("noisy", "smoke", epochs=2)
+        train("noisy", workshop, epochs=2)
     with pytest.raises(ValueError, match="precision was 'bfloat16' and is 'float32'"):
-        train("noisy", "smoke", epochs=1, precision="float32")
-    train("noisy", "smoke", seed=1, epochs=2)  # in a folder of its own
+        train("noisy", workshop, epochs=1, precision="float32")
+    train("noisy", workshop, seed=1, epochs=2)  # in a folder of its own
 
 
 def test_a_run_at_a_constant_rate_is_prolonged(workshop):
-    longer = train("steady", "smoke", epochs=2, out=workshop / "longer")
-    for path in states("steady"):
+    longer = train("steady", workshop, epochs=2, out=workshop / "longer")
+    for path in states(workshop, "steady"):
         path.unlink()
-    first = train("steady", "smoke")
-    seconds = checkpoints.read_state(states("steady")[-1])[1]["seconds"]
+    first = train("steady", workshop)
+    seconds = read_tensors(states(workshop, "steady")[-1])[1]["seconds"]
     assert checkpoints.read_card(first)["epochs"] == 1
-    assert train("steady", "smoke", epochs=2).read_bytes() == longer.read_bytes()
+    assert train("steady", workshop, epochs=2).read_bytes() == longer.read_bytes()
     assert checkpoints.read_card(first)["epochs"] == 2
     # wall time is summed over the two runs
-    assert checkpoints.read_state(states("steady")[-1])[1]["seconds"] > seconds
+    assert read_tensors(states(workshop, "steady")[-1])[1]["seconds"] > seconds
 
 
 def test_a_second_run_in_the_same_folder_is_refused(workshop):
-    folder = training.run_folder("noisy", "smoke", 0)
+    folder = training.run_folder("noisy", "smoke", 0, workshop / "build")
     with locked(folder / "run"), pytest.raises(BlockingIOError, match="another process is at work in .*noisy-smoke-0"):
-        train("noisy", "smoke")
+        train("noisy", workshop)
 
 
 def test_two_processes_learn_what_one_learns(workshop, tmp_path):
@@ -167,7 +166,7 @@ def test_two_processes_learn_what_one_learns(workshop, tmp_path):
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*launch, str(SCRIPT), "plain", str(two)], check=True, env=environment)
-    one = checkpoints.load(train("plain", "smoke"))
+    one = checkpoints.load(train("plain", workshop))
     weights = two / "build" / "checkpoints" / "smoke" / "plain.safetensors"
     other = checkpoints.load(weights)
     for name, value in one.state_dict().items():

@@ -48,16 +48,19 @@ SMALL = (
 )
 
 
-def prepare(folder: Path, setattr=setattr, setitem=operator.setitem) -> None:
-    """Let `training` know the small recipes and work in a folder, on few images."""
+def prepare(setitem=operator.setitem) -> None:
+    """Let `training` know the small recipes."""
     setitem(checkpoints.KINDS, "Plain", Plain)
     for recipe in SMALL:
         setitem(RECIPES, recipe.name, recipe)
-    setattr(training, "checkout", lambda: folder)
-    setattr(training, "_SMOKE_IMAGES", 320)
-    setattr(training, "_METRIC_IMAGES", {"smoke": 40})
+
+
+def train(name: str, folder: Path, scale: str = "smoke", **settings) -> Path:
+    """Weights of a recipe, trained in a folder on few images."""
+    limits = training.Limits(smoke=320, smoke_metrics=40)
+    return training.train(name, scale, build=folder / "build", limits=limits, **settings)
 
 
 if __name__ == "__main__":
-    prepare(Path(sys.argv[2]))
-    training.train(sys.argv[1], "smoke", device="cpu", save_seconds=0)
+    prepare()
+    train(sys.argv[1], Path(sys.argv[2]), device="cpu", save_seconds=0)

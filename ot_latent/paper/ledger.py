@@ -225,7 +225,7 @@ def render_results(results: Mapping[str, Any]) -> str:
     parts = [
         "# Results",
         "Generated from `results.json` by `ot-latent reproduce`; nothing here is typed by hand.",
-        _count(_all_rows(results), VERDICTS),
+        _count(_all_rows(results)),
         render_summary(results),
     ]
     for name, section in sorted(results.items()):
@@ -255,13 +255,13 @@ def _status(item: Item, results: Mapping[str, Any]) -> str:
     """The verdicts on an item's own numbers; else those of the notebook that runs it."""
     own = [row for row in _all_rows(results) if row["item"] == item.key]
     if own:
-        return _count(own, sorted({row["verdict"] for row in own}))
+        return _count(own)
     return "run, no number of its own" if item.notebook in results else "not run yet"
 
 
-def _count(rows: Iterable[Row], verdicts: Sequence[str]) -> str:
+def _count(rows: Iterable[Row]) -> str:
     counts = Counter(row["verdict"] for row in rows)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in verdicts if counts[verdict])
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS if counts[verdict])
 
 
 def _all_rows(results: Mapping[str, Any]) -> list[Row]:

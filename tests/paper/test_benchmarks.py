@@ -1,11 +1,10 @@
 """Benchmarks run, at a tiny size; how fast is nobody's business here."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def report(folder, name, *options):
@@ -86,12 +85,3 @@ def test_training(tmp_path):
     kinds = {row[0].removeprefix("| ") for row in rows[2:]}
     assert kinds == {"Autoencoder", "VAE", "WAEGAN", "WAEMMD", "AVB", "DCGAN", "WGANGP"}
     assert all(float(cell.replace(",", "")) > 0 for row in rows[2:] for cell in row[2:4])
-
-
-def test_recipes(tmp_path):
-    minutes = tmp_path / "minutes.json"
-    names = ["mnist-ae", "olivetti-aeot", "eight-gaussians"]
-    text = report(tmp_path, "recipes", *names, "--repeats", "1", "--minutes", str(minutes))
-    found = json.loads(minutes.read_text())
-    assert list(found) == names and all(time > 0 for row in found.values() for time in row.values())
-    assert all(f"| {name} |" in text for name in names)

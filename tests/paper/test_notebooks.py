@@ -14,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from ot_latent.paper.reproduce import LAST, reproduce
 
-FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 
 PARAMETERS = """\
@@ -26,16 +26,16 @@ data_dir = None
 figures_dir = "../figures"
 """.strip()
 
+MAX_LINES = 20  # of a code cell
 MAX_BYTES = 500_000
 #: Notebooks that may be larger: name -> (bytes, why).
 LARGE: dict[str, tuple[int, str]] = {
     "05_eight_gaussians": (950_000, "clouds of three toys under two methods"),
     "06_mnist_samples": (1_200_000, "64 digits of each of nine sources"),
     "07_celeba_samples": (750_000, "64 faces of each of six sources, and paths between faces"),
-    "08_inception_scores": (900_000, "images of five generators under three operations"),
+    "08_inception_scores": (900_000, "images of four generators under three operations"),
     "13_latent_operations_gallery": (1_000_000, "a page of images of each generator"),
-    "14_penalized_ot": (700_000, "six statements with a figure each, and trainings on two clouds"),
-    "15_vae_or_ot": (600_000, "codes of eight points under six models, digits of three"),
+    "16_vae_or_ot": (600_000, "codes of eight points under six models, digits of three"),
 }
 
 TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}
@@ -48,6 +48,7 @@ def problems(notebook, name, names, size=0):
     code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
     return [
         *_parameter_problems(code),
+        *_code_problems(code, name),
         *_execution_problems(code),
         *_output_problems(code),
         *_metadata_problems(notebook),
@@ -63,6 +64,15 @@ def _parameter_problems(code):
         yield f"{len(tagged)} cells are tagged `parameters`, not one"
     elif tagged[0] != PARAMETERS:
         yield "the parameters cell is not the usual six lines"
+
+
+def _code_problems(code, name):
+    for cell in code:
+        if (lines := len(cell.source.splitlines())) > MAX_LINES:
+            yield f"a cell of {lines} lines, more than {MAX_LINES}: {cell.source[:80]!r}"
+    run = f'run = otl.Run("{name}", scale, seed, train, device, data_dir, figures_dir)'
+    if [line for cell in code for line in cell.source.splitlines()].count(run) != 1:
+        yield f"not once the line `{run}`"
 
 
 def _execution_problems(code):
@@ -141,9 +151,16 @@ def test_notebooks_are_numbered_in_reading_order():
     assert all(re.fullmatch(r"\d\d_\w+", name) for name in NAMES)
 
 
+def test_the_cookbook_has_its_three_notebooks():
+    assert NAMES[14:17] == ["14_penalized_ot", "15_two_sides_of_w1", "16_vae_or_ot"]
+
+
 def test_large_notebooks_are_still_there_and_still_large():
     sizes = {name: (FOLDER / f"{name}.ipynb").stat().st_size for name in LARGE}
     assert all(size > MAX_BYTES for size in sizes.values()), sizes
+
+
+RUN = 'run = otl.Run("01_this", scale, seed, train, device, data_dir, figures_dir)'
 
 
 @pytest.fixture
@@ -152,11 +169,12 @@ def clean():
     cells = [
         new_markdown_cell("# Title\n[start](00_start_here.ipynb) [next](02_next.ipynb)"),
         new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}, execution_count=1),
-        new_code_cell("plot();", execution_count=2),
+        new_code_cell(RUN, execution_count=2),
+        new_code_cell("plot();", execution_count=3),
     ]
     # base64 holds slashes: a picture is no text
     picture = {"image/png": "iVBOR/tmp/Rw0KGgo", "text/plain": "<Figure>"}
-    cells[2].outputs = [new_output("display_data", data=picture)]
+    cells[3].outputs = [new_output("display_data", data=picture)]
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
 
@@ -177,7 +195,7 @@ def _set(part, key, value):
 
 
 def _cell(notebook):
-    return notebook.cells[2]
+    return notebook.cells[3]
 
 
 def _output(*args, **kwargs):
@@ -191,7 +209,11 @@ def _output(*args, **kwargs):
         (lambda nb: nb.cells.append(copy.deepcopy(nb.cells[1])), "2 cells are tagged"),
         (_set(lambda nb: nb.cells[1], "source", PARAMETERS + "\nn = 3"), "usual six lines"),
         (_set(_cell, "execution_count", None), "not executed once from top to bottom"),
-        (_set(_cell, "execution_count", 3), "not executed once from top to bottom"),
+        (_set(_cell, "execution_count", 4), "not executed once from top to bottom"),
+        (_set(_cell, "source", "x = 1\n" * (MAX_LINES + 1)), "a cell of 21 lines"),
+        (lambda nb: nb.cells.pop(2), "not once the line"),
+        (_set(lambda nb: nb.cells[2], "source", RUN.replace("01_this", "02_next")), "not once the line"),
+        (_set(lambda nb: nb.cells[2], "source", RUN.replace("scale, ", "scale,\n")), "not once the line"),
         (_set(_cell, "source", "x = 1\n!false"), "shell command"),
         (_set(_cell, "source", "%nonsense\nraise"), "shell command"),
         (_output("error", ename="KeyError", evalue="", traceback=[]), "an error among"),

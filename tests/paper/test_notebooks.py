@@ -12,6 +12,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from ot_latent.paper.ledger import read_results
 from ot_latent.paper.reproduce import LAST, reproduce
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
@@ -248,6 +249,8 @@ def test_notebook_runs_at_smoke(name, tmp_path):
     folders = {"build_dir": tmp_path, "figures_dir": tmp_path / "figures"}
     report = reproduce([name], scale="smoke", jobs=2, **folders)
     assert int(report) == 0, report.failed[0].error
+    rows = read_results(folders["figures_dir"]).get(name, {"rows": {}})["rows"]
+    assert [key for key, row in rows.items() if row["verdict"] == "by construction: fails"] == []
 
 
 @pytest.mark.notebooks

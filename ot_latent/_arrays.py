@@ -11,20 +11,29 @@ import numbers
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array, to_device
-from scipy import linalg
 from tqdm.auto import tqdm
 
-#: A numpy array or a torch tensor, and what becomes one: neither library is loaded to name it.
-Array = Any
+if TYPE_CHECKING:
+    import torch
+
+# A numpy array or a torch tensor, and where a user passes it also a number or a list of them. No type
+# says what the two kinds share.
+Array: TypeAlias = Any
+
+# None, an int >= 0, a numpy.random.Generator or a torch.Generator; see `generator`.
+Seed: TypeAlias = Any
+
+Item = TypeVar("Item")
 
 
-def progress(iterable: Iterable, what: str, total: int | None = None):
+def progress(iterable: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
     """Iterate with a bar that appears after two seconds and leaves nothing behind.
 
     ``TQDM_DISABLE=1`` turns it off; in notebooks tqdm itself does not look at that variable.
@@ -37,11 +46,11 @@ def progress_bar(what: str, total: int, done: int, unit: str) -> tqdm:
     return tqdm(None, what, total, initial=done, unit=f" {unit}", **_settings())
 
 
-def _settings() -> dict:
+def _settings() -> dict[str, Any]:
     return {"leave": False, "delay": 2, "disable": os.environ.get("TQDM_DISABLE", "0") != "0"}
 
 
-def as_floating(value, name="x"):
+def as_floating(value: Array, name: str = "x") -> Array:
     """`value` as a floating array: arrays stay as they are, numbers and lists become float64."""
     if not is_array_api_obj(value):
         try:
@@ -53,17 +62,17 @@ def as_floating(value, name="x"):
     return value
 
 
-def at_least_single(x):
+def at_least_single(x: Array) -> Array:
     """Half precisions as float32, in which everything is computed; others unchanged."""
     xp = array_namespace(x)
     return xp.astype(x, xp.float32) if x.dtype.itemsize == 2 else x
 
 
-def elementwise(function):
+def elementwise(function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
     """Let ``function(self, x)`` take numbers, lists and arrays, and return the dtype it was given."""
 
     @functools.wraps(function)
-    def method(self, x):
+    def method(self: Any, x: Array) -> Array:
         x = as_floating(x)
         result = function(self, at_least_single(x))
         return array_namespace(result).astype(result, x.dtype, copy=False)
@@ -71,14 +80,14 @@ def elementwise(function):
     return method
 
 
-def conform(x, *parameters):
+def conform(x: Array, *parameters: Array) -> list[Any]:
     """`parameters` ready to be mixed with the array `x`: its namespace, dtype and device.
 
     Python floats stay floats, so that they never change the precision of `x`.
     """
     xp = array_namespace(x)
 
-    def convert(parameter):
+    def convert(parameter: Array) -> Array:
         if isinstance(parameter, float):
             return parameter
         if is_torch_array(parameter) and not is_torch_array(x):
@@ -92,7 +101,7 @@ def conform(x, *parameters):
     return [convert(parameter) for parameter in parameters]
 
 
-def parameter(value, name):
+def parameter(value: Array, name: str) -> Array:
     """`value`, finite: a Python float if it is one number, else an array, at least float32.
 
     A torch number stays a tensor, so that gradients reach it.
@@ -106,15 +115,15 @@ def parameter(value, name):
     return float(value) if value.ndim == 0 and not is_torch_array(value) else value
 
 
-def wants_gradient(x):
+def wants_gradient(x: Array) -> bool:
     """Whether a gradient, backward or forward, is to flow through the array `x`."""
     if not is_torch_array(x):
         return False
     forward = sys.modules["torch"].autograd.forward_ad
-    return x.requires_grad or forward.unpack_dual(x).tangent is not None
+    return bool(x.requires_grad or forward.unpack_dual(x).tangent is not None)
 
 
-def generator(rng=None, like=None):
+def generator(rng: Seed = None, like: Array = None) -> Any:
     """The numpy or torch generator that `rng` stands for.
 
     Parameters
@@ -137,7 +146,7 @@ def generator(rng=None, like=None):
     return torch.Generator(like.device).manual_seed(seed)
 
 
-def draw(distribution, shape, rng, like=None):
+def draw(distribution: str, shape: int | Sequence[int], rng: Seed, like: Array = None) -> Array:
     """Standard ``"uniform"`` (on [0, 1)) or ``"normal"`` numbers, at least in single precision.
 
     They come as numpy float64, or as torch's default dtype from a torch generator, unless an array
@@ -160,43 +169,62 @@ def draw(distribution, shape, rng, like=None):
     return draws if like is None else conform(like, draws)[0]
 
 
-def cast_like(x, like=None):
+def cast_like(x: Array, like: Array = None) -> Array:
     """`x` in the dtype of `like`, if there is one: what a half-precision draw ends with."""
     return x if like is None else array_namespace(x).astype(x, like.dtype, copy=False)
 
 
-def require_positive(value, name):
+def require_positive(value: Array, name: str) -> None:
     """Raise ValueError unless every entry of `value` is > 0."""
     if not bool(value > 0 if isinstance(value, float) else array_namespace(value).all(value > 0)):
         raise ValueError(f"{name} must be positive, got {value}")
 
 
-def valid_probability(p):
+def valid_probability(p: Array) -> Array:
     """`p` with NaN outside [0, 1], as scipy's quantile functions have it."""
     return array_namespace(p).where((p >= 0) & (p <= 1), p, math.nan)
 
 
-# Bytes of a piece. Several of numpy's fit the second-level cache, and allocators keep pieces of this
-# size at hand, where larger ones come from the system anew each time. Torch shares each piece out
-# among its threads.
-_NUMPY_PIECE = 2**17
-
-_TORCH_PIECE = 2**20
-
-# OMP_NUM_THREADS is what torch and BLAS go by, too.
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-_THREADS = int(os.environ.get("OMP_NUM_THREADS") or 0) or _CORES
+def euclidean_norm(z: Array) -> Array:
+    """‖z‖ along the last axis, (..., 1), with gradient 0 rather than NaN at z = 0."""
+    xp = array_namespace(z)
+    square = xp.sum(z * z, axis=-1, keepdims=True)
+    return xp.where(square > 0, xp.where(square > 0, square, 1.0) ** 0.5, 0.0)
 
 
-def in_pieces(function, arrays, dtype):
+@dataclass
+class Limits:
+    """How work on arrays is cut into pieces and shared out; results do not depend on it.
+
+    Attributes
+    ----------
+    piece : int
+        Bytes of a piece in `in_pieces`. Several fit the second-level cache, and allocators keep pieces
+        of this size at hand, where larger ones come from the system anew each time.
+    points : int
+        How many numbers a function sees at a time where laws differ from entry to entry.
+    threads : int
+        Of `side_by_side`: OMP_NUM_THREADS, which torch and BLAS go by too, or as many as there are cores.
+    """
+
+    piece: int = 2**17
+    points: int = 2**14
+    threads: int = int(os.environ.get("OMP_NUM_THREADS") or 0) or (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+
+
+limits = Limits()
+
+
+def in_pieces(function: Callable[..., Array], arrays: Sequence[Array], dtype: Any) -> Array:
     """``function(*arrays)`` in the given dtype; the arrays broadcast to the shape of the result.
 
-    Torch tensors on other devices than the processor, and those that `torch.compile` traces, go
-    through the function in one piece. The last axis is never cut.
+    Numpy arrays go through the function piece by piece, so that what it computes on the way stays in the
+    cache; the last axis is never cut. Torch tensors go through in one piece.
     """
     if is_torch_array(arrays[0]):
-        return _torch_in_pieces(function, arrays, dtype)
+        return array_namespace(arrays[0]).astype(function(*arrays), dtype, copy=False)
     result = np.empty(np.broadcast_shapes(*(array.shape for array in arrays)), dtype=dtype)
     # not side by side: each step on a piece is so short that threads would wait for the interpreter
     for piece, *parts in _pieces(result, arrays):
@@ -204,64 +232,38 @@ def in_pieces(function, arrays, dtype):
     return result
 
 
-def side_by_side(function, tasks):
+def side_by_side(function: Callable[..., None], tasks: Iterable[tuple[Any, ...]]) -> None:
     """Call ``function(*task)`` for each task, several at a time; the first error is raised."""
     tasks = list(tasks)
-    if _THREADS == 1 or len(tasks) == 1:
+    if limits.threads == 1 or len(tasks) == 1:
         for task in progress(tasks, "pieces"):
             function(*task)
         return
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(limits.threads) as pool:
         done = pool.map(lambda task: function(*task), tasks)
         for _ in progress(done, "pieces", len(tasks)):
             pass
 
 
-def _pieces(result, arrays):
-    """Pieces of `result`, each with its parts of the `arrays`."""
-    axis, rows = _cut(result.shape, result.dtype.itemsize, _NUMPY_PIECE)
-    if rows is None:
+def _pieces(result: np.ndarray, arrays: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
+    """Pieces of `result`, each with its parts of the `arrays`, cut along the first axis that is long."""
+    many = result.nbytes / limits.piece
+    axis = next((i for i, n in enumerate(result.shape[:-1]) if n > 1), None)
+    if many <= 1 or axis is None:
         yield result, *arrays
         return
+    rows = max(1, int(result.shape[axis] / many))
     for start in range(0, result.shape[axis], rows):
         here = slice(start, start + rows)
         piece, *parts = (_part(array, axis - result.ndim, here) for array in (result, *arrays))
         yield from _pieces(piece, parts)
 
 
-def _part(array, axis, here):
+def _part(array: np.ndarray, axis: int, here: slice) -> np.ndarray:
     """`array[here]` along an axis that counts from the last, unless the array is constant there."""
     if array.ndim < -axis or array.shape[axis] == 1:
         return array
     return array[(..., here, *[slice(None)] * (-axis - 1))]
-
-
-def _torch_in_pieces(function, arrays, dtype):
-    xp = array_namespace(arrays[0])
-    shape = np.broadcast_shapes(*(array.shape for array in arrays))
-    compiling = sys.modules["torch"].compiler.is_compiling()
-    axis, rows = _cut(shape, arrays[0].dtype.itemsize, _TORCH_PIECE)
-    if rows is None or compiling or str(device(arrays[0])) != "cpu":
-        return xp.astype(function(*arrays), dtype, copy=False)
-
-    def parts(array):
-        last = axis - len(shape)
-        if is_torch_array(array) and array.ndim >= -last and array.shape[last] > 1:
-            return array.split(rows, last)  # one node for gradients, where slices would be many
-        starts = range(0, shape[axis], rows)
-        return [_part(array, last, slice(start, start + rows)) for start in starts]
-
-    pieces = zip(*map(parts, arrays), strict=True)
-    return xp.concat([_torch_in_pieces(function, piece, dtype) for piece in pieces], axis=axis)
-
-
-def _cut(shape, itemsize, size):
-    """The first axis that can be cut and how many of its rows fit `size` bytes; None: no need to."""
-    many = int(np.prod(shape)) * itemsize / size
-    axis = next((i for i, n in enumerate(shape[:-1]) if n > 1), None)
-    if many <= 1 or axis is None:
-        return axis, None
-    return axis, max(1, int(shape[axis] / many))
 
 
 def covariance_root(covariance: np.ndarray, least: float = 0.0) -> np.ndarray:
@@ -275,11 +277,13 @@ def covariance_root(covariance: np.ndarray, least: float = 0.0) -> np.ndarray:
     array([[2., 0.],
            [0., 3.]])
     """
+    from scipy import linalg  # here, because operations on points do without
+
     values, vectors = linalg.eigh(covariance, driver="evd")
     return vectors * np.sqrt(values.clip(min=least)) @ vectors.T
 
 
-def resolve_device(device: str):
+def resolve_device(device: str) -> torch.device:
     """The torch device that "auto", "cpu", "cuda", "cuda:N" or "mps" names; auto prefers a GPU."""
     check_device(device)
     import torch

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 from scipy import special, stats
 
-from ot_latent._arrays import as_floating, at_least_single
+from ot_latent._arrays import Array, as_floating, at_least_single
+from ot_latent.priors.laws import AnyPrior
 from ot_latent.priors.product import as_prior
-from ot_latent.priors.radial import Radial
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,13 @@ class PriorCheck:
     dimension: int
 
     @property
-    def ok(self):
+    def ok(self) -> bool:
         return self.p_value >= self.level
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         return self.ok
 
-    def __str__(self):
+    def __str__(self) -> str:
         p = f"p = {self.p_value:.2g}" if self.p_value else "p < 1e-300"
         many = f"{self.points:,} points in {self.dimension:,} dimensions"
         if self.ok:
@@ -62,7 +63,9 @@ class PriorCheck:
         return f"These {many} have left the prior ({p}): {where}. Pass prior= to the operation that made them."
 
 
-def check_prior(z, prior, level=0.01, rng=0):
+def check_prior(
+    z: Array, prior: AnyPrior, level: float = 0.01, rng: int | np.random.Generator | None = 0
+) -> PriorCheck:
     """Test whether points follow a prior.
 
     Two Kolmogorov-Smirnov tests, exact for every prior: of all coordinates together, F(z) being
@@ -108,18 +111,18 @@ def check_prior(z, prior, level=0.01, rng=0):
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("z holds NaN or infinite values")
-    rng, prior = np.random.default_rng(rng), as_prior(prior)
+    rng, law = np.random.default_rng(rng), as_prior(prior)
     bits = round(1 - np.log2(float(array_namespace(z).finfo(z.dtype).eps)))
     if z.dtype.itemsize == 2:
-        values = _unrounded(values, bits, getattr(prior, "support", (-np.inf, np.inf)), rng)
+        values = _unrounded(values, bits, getattr(law, "support", (-np.inf, np.inf)), rng)
     values = values.reshape(len(z), -1)
     dimension = values.shape[1]
-    if getattr(prior, "d", dimension) != dimension:
-        raise ValueError(f"z must have the {prior.d} coordinates of {prior!r}, got {dimension}")
-    if isinstance(prior, Radial):
-        coordinates, norms, radius = _radial_tests(values, prior, bits, rng)
+    if getattr(law, "d", dimension) != dimension:
+        raise ValueError(f"z must have the {law.d} coordinates of {law!r}, got {dimension}")
+    if getattr(law, "of_whole_points", False):
+        coordinates, norms, radius = _radial_tests(values, law, bits, rng)
     else:
-        coordinates, norms, radius = _tests(values, prior)
+        coordinates, norms, radius = _tests(values, law)
     return PriorCheck(
         p_value=float(min(1.0, 2 * min(coordinates, norms))),
         level=level,
@@ -131,7 +134,7 @@ def check_prior(z, prior, level=0.01, rng=0):
     )
 
 
-def _tests(values, prior):
+def _tests(values: np.ndarray, prior: Any) -> tuple[float, float, float]:
     """p-values of coordinates and norms, and the radius, where coordinates are independent."""
     below, above = prior.cdf(values), prior.sf(values)
     # from the nearer tail: far out, the other probability rounds to 1
@@ -144,7 +147,7 @@ def _tests(values, prior):
     return coordinates, radial, np.mean(norms) / dimension
 
 
-def _radial_tests(values, prior, bits, rng):
+def _radial_tests(values: np.ndarray, prior: Any, bits: int, rng: np.random.Generator) -> tuple[float, float, float]:
     """The same for a radial prior."""
     lengths = np.linalg.norm(values, axis=1)
     directions = values / np.where(lengths > 0, lengths, 1.0)[:, None]
@@ -162,7 +165,7 @@ def _radial_tests(values, prior, bits, rng):
     return coordinates, 1.0 if on else 0.0, np.mean((lengths / prior.radius) ** 2)
 
 
-def _unrounded(values, bits, support, rng):
+def _unrounded(values: np.ndarray, bits: int, support: tuple[Any, Any], rng: np.random.Generator) -> np.ndarray:
     """Random numbers that round to `values` with `bits` significant bits; in the support if they are."""
     mantissa, exponent = np.frexp(np.abs(values))
     step = np.ldexp(1.0, exponent - bits)

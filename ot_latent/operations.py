@@ -11,22 +11,34 @@ tensors, any leading shape, the latent dimension last.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import as_floating, at_least_single, conform, generator, in_pieces, parameter
-from ot_latent.monotone import ScaledMap, monotone_map
-from ot_latent.priors.gaussian import Gaussian
+from ot_latent._arrays import (
+    Array,
+    Seed,
+    as_floating,
+    at_least_single,
+    conform,
+    euclidean_norm,
+    generator,
+    in_pieces,
+    parameter,
+)
+from ot_latent.monotone import MonotoneMap, ScaledMap, monotone_map
+from ot_latent.priors.laws import AnyPrior, Prior
 from ot_latent.priors.product import as_prior
-from ot_latent.priors.radial import Radial
-from ot_latent.priors.scipy_prior import sum_law
-from ot_latent.priors.uniform import Uniform
 
-# Whose inverse single precision can still multiply by.
+# Single precision can still multiply by its inverse.
 _LARGEST_WEIGHT = 1e30
 
 
-def combine(zs, weights, prior=None, laws=None):
+def combine(
+    zs: Sequence[Array] | Array, weights: Array, prior: AnyPrior | None = None, laws: Sequence[Prior] | None = None
+) -> Array:
     """y = w_1 z_1 + ... + w_k z_k, raw or matched to `prior`.
 
     Parameters
@@ -79,7 +91,7 @@ def combine(zs, weights, prior=None, laws=None):
     return _weighted_sum(zs, weights, prior, laws)
 
 
-def interpolate(z1, z2, t, prior=None):
+def interpolate(z1: Array, z2: Array, t: Array, prior: AnyPrior | None = None) -> Array:
     """y_t = t z1 + (1 - t) z2 (eq. (2)), raw or matched; t = 1 gives z1.
 
     Parameters
@@ -100,7 +112,14 @@ def interpolate(z1, z2, t, prior=None):
     return _weighted_sum([z1, z2], _stack(t, 1 - t), prior)
 
 
-def vicinity(z, eps, noise=None, prior=None, rng=None, noise_law=None):
+def vicinity(
+    z: Array,
+    eps: Array,
+    noise: Array = None,
+    prior: AnyPrior | None = None,
+    rng: Seed = None,
+    noise_law: Prior | None = None,
+) -> Array:
     """y = z + eps u (vicinity sampling), raw or matched.
 
     Parameters
@@ -132,7 +151,7 @@ def vicinity(z, eps, noise=None, prior=None, rng=None, noise_law=None):
     return _weighted_sum([z, noise], _stack(0 * eps + 1.0, eps), prior, laws)
 
 
-def analogy(z1, z2, z3, prior=None):
+def analogy(z1: Array, z2: Array, z3: Array, prior: AnyPrior | None = None) -> Array:
     """y = z3 + (z2 - z1), "z1 is to z2 as z3 is to y", raw or matched.
 
     Parameters
@@ -150,7 +169,9 @@ def analogy(z1, z2, z3, prior=None):
     return _weighted_sum(points, np.array([-1.0, 1.0, 1.0]), prior)
 
 
-def random_walk(z, steps, eps, noise=None, prior=None, rng=None):
+def random_walk(
+    z: Array, steps: int, eps: Array, noise: Array = None, prior: AnyPrior | None = None, rng: Seed = None
+) -> Array:
     """Vicinity sampling again and again; matched, every step follows the prior.
 
     Parameters
@@ -183,7 +204,7 @@ def random_walk(z, steps, eps, noise=None, prior=None, rng=None):
     return array_namespace(z).stack(walk)
 
 
-def slerp(z1, z2, t):
+def slerp(z1: Array, z2: Array, t: Array) -> Array:
     """Spherical interpolation (White 2016); t = 1 gives z1, as in `interpolate`.
 
         y_t = sin(tω)/sin(ω) z1 + sin((1 - t)ω)/sin(ω) z2,    ω the angle between z1 and z2.
@@ -222,59 +243,52 @@ def slerp(z1, z2, t):
     return xp.astype(w1 * z1 + w2 * z2, dtype, copy=False)
 
 
-def _angle(z1, z2):
+def _angle(z1: Array, z2: Array) -> Array:
     """The angle between two vectors, (..., 1), to full precision at every size (Kahan)."""
     xp = array_namespace(z1)
     u, v = _direction(z1), _direction(z2)
-    return 2 * xp.atan2(_norm(u - v), _norm(u + v))
+    return 2 * xp.atan2(euclidean_norm(u - v), euclidean_norm(u + v))
 
 
-def _direction(z):
-    norm = _norm(z)
+def _direction(z: Array) -> Array:
+    norm = euclidean_norm(z)
     return z / array_namespace(z).where(norm > 0, norm, 1.0)
 
 
-def _norm(z):
-    """‖z‖ along the last axis, (..., 1), with gradient 0 rather than NaN at z = 0."""
-    xp = array_namespace(z)
-    square = xp.sum(z * z, axis=-1, keepdims=True)
-    return xp.where(square > 0, xp.where(square > 0, square, 1.0) ** 0.5, 0.0)
-
-
-def _weighted_sum(zs, weights, prior, laws=None):
+def _weighted_sum(
+    zs: Sequence[Array], weights: Array, prior: AnyPrior | None, laws: Sequence[Any] | None = None
+) -> Array:
     """Σ w_i z_i, matched where there is a prior."""
-    prior, dtype = as_prior(prior), zs[0].dtype
-    if weights.ndim == 1 and not isinstance(prior, Radial):
-        T = _map_back(weights, prior, laws)
+    whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
+    if weights.ndim == 1:
+        T = _map_back(weights, whole, laws)
         return in_pieces(lambda *points: _matched_sum(points, weights, T), zs, dtype)
-    as_expression = laws is None and _is_expression(prior, len(zs))
+    piecewise = whole is None or (laws is None and len(zs) <= getattr(whole, "elementwise_weights", 0))
 
-    def total(*parts):
+    def total(*parts: Array) -> Array:
         points, own = parts[: len(zs)], _stack(*parts[len(zs) :])
-        return _matched_sum(points, own, _map_back(own, prior, laws) if as_expression else None)
+        return _matched_sum(points, own, _map_back(own, whole, laws) if piecewise else None)
 
-    if as_expression:
+    if piecewise:
         return in_pieces(total, [*zs, *weights], dtype)
-    # one law for each distinct weight vector, or for norms: mapped as a whole
+    # one law for each distinct weight vector: mapped as a whole
     y = in_pieces(total, [*zs, *weights], at_least_single(zs[0][:0]).dtype)
-    return array_namespace(y).astype(_map_back(weights, prior, laws)(y), dtype, copy=False)
+    return array_namespace(y).astype(_map_back(weights, whole, laws)(y), dtype, copy=False)
 
 
-def _is_expression(prior, k):
-    """Whether the map back from a sum of k points is an expression in arrays of weights."""
-    return prior is None or isinstance(prior, Gaussian) or (isinstance(prior, Uniform) and k <= 2)
-
-
-def _map_back(weights, prior, laws):
-    """The map from the law of the weighted sum to the prior, if there is one."""
+def _map_back(weights: Array, prior: Any, laws: Sequence[Any] | None) -> Any:
+    """The optimal map from the law of the weighted sum to the prior, if there is one."""
     if prior is None:
         return None
     _require_size(weights)
-    law = prior.combine(weights) if laws is None else sum_law(laws, weights)
-    return monotone_map(law, prior)
+    if laws is None:
+        return monotone_map(prior.combine(weights), prior)
+    from ot_latent.priors.mixed_sums import sum_law  # here, because sums of one law do without
+
+    return monotone_map(sum_law(laws, weights), prior)
 
 
-def _require_size(weights):
+def _require_size(weights: Array) -> None:
     """Raise ValueError unless each weight vector fits into single precision, its scale inverted too."""
     xp = array_namespace(weights)
     largest = xp.max(abs(weights), axis=0)
@@ -286,10 +300,10 @@ def _require_size(weights):
         )
 
 
-def _matched_sum(zs, weights, T):
+def _matched_sum(zs: Sequence[Array], weights: Array, T: MonotoneMap | None) -> Array:
     """T(Σ w_i z_i), or the plain sum where T is None; half precisions in float32."""
     scaled = isinstance(T, ScaledMap)  # multiplying the weights spares a pass over the points
-    y = None
+    y: Any = None
     for z, weight in zip(map(at_least_single, zs), weights, strict=True):
         (weight,) = conform(z, parameter(weight * T.scale if scaled else weight, "weights"))
         y = weight * z if y is None else y + weight * z
@@ -298,20 +312,20 @@ def _matched_sum(zs, weights, T):
     return y if T is None else T(y)
 
 
-def _stack(*weights):
+def _stack(*weights: Array) -> Array:
     """Numbers or arrays of one shape, stacked along a new first axis."""
     if isinstance(weights[0], float):
         return np.array(weights)
     return array_namespace(*weights).stack(weights)
 
 
-def _draw(prior, shape, rng, like):
+def _draw(prior: AnyPrior | None, shape: tuple[int, ...], rng: Seed, like: Array) -> Array:
     if prior is None:
         raise ValueError("noise must be given where there is no prior to draw it from")
     return as_prior(prior).sample(shape, generator(rng, like), like=like)
 
 
-def _points(names, *points):
+def _points(names: str, *points: Array) -> list[Array]:
     """`points` as floating arrays of one kind and dtype whose shapes broadcast."""
     points = [as_floating(z, names) for z in points]
     if not points:

@@ -1,94 +1,202 @@
-"""What a law of one latent coordinate offers, and how several laws act as one."""
+"""What a prior of one latent coordinate offers, and how several laws act as one."""
 
 from __future__ import annotations
 
+import functools
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
-from ot_latent._arrays import as_floating, cast_like, draw, generator, parameter, progress, side_by_side
+from ot_latent._arrays import (
+    Array,
+    Seed,
+    as_floating,
+    cast_like,
+    draw,
+    limits,
+    parameter,
+    progress,
+    side_by_side,
+    wants_gradient,
+)
+from ot_latent.monotone import Distribution, MonotoneMap, monotone_map
+from ot_latent.monotone import Law as Law
 
-_PIECE = 2**14  # numbers that a function sees at a time
-
-
-@runtime_checkable
-class Law(Protocol):
-    """What a law of one coordinate offers. All methods are elementwise, for numpy and torch.
-
-    ``sf`` is 1 - cdf and ``isf`` its inverse, accurate in the upper tail, where cdf rounds to 1.
-    """
-
-    @property
-    def mean(self) -> Any: ...
-    @property
-    def var(self) -> Any: ...
-    @property
-    def support(self) -> tuple: ...
-    def pdf(self, x): ...
-    def cdf(self, x): ...
-    def sf(self, x): ...
-    def icdf(self, p): ...
-    def isf(self, q): ...
-    def sample(self, shape, rng=None, like=None): ...
+# A table of a map costs as much as the quadrature for so many points.
+_FEW = 2000
 
 
 @runtime_checkable
 class Prior(Law, Protocol):
-    """A law that also knows the law of a weighted sum of its own independent copies."""
+    """A law that also knows the law of a weighted sum of its own independent copies.
 
-    def combine(self, weights) -> Law: ...
+    Where ``combine`` takes batched weights, one for each entry, and answers by an expression in arrays, a
+    prior has ``elementwise_weights``: up to how many weights that is so.
+    """
+
+    def combine(self, weights: Array, /) -> Any: ...
 
 
-@dataclass(frozen=True, eq=False)
-class LawPerEntry:
-    """Several laws, one for each entry of `index`, which broadcasts against the points."""
+class PointPrior(Distribution, Protocol):
+    """A prior of whole points: a `Product`, a `Radial` one, or one law for all coordinates."""
 
-    laws: tuple
-    index: np.ndarray
+    def combine(self, weights: Array, /) -> Any: ...
 
-    def __repr__(self):
-        return f"LawPerEntry({len(self.laws)} laws, index of shape {self.index.shape})"
 
-    def _each(self, attribute):
+# What operations take: one law for all coordinates, one for each, or the law of a whole point.
+AnyPrior: TypeAlias = PointPrior | Sequence[Prior]
+
+
+class SeveralLaws:
+    """Laws of different entries of the points, which act as one law.
+
+    A subclass has ``laws``, and ``apply(functions, x)``, which calls ``functions[i]`` on the entries of x
+    that law i has, and ``spread(values)``, which puts ``values[i]`` there.
+    """
+
+    laws: Sequence[Any]
+
+    def apply(self, functions: Sequence[Callable[[Array], Array]], x: Array) -> Array:
+        raise NotImplementedError
+
+    def spread(self, values: Sequence[Any]) -> np.ndarray:
+        raise NotImplementedError
+
+    def _each(self, attribute: str) -> list[Any]:
         return [getattr(law, attribute) for law in self.laws]
 
     @property
-    def mean(self):
-        return np.array(self._each("mean"))[self.index]
+    def mean(self) -> np.ndarray:
+        return self.spread(self._each("mean"))
 
     @property
-    def var(self):
-        return np.array(self._each("var"))[self.index]
+    def var(self) -> np.ndarray:
+        return self.spread(self._each("var"))
 
     @property
-    def support(self):
-        low, high = np.array(self._each("support")).T
-        return low[self.index], high[self.index]
+    def support(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high = zip(*self._each("support"), strict=True)
+        return self.spread(low), self.spread(high)
 
-    def pdf(self, x):
-        return apply_per_entry(self._each("pdf"), self.index, x)
+    def pdf(self, x: Array) -> Array:
+        """The densities of the entries; that of independent entries together is their product."""
+        return self.apply(self._each("pdf"), x)
 
-    def cdf(self, x):
-        return apply_per_entry(self._each("cdf"), self.index, x)
+    def cdf(self, x: Array) -> Array:
+        return self.apply(self._each("cdf"), x)
 
-    def sf(self, x):
-        return apply_per_entry(self._each("sf"), self.index, x)
+    def sf(self, x: Array) -> Array:
+        return self.apply(self._each("sf"), x)
 
-    def icdf(self, p):
-        return apply_per_entry(self._each("icdf"), self.index, p)
+    def icdf(self, p: Array) -> Array:
+        return self.apply(self._each("icdf"), p)
 
-    def isf(self, q):
-        return apply_per_entry(self._each("isf"), self.index, q)
+    def isf(self, q: Array) -> Array:
+        return self.apply(self._each("isf"), q)
 
-    def sample(self, shape, rng=None, like=None):
+
+class MapOfSeveral(MonotoneMap):
+    """One map for each of `SeveralLaws`; a subclass has these ``maps``."""
+
+    maps: list[Any]
+
+    def __call__(self, x: Array) -> Array:
+        return self.source.apply(self.maps, x)
+
+    def derivative(self, x: Array) -> Array:
+        """T'(x) of each entry's own map."""
+        return self.source.apply([T.derivative for T in self.maps], x)
+
+    def cost(self, p: float = 1) -> np.ndarray:
+        """E|T(Y) - Y|^p of each entry's own map."""
+        return self.source.spread([T.cost(p) for T in self.maps])
+
+
+@dataclass(frozen=True, eq=False)
+class LawPerEntry(SeveralLaws):
+    """Several laws, one for each entry of `index`, which broadcasts against the points."""
+
+    laws: tuple[Any, ...]
+    index: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"LawPerEntry({len(self.laws)} laws, index of shape {self.index.shape})"
+
+    def spread(self, values: Sequence[Any]) -> np.ndarray:
+        """`values`, one for each law, with the shape of the index."""
+        return np.array(values)[self.index]
+
+    def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws; see `Uniform.sample`."""
-        rng = generator(rng, like)
-        return cast_like(self.icdf(draw("uniform", shape, rng, like)), like)
+        return draw_by_quantiles(self, shape, rng, like)
+
+    def map_to(self, target: Any) -> MonotoneMap:
+        """The monotone maps onto `target`: for `monotone_map`, which asks for them."""
+        return _MapPerEntry(self, target)
+
+    def apply(self, functions: Sequence[Callable[[Array], Array]], x: Array) -> Array:
+        """``functions[i]`` on the points of `x` where the index, broadcast against it, is i.
+
+        They are called with flat arrays of points.
+        """
+        x = as_floating(x)
+        xp = array_namespace(x)
+        shape = np.broadcast_shapes(x.shape, self.index.shape)
+        x = xp.broadcast_to(x, shape)
+        # what the index does not tell apart stays together: rows of x
+        index = self.index.reshape((1,) * (len(shape) - self.index.ndim) + self.index.shape)
+        apart = 1 + max((i for i, n in enumerate(index.shape) if n > 1), default=-1)
+        index = np.broadcast_to(index[(..., *[0] * (len(shape) - apart))], shape[:apart]).ravel()
+        rows = xp.reshape(x, (len(index), -1))
+        groups = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
+        pairs = [(f, group) for f, group in zip(functions, groups, strict=False) if len(group)]
+        return xp.reshape(_by_rows(pairs, rows), shape)
 
 
-def per_distinct_column(combine, weights):
+def _by_rows(pairs: list[tuple[Callable[[Array], Array], np.ndarray]], rows: Array) -> Array:
+    """Of each function and the numbers of some rows: the function on these rows."""
+    xp = array_namespace(rows)
+
+    def values(function: Callable[[Array], Array], group: np.ndarray) -> Array:
+        points = rows[xp.asarray(group, device=device(rows))]
+        return xp.reshape(function(xp.reshape(points, (-1,))), points.shape)
+
+    if is_torch_array(rows):  # in one expression, for gradients
+        back = np.argsort(np.concatenate([group for _, group in pairs]))
+        return xp.concat([values(*pair) for pair in pairs])[xp.asarray(back, device=device(rows))]
+    result = np.empty(rows.shape, dtype=rows.dtype)
+
+    def fill(function: Callable[[Array], Array], group: np.ndarray) -> None:
+        result[group] = values(function, group)
+
+    few = max(1, limits.points // rows.shape[1])
+    side_by_side(fill, ((f, g[i : i + few]) for f, g in pairs for i in range(0, len(g), few)))
+    return result
+
+
+class _MapPerEntry(MapOfSeveral):
+    """One map for each law of a `LawPerEntry`."""
+
+    @functools.cached_property
+    def maps(self) -> list[Any]:
+        laws = self.source.laws
+        return list(progress((monotone_map(law, self.target) for law in laws), "monotone maps", len(laws)))
+
+    def __call__(self, x: Array) -> Array:
+        x = as_floating(x)
+        points = math.prod(np.broadcast_shapes(x.shape, self.source.index.shape))
+        if points >= _FEW * len(self.source.laws) or "maps" in self.__dict__ or wants_gradient(x):
+            return super().__call__(x)
+        # laws that can do without a table of their map do so for few points
+        quick = [getattr(law, "map_few_to", functools.partial(monotone_map, law)) for law in self.source.laws]
+        return self.source.apply([map_to(self.target) for map_to in quick], x)
+
+
+def per_distinct_column(combine: Callable[[np.ndarray], Any], weights: Array) -> LawPerEntry:
     """``combine(column)`` for each distinct weight vector of `weights` (k, ...)."""
     if is_torch_array(weights):
         weights = weights.cpu().double().numpy()
@@ -98,43 +206,12 @@ def per_distinct_column(combine, weights):
     return LawPerEntry(laws, index.reshape(weights.shape[1:]))
 
 
-def apply_per_entry(functions, index, x):
-    """Apply ``functions[i]`` to the points of `x` where `index`, broadcast against it, is i.
-
-    They are called with flat arrays of points.
-    """
-    x = as_floating(x)
-    xp = array_namespace(x)
-    shape = np.broadcast_shapes(x.shape, index.shape)
-    x = xp.broadcast_to(x, shape)
-    # what the index does not tell apart stays together: rows of x
-    index = index.reshape((1,) * (len(shape) - index.ndim) + index.shape)
-    apart = 1 + max((i for i, n in enumerate(index.shape) if n > 1), default=-1)
-    index = np.broadcast_to(index[(..., *[0] * (len(shape) - apart))], shape[:apart]).ravel()
-    rows = xp.reshape(x, (len(index), -1))
-    groups = np.split(np.argsort(index, kind="stable"), np.cumsum(np.bincount(index))[:-1])
-    pairs = [(f, group) for f, group in zip(functions, groups, strict=False) if len(group)]
-
-    def values(function, group):
-        points = rows[xp.asarray(group, device=device(x))]
-        return xp.reshape(function(xp.reshape(points, (-1,))), points.shape)
-
-    if is_torch_array(x):  # in one expression, for gradients
-        back = np.argsort(np.concatenate([group for _, group in pairs]))
-        in_groups = xp.concat([values(*pair) for pair in pairs])
-        return xp.reshape(in_groups[xp.asarray(back, device=device(x))], shape)
-    result = np.empty(rows.shape, dtype=x.dtype)
-
-    def fill(function, group):
-        result[group] = values(function, group)
-
-    few = max(1, _PIECE // rows.shape[1])
-    pieces = ((f, g[i : i + few]) for f, g in pairs for i in range(0, len(g), few))
-    side_by_side(fill, pieces)
-    return result.reshape(shape)
+def draw_by_quantiles(law: Law, shape: int | Sequence[int], rng: Seed, like: Array) -> Array:
+    """Independent draws from `law` by its quantile function."""
+    return cast_like(law.icdf(draw("uniform", shape, rng, like)), like)
 
 
-def check_weights(weights):
+def check_weights(weights: Array) -> Array:
     """`weights` as a finite array (k, ...) in which no weight vector is all zero."""
     weights = parameter(weights, "weights")
     if isinstance(weights, float) or weights.ndim == 0 or weights.shape[0] == 0:
@@ -145,7 +222,7 @@ def check_weights(weights):
     return weights
 
 
-def require_no_gradient(weights, what):
+def require_no_gradient(weights: Array, what: str) -> None:
     """Raise TypeError if the weights ask for a gradient that the law cannot give."""
     if getattr(weights, "requires_grad", False):
         raise TypeError(

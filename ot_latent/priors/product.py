@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import as_floating, cast_like, generator, parameter
-from ot_latent.priors.laws import Prior
+from ot_latent._arrays import Array, Seed, as_floating, cast_like, generator, parameter
+from ot_latent.monotone import MonotoneMap, monotone_map
+from ot_latent.priors.laws import AnyPrior, MapOfSeveral, PointPrior, Prior, SeveralLaws
 
 
-class Product:
+class Product(SeveralLaws):
     """Independent coordinates, each with a law of its own, along the last axis.
 
     Operations also take the sequence of laws itself: ``prior=[Uniform(-1, 1), Gaussian(0, 2)]``.
@@ -31,28 +35,27 @@ class Product:
     (5, 3)
     """
 
-    def __init__(self, laws):
+    def __init__(self, laws: Sequence[Prior]) -> None:
         laws = list(laws)
         for law in laws:
             if not isinstance(law, Prior):
                 raise TypeError(f"every entry of a sequence of priors must be a law, got {law!r}")
-        self.d = len(laws)
-        distinct = []
+        distinct: list[Any] = []
         for law in laws:
             if law not in distinct:
                 distinct.append(law)
-        self.groups = [(law, np.array([i for i, other in enumerate(laws) if other == law])) for law in distinct]
+        columns = [np.array([i for i, other in enumerate(laws) if other == law]) for law in distinct]
+        self._set(distinct, columns)
 
-    @classmethod
-    def _of(cls, groups, d):
-        product = cls.__new__(cls)
-        product.groups, product.d = groups, d
-        return product
+    def _set(self, laws: Sequence[Any], columns: list[np.ndarray]) -> None:
+        """Distinct laws, and the coordinates that each has."""
+        self.laws, self.columns = laws, columns
+        self.d = sum(len(c) for c in columns)
 
-    def __repr__(self):
-        return f"Product of {self.d} coordinates with {len(self.groups)} laws"
+    def __repr__(self) -> str:
+        return f"Product of {self.d} coordinates with {len(self.laws)} laws"
 
-    def combine(self, weights):
+    def combine(self, weights: Array) -> Product:
         """The law of w_1 Z_1 + ... + w_k Z_k, again a `Product`; see `Uniform.combine`.
 
         Parameters
@@ -61,74 +64,56 @@ class Product:
             Where there are more axes, the last is that of the coordinates: of length d or 1.
         """
         weights = parameter(weights, "weights")
-        return Product._of(
-            [(law.combine(self._part(weights, columns)), columns) for law, columns in self.groups], self.d
-        )
-
-    def _part(self, weights, columns):
         several = not isinstance(weights, float) and weights.ndim > 1 and weights.shape[-1] > 1
-        return weights[..., columns] if several else weights
+        combined = Product.__new__(Product)
+        parts = zip(self.laws, self.columns, strict=True)
+        combined._set([law.combine(weights[..., c] if several else weights) for law, c in parts], self.columns)
+        return combined
 
-    def apply(self, functions, x):
-        """``functions[g]`` on the coordinates of group g."""
+    def apply(self, functions: Sequence[Callable[[Array], Array]], x: Array) -> Array:
+        """``functions[i]`` on the coordinates of law i."""
         x = as_floating(x)
         if x.shape[-1] != self.d:
             raise ValueError(
                 f"x must have {self.d} coordinates along the last axis, one for each law of the "
                 f"prior, got shape {tuple(x.shape)}"
             )
-        parts = [f(x[..., columns]) for f, (_, columns) in zip(functions, self.groups, strict=True)]
-        order = np.argsort(np.concatenate([columns for _, columns in self.groups]))
-        return array_namespace(x).concat(parts, axis=-1)[..., order]
+        return self._in_order([f(x[..., columns]) for f, columns in zip(functions, self.columns, strict=True)])
 
-    def cdf(self, x):
-        return self.apply([law.cdf for law, _ in self.groups], x)
+    def _in_order(self, parts: list[Array]) -> Array:
+        """Coordinates that were gathered law by law, each at its place again."""
+        order = np.argsort(np.concatenate(self.columns))
+        return array_namespace(parts[0]).concat(parts, axis=-1)[..., order]
 
-    def sf(self, x):
-        return self.apply([law.sf for law, _ in self.groups], x)
+    def spread(self, values: Sequence[Any]) -> np.ndarray:
+        """`values`, one for each law, by coordinate, (d,)."""
+        by_coordinate = np.empty(self.d)
+        for value, columns in zip(values, self.columns, strict=True):
+            by_coordinate[columns] = value
+        return by_coordinate
 
-    def pdf(self, x):
-        """The densities of the coordinates; that of the point is their product."""
-        return self.apply([law.pdf for law, _ in self.groups], x)
-
-    def icdf(self, p):
-        return self.apply([law.icdf for law, _ in self.groups], p)
-
-    def isf(self, q):
-        return self.apply([law.isf for law, _ in self.groups], q)
-
-    def _each(self, attribute):
-        values = np.empty(self.d)
-        for law, columns in self.groups:
-            values[columns] = getattr(law, attribute)
-        return values
-
-    @property
-    def mean(self):
-        return self._each("mean")
-
-    @property
-    def var(self):
-        return self._each("var")
-
-    @property
-    def support(self):
-        ends = np.empty((2, self.d))
-        for law, columns in self.groups:
-            ends[:, columns] = np.array(law.support)[:, None]
-        return tuple(ends)
-
-    def sample(self, shape, rng=None, like=None):
+    def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws, `shape` ending in d; see `Uniform.sample`."""
         shape = (shape,) if isinstance(shape, int) else tuple(shape)
         if shape[-1] != self.d:
             raise ValueError(f"shape must end in {self.d}, one for each law, got {shape}")
         rng = generator(rng, like)
-        parts = [law.sample((*shape[:-1], len(c)), rng, like) for law, c in self.groups]
-        order = np.argsort(np.concatenate([columns for _, columns in self.groups]))
-        return cast_like(array_namespace(parts[0]).concat(parts, axis=-1)[..., order], like)
+        parts = [law.sample((*shape[:-1], len(c)), rng, like) for law, c in zip(self.laws, self.columns, strict=True)]
+        return cast_like(self._in_order(parts), like)
+
+    def map_to(self, target: Any) -> MonotoneMap:
+        """The monotone maps onto the laws of another `Product`: for `monotone_map`, which asks for them."""
+        return _MapPerCoordinate(self, target)
 
 
-def as_prior(prior):
+class _MapPerCoordinate(MapOfSeveral):
+    """One map for each law of a `Product`, along the last axis."""
+
+    def __init__(self, source: Product, target: Product) -> None:
+        super().__init__(source, target)
+        self.maps = [monotone_map(law, goal) for law, goal in zip(source.laws, target.laws, strict=True)]
+
+
+def as_prior(prior: AnyPrior) -> PointPrior:
     """A sequence of laws as a `Product`; other priors as they are."""
     return Product(prior) if isinstance(prior, list | tuple) else prior

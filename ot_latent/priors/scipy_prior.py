@@ -1,24 +1,25 @@
-"""Priors from scipy.stats: any continuous law, and sums of coordinates of different laws."""
+"""Priors from scipy.stats: any continuous law."""
 
 from __future__ import annotations
 
-import functools
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from ot_latent.priors.gaussian import Gaussian
+from ot_latent._arrays import Array
 from ot_latent.priors.laws import check_weights, per_distinct_column, require_no_gradient
 from ot_latent.priors.numerical.law import NumericalLaw
-from ot_latent.priors.numerical.sums import PairSum, sum_of
+from ot_latent.priors.numerical.sums import sum_of_terms, tabulated
 from ot_latent.priors.numerical.tabulation import tabulate
-from ot_latent.priors.uniform import Uniform, uniform_sum
 
 # Strictly stable laws about their location: Σ w_i Z_i is a scaled Z, with scale (Σ |w_i|^α)^(1/α).
 _STABILITY = {"norm": 2.0, "cauchy": 1.0, "levy": 0.5}
 
-_KEPT = 1024  # laws of sums that a prior remembers
+# Laws of sums that a prior remembers: some 100 kB each where they are tabulated.
+KEPT = 1024
 
 
 class ScipyPrior(NumericalLaw):
@@ -52,20 +53,23 @@ class ScipyPrior(NumericalLaw):
     2.056502 instead of 2.995732
     """
 
-    def __init__(self, law):
+    law: Any
+    _known: dict[tuple[float, ...], Any]
+
+    def __init__(self, law: Any) -> None:
         standard, loc, scale = _standardised(law)
         with np.errstate(all="ignore"):  # scipy's own, far out in the tails
-            tabulated = tabulate(_Functions(standard)).scaled(scale).shifted(loc)
-        self.__dict__.update(tabulated.__dict__, law=law, _known={})
+            table = tabulate(_Functions(standard)).scaled(scale).shifted(loc)
+        self.__dict__.update(table.__dict__, law=law, _known={})
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         if hasattr(self.law, "dist"):
             shown = [f"{x:.6g}" for x in self.law.args]
             shown += [f"{name}={x:.6g}" for name, x in self.law.kwds.items()]
             return f"ScipyPrior({self.law.dist.name}({', '.join(shown)}))"
         return f"ScipyPrior({self.law!r})"
 
-    def combine(self, weights):
+    def combine(self, weights: Array) -> Any:
         """The law of w_1 Z_1 + ... + w_k Z_k.
 
         Stable laws (normal, Cauchy, Lévy) in closed form; others by quadrature, with an error below
@@ -90,18 +94,18 @@ class ScipyPrior(NumericalLaw):
         require_no_gradient(weights, "a law is tabulated")
         if weights.ndim > 1:
             return per_distinct_column(self._sum, weights)
-        return _tabulated(self._sum(weights))
+        return tabulated(self._sum(weights))
 
-    def _sum(self, weights):
+    def _sum(self, weights: np.ndarray) -> Any:
         """The law of a sum, kept; a `PairSum` if there are two weights and no closed form."""
-        weights = tuple(sorted(float(w) for w in weights if w != 0))
-        if weights not in self._known:
-            if len(self._known) == _KEPT:
+        known = tuple(sorted(float(w) for w in weights if w != 0))
+        if known not in self._known:
+            if len(self._known) == KEPT:
                 self._known.pop(next(iter(self._known)))
-            self._known[weights] = self._new_sum(weights)
-        return self._known[weights]
+            self._known[known] = self._new_sum(known)
+        return self._known[known]
 
-    def _new_sum(self, weights):
+    def _new_sum(self, weights: tuple[float, ...]) -> Any:
         if weights == (1.0,):
             return self
         if len(weights) == 1:
@@ -109,87 +113,14 @@ class ScipyPrior(NumericalLaw):
         alpha = _STABILITY.get(getattr(getattr(self.law, "dist", None), "name", None))
         one_sided = weights[0] > 0 or weights[-1] < 0
         if alpha is None or (alpha < 1 and not one_sided):
-            return _sum_of_terms([(self, w) for w in weights])
+            return sum_of_terms([(self, w) for w in weights])
         loc = self.law.dist._parse_args(*self.law.args, **self.law.kwds)[1]
         size = sum(abs(w) ** alpha for w in weights) ** (1 / alpha)
         centred = self.shifted(-loc).scaled(math.copysign(size, weights[-1]))
         return centred.shifted(float(loc) * math.fsum(weights))
 
 
-def sum_law(laws, weights):
-    """The law of w_1 Z_1 + ... + w_k Z_k where each Z_i has a law of its own.
-
-    Parameters
-    ----------
-    laws : sequence of k laws
-        `Uniform`, `Gaussian` or `ScipyPrior`, with single numbers as parameters.
-    weights : array (k,) or (k, ...)
-        Any finite real weights, not all zero. With shape (k, ...), one law per distinct weight
-        vector.
-
-    Returns
-    -------
-    law
-        In closed form or exact where all laws are Gaussian, all uniform or all the same; else by
-        quadrature, see `ScipyPrior.combine`.
-
-    Raises
-    ------
-    ValueError
-        If there are not as many weights as laws, or all are zero.
-
-    Examples
-    --------
-    >>> sum_law([Gaussian(1, 3), Gaussian(0, 2)], [1, 2])
-    Gaussian(mean=1.0, std=5.0)
-    """
-    laws, weights = list(laws), check_weights(weights)
-    if len(weights) != len(laws):
-        raise ValueError(f"weights must have one entry per law: got shape {tuple(weights.shape)} for {len(laws)} laws")
-    if all(law == laws[0] for law in laws):
-        return laws[0].combine(weights)
-    require_no_gradient(weights, "a law is computed")
-    if weights.ndim > 1:
-        return per_distinct_column(functools.partial(_sum_law, laws), weights)
-    return _tabulated(_sum_law(laws, weights))
-
-
-def _sum_law(laws, weights):
-    """`sum_law` for one weight vector, or a `PairSum`."""
-    terms = [(law, float(w)) for law, w in zip(laws, weights, strict=True) if w != 0]
-    if len(terms) == 1:
-        law, weight = terms[0]
-        return law.combine([weight])
-    if all(isinstance(law, Gaussian) for law, _ in terms):
-        mean = math.fsum(w * law.mean for law, w in terms)
-        return Gaussian(mean, math.hypot(*(w * law.std for law, w in terms)))
-    if all(isinstance(law, Uniform) for law, _ in terms):
-        center = math.fsum(w * law.mean for law, w in terms)
-        return uniform_sum(center, [w * law.half_width for law, w in terms])
-    return _mixed_sum(tuple(terms))
-
-
-@functools.lru_cache(maxsize=_KEPT)
-def _mixed_sum(terms):
-    """The law of Σ w Z over (law, w) in `terms`, by quadrature."""
-    tables = {law: law if isinstance(law, NumericalLaw) else tabulate(law) for law in dict(terms)}
-    return _sum_of_terms([(tables[law], w) for law, w in terms])
-
-
-def _sum_of_terms(terms):
-    """The law of Σ w Z over (law, w) in `terms`, all of them tabulated; of two terms a `PairSum`."""
-    if len(terms) == 2:
-        (first, v), (second, w) = terms
-        return PairSum(first, second, v, w)
-    scaled = {term: term[0].scaled(term[1]) for term in terms}
-    return sum_of([scaled[term] for term in terms])  # equal terms are one object
-
-
-def _tabulated(law):
-    return law.tabulated if isinstance(law, PairSum) else law
-
-
-def _standardised(law):
+def _standardised(law: Any) -> tuple[Any, float, float]:
     """`law` without its location and scale, which scipy's laws carry, and these two."""
     dist = getattr(law, "dist", law)
     if isinstance(dist, stats.rv_discrete):
@@ -211,7 +142,7 @@ def _standardised(law):
 class _Functions:
     """What `tabulate` asks of a law, from what the user's object offers."""
 
-    def __init__(self, law):
+    def __init__(self, law: Any) -> None:
         self.cdf = _method(law, "cdf")
         self.icdf = _method(law, "ppf", "icdf")
         self.sf = _method(law, "sf", "ccdf", default=lambda x: 1 - self.cdf(x))
@@ -226,7 +157,7 @@ class _Functions:
         self.var = float(_method(law, "var", "variance", default=lambda: math.nan)())
 
 
-def _method(law, *names, default=None):
+def _method(law: Any, *names: str, default: Callable[..., Any] | None = None) -> Any:
     found = next((getattr(law, name) for name in names if hasattr(law, name)), default)
     if found is None:
         raise TypeError(

@@ -1,18 +1,28 @@
-"""The uniform law of one latent coordinate."""
+"""The uniform law of one latent coordinate, and the law of a weighted sum of two."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import cast_like, conform, draw, elementwise, parameter, require_positive, valid_probability
+from ot_latent._arrays import (
+    Array,
+    Seed,
+    cast_like,
+    conform,
+    draw,
+    elementwise,
+    parameter,
+    require_positive,
+    valid_probability,
+)
+from ot_latent.monotone import AffineMap, MonotoneMap, ScaledMap
 from ot_latent.priors.laws import check_weights, per_distinct_column, require_no_gradient
-from ot_latent.priors.numerical.sums import sum_of
-from ot_latent.priors.numerical.tabulation import tabulate
-from ot_latent.priors.uniform_sums import TooManyPieces, Trapezoid, UniformSum
+from ot_latent.priors.symmetric import Symmetric
 
 # A uniform this much narrower than the widest of a sum is dropped: even the square of float64's
 # resolution does not see it.
@@ -42,58 +52,60 @@ class Uniform:
     low: Any = -1.0
     high: Any = 1.0
 
-    def __post_init__(self):
+    elementwise_weights: ClassVar[float] = 2
+
+    def __post_init__(self) -> None:
         object.__setattr__(self, "low", parameter(self.low, "low"))
         object.__setattr__(self, "high", parameter(self.high, "high"))
         require_positive(self.high - self.low, "high - low")
 
     @property
-    def mean(self):
+    def mean(self) -> Any:
         return (self.low + self.high) / 2
 
     @property
-    def half_width(self):
+    def half_width(self) -> Any:
         return (self.high - self.low) / 2
 
     @property
-    def var(self):
+    def var(self) -> Any:
         return self.half_width**2 / 3
 
     @property
-    def support(self):
+    def support(self) -> tuple[Any, Any]:
         return self.low, self.high
 
     @property
-    def knots(self):
+    def knots(self) -> tuple[Any, ...]:
         """Where the density is not smooth."""
         return self.low, self.high
 
     @elementwise
-    def pdf(self, x):
+    def pdf(self, x: Array) -> Array:
         low, high = conform(x, self.low, self.high)
         return array_namespace(x).astype((x >= low) & (x <= high), x.dtype) / (high - low)
 
     @elementwise
-    def cdf(self, x):
+    def cdf(self, x: Array) -> Array:
         low, high = conform(x, self.low, self.high)
         return array_namespace(x).clip((x - low) / (high - low), 0.0, 1.0)
 
     @elementwise
-    def sf(self, x):
+    def sf(self, x: Array) -> Array:
         low, high = conform(x, self.low, self.high)
         return array_namespace(x).clip((high - x) / (high - low), 0.0, 1.0)
 
     @elementwise
-    def icdf(self, p):
+    def icdf(self, p: Array) -> Array:
         low, high = conform(p, self.low, self.high)
         return array_namespace(p).clip(low + (high - low) * valid_probability(p), low, high)
 
     @elementwise
-    def isf(self, q):
+    def isf(self, q: Array) -> Array:
         low, high = conform(q, self.low, self.high)
         return array_namespace(q).clip(high - (high - low) * valid_probability(q), low, high)
 
-    def sample(self, shape, rng=None, like=None):
+    def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws.
 
         Parameters
@@ -115,7 +127,7 @@ class Uniform:
         points = array_namespace(draws).clip(low + (high - low) * draws, low, high)
         return cast_like(points, like)
 
-    def combine(self, weights):
+    def combine(self, weights: Array) -> Any:
         """The exact law of w_1 Z_1 + ... + w_k Z_k.
 
         Parameters
@@ -158,14 +170,14 @@ class Uniform:
             return uniform_sum(center, [self.half_width * w for w in weights])
         return per_distinct_column(self.combine, weights)
 
-    def _scaled(self, weight):
+    def _scaled(self, weight: Array) -> Uniform:
         ends = weight * self.low, weight * self.high
         if isinstance(ends[0], float):
             return Uniform(min(ends), max(ends))
         xp = array_namespace(*ends)
         return Uniform(xp.minimum(*ends), xp.maximum(*ends))
 
-    def _sum_of_two(self, w1, w2):
+    def _sum_of_two(self, w1: Array, w2: Array) -> Trapezoid:
         widths = abs(self.half_width * w1), abs(self.half_width * w2)
         center = self.mean * (w1 + w2)
         if isinstance(widths[0], float):
@@ -173,18 +185,140 @@ class Uniform:
         xp = array_namespace(*widths)
         return Trapezoid(center, xp.maximum(*widths), xp.minimum(*widths))
 
+    def map_to(self, target: Any) -> MonotoneMap:
+        """The monotone map onto `target`: for `monotone_map`, which asks for it."""
+        if not isinstance(target, Uniform):
+            return MonotoneMap(self, target)
+        scale = target.half_width / self.half_width
+        return AffineMap(self, target, scale, target.mean - self.mean * scale)
 
-def uniform_sum(center, half_widths):
+
+@dataclass(frozen=True)
+class Trapezoid(Symmetric):
+    """The law of a sum of two independent uniforms of half widths `wide` >= `narrow`.
+
+    Its density is flat up to a distance wide - narrow from `center` and falls linearly to zero at
+    wide + narrow: a box where narrow = 0, a triangle where both are equal.
+
+    Parameters
+    ----------
+    center, wide, narrow : float or array
+        Arrays broadcast against the points: one law per entry.
+
+    Raises
+    ------
+    ValueError
+        If `wide` is not positive, as when all weights of a sum are zero.
+    """
+
+    center: Any
+    wide: Any
+    narrow: Any
+
+    def __post_init__(self) -> None:
+        require_positive(self.wide, "wide")
+
+    @property
+    def _half_widths(self) -> tuple[Any, ...]:
+        return self.wide, self.narrow
+
+    @property
+    def knots(self) -> tuple[Any, ...]:
+        """Where the density is not smooth."""
+        flat, reach = self.wide - self.narrow, self.wide + self.narrow
+        return tuple(self.center + u for u in (-reach, -flat, flat, reach))
+
+    def _parts(self, v: Array) -> tuple[Array, Array, Array, Array]:
+        """wide, narrow, whether v is on the slope, and how far it is from the end, over narrow.
+
+        Where narrow = 0 there is no slope; dividing by `wide` there keeps 0/0, and its NaN
+        gradient, out of the branch that is not taken.
+        """
+        xp = array_namespace(v)
+        wide, narrow = conform(v, self.wide, self.narrow)
+        on_slope = (v > wide - narrow) & (narrow > 0)
+        divisor = narrow + wide * (narrow == 0)
+        return wide, narrow, on_slope, xp.clip(wide + narrow - v, 0.0) / divisor
+
+    def _tail(self, v: Array) -> Array:
+        wide, narrow, on_slope, left = self._parts(v)
+        flat = array_namespace(v).clip(wide - v, 0.0) / (2 * wide)
+        return array_namespace(v).where(on_slope, left * left * (narrow / wide) / 8, flat)
+
+    def _density(self, v: Array) -> Array:
+        wide, _, on_slope, left = self._parts(v)
+        flat = array_namespace(v).astype(v <= wide, v.dtype) / (2 * wide)
+        return array_namespace(v).where(on_slope, left / (4 * wide), flat)
+
+    def _distance(self, q: Array) -> Array:
+        xp = array_namespace(q)
+        wide, narrow = conform(q, self.wide, self.narrow)
+        ratio = narrow / wide
+        on_slope = 2 * q < ratio
+        root = xp.where(on_slope, 8 * q * ratio, 1.0) ** 0.5
+        return wide * xp.where(on_slope, 1 + ratio - root, 1 - 2 * q)
+
+    def map_to(self, target: Any) -> MonotoneMap:
+        """The monotone map onto `target`: for `monotone_map`, which asks for it."""
+        return _TrapezoidToUniform(self, target) if isinstance(target, Uniform) else MonotoneMap(self, target)
+
+
+class _TrapezoidToUniform(ScaledMap):
+    """Two uniforms summed, matched: a straight line that bends towards the ends.
+
+    With half widths a >= b of the source and H of the target, v = scale * x + shift runs over the
+    support of the target stretched by 1 + b/a. Let e be what v has beyond the kinks, at H - B from
+    the centre, B = H b / a. Then 2F - 1 = (v - m - sign(e) e² / 4B) / H: no cancellation, and exact
+    where b = 0.
+    """
+
+    def __init__(self, source: Trapezoid, target: Uniform) -> None:
+        scale = target.half_width / source.wide
+        super().__init__(source, target, scale, target.mean - source.mean * scale)
+        self.slope = source.narrow * self.scale  # B
+        self.kinks = target.low + self.slope, target.high - self.slope
+
+    def _beyond(self, v: Array) -> tuple[Array, Array]:
+        """e, and |e| / 4B, which goes from 0 to 1/2 along the slope."""
+        xp = array_namespace(v)
+        low, high, slope = conform(v, *self.kinks, self.slope)
+        e = v - v.clip(low, high)
+        tiny = float(xp.finfo(v.dtype).smallest_normal)  # where b = 0, e is rounding or nothing
+        quarter = 0.25 / (max(slope, tiny) if isinstance(slope, float) else xp.clip(slope, tiny))
+        return e, (abs(e) * quarter).clip(0.0, 0.5)
+
+    def bend(self, v: Array) -> Array:
+        """v - sign(e) e² / 4B, kept to the support of the target in spite of rounding."""
+        e, part = self._beyond(v)
+        return (v - e * part).clip(*conform(v, *self.target.support))
+
+    @elementwise
+    def derivative(self, x: Array) -> Array:
+        """f_source(x) / f_target, falling from the scale to zero along the slope."""
+        xp = array_namespace(x)
+        (scale,) = conform(x, self.scale)
+        low, high = conform(x, *self.source.support)
+        _, part = self._beyond(self.shifted(x * scale))
+        return xp.where((x >= low) & (x <= high), scale * (1 - 2 * part), 0.0)
+
+
+def uniform_sum(center: float, half_widths: Sequence[float]) -> Any:
     """The law of a sum of independent uniforms about `center`, none of half width 0.
 
-    Exact while its density has no more than 4096 pieces, then by quadrature (`sums`).
+    Exact while its density has no more than 4096 pieces, then by quadrature (`numerical.sums`).
     """
     widths = sorted(abs(a) for a in half_widths)
     if len(widths) == 2:
         return Trapezoid(center, widths[1], widths[0])
+    # three or more are rarer than two: what they need is loaded when it is needed
+    from ot_latent.priors.uniform_sums import TooManyPieces, UniformSum
+
     try:
         return UniformSum(center, tuple(widths))
     except TooManyPieces:
+        from ot_latent.priors.numerical.sums import sum_of
+        from ot_latent.priors.numerical.tabulation import tabulate
+
         unit = tabulate(Uniform(-1, 1))
         scaled = {a: unit.scaled(a) for a in set(widths)}
         return sum_of([scaled[a] for a in widths]).shifted(center)

@@ -1,8 +1,8 @@
-"""The exact law of a weighted sum of independent uniforms: a trapezoid, or piecewise polynomials.
+"""The exact law of a weighted sum of three or more independent uniforms: piecewise polynomials.
 
 These are the laws of Y = w_1 Z_1 + ... + w_k Z_k under a uniform prior, which the operations of
-Agustsson et al. (2019), Table 1, need: two terms for interpolation and vicinity sampling, three for
-analogies, k for averages. ``Uniform.combine`` chooses among them.
+Agustsson et al. (2019), Table 1, need: two terms for interpolation and vicinity sampling (a `Trapezoid`),
+three for analogies, k for averages. ``Uniform.combine`` chooses among them.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import functools
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import cast_like, conform, draw, elementwise, generator, require_positive, valid_probability
+from ot_latent._arrays import Array, conform
+from ot_latent.priors.symmetric import Symmetric
 
+# Beyond these a table by quadrature is faster to make and to evaluate.
 MAX_PIECES = 4096
 
 # Newton's method for the inverse doubles its correct digits: six steps reach the last digit of
@@ -29,144 +30,8 @@ class TooManyPieces(ValueError):
     """The density of a sum of uniforms has more than 4096 pieces."""
 
 
-class _Symmetric:
-    """A law symmetric about `center`, from what it does at a distance v >= 0 from there.
-
-    A subclass gives ``_tail(v)`` = P(Y > center + v), ``_density(v)``, ``_distance(q)``, the
-    inverse of the tail for q <= 1/2, and ``_half_widths``. Both tails are then equally accurate.
-    """
-
-    @property
-    def mean(self):
-        return self.center
-
-    @property
-    def var(self):
-        return sum(a * a for a in self._half_widths) / 3
-
-    @property
-    def support(self):
-        reach = sum(self._half_widths)
-        return self.center - reach, self.center + reach
-
-    def _side_and_distance(self, x):
-        """Whether x is left of the centre, and how far it is from there.
-
-        The distance is not ``abs``, whose gradient would vanish at the centre itself.
-        """
-        (center,) = conform(x, self.center)
-        left = x < center
-        return left, array_namespace(x).where(left, center - x, x - center)
-
-    @elementwise
-    def pdf(self, x):
-        _, v = self._side_and_distance(x)
-        return self._density(v)
-
-    @elementwise
-    def cdf(self, x):
-        left, v = self._side_and_distance(x)
-        tail = self._tail(v)
-        return array_namespace(x).where(left, tail, 1 - tail)
-
-    @elementwise
-    def sf(self, x):
-        left, v = self._side_and_distance(x)
-        tail = self._tail(v)
-        return array_namespace(x).where(left, 1 - tail, tail)
-
-    @elementwise
-    def icdf(self, p):
-        return self._quantile(p, side=1)
-
-    @elementwise
-    def isf(self, q):
-        return self._quantile(q, side=-1)
-
-    def _quantile(self, p, side):
-        xp = array_namespace(p)
-        (center,) = conform(p, self.center)
-        distance = side * self._distance(xp.minimum(valid_probability(p), 1 - p))
-        return center + xp.where(p < 0.5, -distance, distance)
-
-    def sample(self, shape, rng=None, like=None):
-        """Independent draws; see `Uniform.sample`."""
-        rng = generator(rng, like)
-        total = 0.0
-        for half_width in self._half_widths:
-            unit = 2 * draw("uniform", shape, rng, like) - 1
-            total = total + conform(unit, half_width)[0] * unit
-        return cast_like(conform(total, self.center)[0] + total, like)
-
-
 @dataclass(frozen=True)
-class Trapezoid(_Symmetric):
-    """The law of a sum of two independent uniforms of half widths `wide` >= `narrow`.
-
-    Its density is flat up to a distance wide - narrow from `center` and falls linearly to zero at
-    wide + narrow: a box where narrow = 0, a triangle where both are equal.
-
-    Parameters
-    ----------
-    center, wide, narrow : float or array
-        Arrays broadcast against the points: one law per entry.
-
-    Raises
-    ------
-    ValueError
-        If `wide` is not positive, as when all weights of a sum are zero.
-    """
-
-    center: Any
-    wide: Any
-    narrow: Any
-
-    def __post_init__(self):
-        require_positive(self.wide, "wide")
-
-    @property
-    def _half_widths(self):
-        return self.wide, self.narrow
-
-    @property
-    def knots(self):
-        """Where the density is not smooth."""
-        flat, reach = self.wide - self.narrow, self.wide + self.narrow
-        return tuple(self.center + u for u in (-reach, -flat, flat, reach))
-
-    def _parts(self, v):
-        """wide, narrow, whether v is on the slope, and how far it is from the end, over narrow.
-
-        Where narrow = 0 there is no slope; dividing by `wide` there keeps 0/0, and its NaN
-        gradient, out of the branch that is not taken.
-        """
-        xp = array_namespace(v)
-        wide, narrow = conform(v, self.wide, self.narrow)
-        on_slope = (v > wide - narrow) & (narrow > 0)
-        divisor = narrow + wide * (narrow == 0)
-        return wide, narrow, on_slope, xp.clip(wide + narrow - v, 0.0) / divisor
-
-    def _tail(self, v):
-        wide, narrow, on_slope, left = self._parts(v)
-        flat = array_namespace(v).clip(wide - v, 0.0) / (2 * wide)
-        return array_namespace(v).where(on_slope, left * left * (narrow / wide) / 8, flat)
-
-    def _density(self, v):
-        wide, _, on_slope, left = self._parts(v)
-        flat = array_namespace(v).astype(v <= wide, v.dtype) / (2 * wide)
-        return array_namespace(v).where(on_slope, left / (4 * wide), flat)
-
-    def _distance(self, q):
-        xp = array_namespace(q)
-        wide, narrow = conform(q, self.wide, self.narrow)
-        ratio = narrow / wide
-        on_slope = 2 * q < ratio
-        root = xp.where(on_slope, 8 * q * ratio, 1.0) ** 0.5
-        return wide * xp.where(on_slope, 1 + ratio - root, 1 - 2 * q)
-
-
-@dataclass(frozen=True)
-class UniformSum(_Symmetric):
+class UniformSum(Symmetric):
     """The law of a sum of independent uniforms, three or more: an exact piecewise polynomial.
 
     With half widths a_1 .. a_k, and measured from the centre,
@@ -191,41 +56,41 @@ class UniformSum(_Symmetric):
     """
 
     center: float
-    half_widths: tuple
+    half_widths: tuple[float, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _pieces(self.half_widths)  # refuses too many pieces here, not at the first evaluation
 
     @property
-    def _half_widths(self):
+    def _half_widths(self) -> tuple[float, ...]:
         return self.half_widths
 
     @property
-    def support(self):
+    def support(self) -> tuple[float, float]:
         pieces = _pieces(self.half_widths)
         reach = -pieces.unit * float(pieces.knots[0])
         return self.center - reach, self.center + reach
 
     @property
-    def knots(self):
+    def knots(self) -> tuple[float, ...]:
         """Where the density may not be smooth."""
         pieces = _pieces(self.half_widths)
         lower = pieces.unit * pieces.knots
         return tuple(float(self.center + x) for x in (*lower, 0.0, *-lower[::-1]))
 
-    def _tail(self, v):
+    def _tail(self, v: Array) -> Array:
         pieces = _pieces(self.half_widths)
         row, s = pieces.locate(v)
         return _polynomial(s, row, pieces.table)
 
-    def _density(self, v):
+    def _density(self, v: Array) -> Array:
         pieces = _pieces(self.half_widths)
         row, s = pieces.locate(v)
         (length,) = conform(v, pieces.lengths)
         inside = array_namespace(v).astype(v <= -pieces.unit * float(pieces.knots[0]), v.dtype)
         return inside * _polynomial(s, row, pieces.slopes) / (pieces.unit * length[row])
 
-    def _distance(self, q):
+    def _distance(self, q: Array) -> Array:
         """Newton's method on F^(1/k).
 
         It is concave (Brunn-Minkowski), so that Newton climbs to the root without overshooting,
@@ -260,10 +125,10 @@ class _Pieces:
     table: np.ndarray
 
     @functools.cached_property
-    def slopes(self):
+    def slopes(self) -> np.ndarray:
         return self.table[:, 1:] * np.arange(1, self.table.shape[1])
 
-    def locate(self, v):
+    def locate(self, v: Array) -> tuple[Array, Array]:
         """The piece of each point at a distance `v` below the centre, and its place s there."""
         xp = array_namespace(v)
         knots, lengths = conform(v, self.knots, self.lengths)
@@ -272,7 +137,7 @@ class _Pieces:
         return row, xp.clip((x - knots[row]) / lengths[row], 0.0, 1.0)
 
 
-def _polynomial(s, row, table):
+def _polynomial(s: Array, row: Array, table: np.ndarray) -> Array:
     """Horner's rule at each point `s` with the coefficients table[row], constant first."""
     columns = conform(s, *table.T)
     value = columns[-1][row]
@@ -282,7 +147,7 @@ def _polynomial(s, row, table):
 
 
 @functools.lru_cache(maxsize=1024)
-def _pieces(half_widths):
+def _pieces(half_widths: tuple[float, ...]) -> _Pieces:
     exact = [Fraction(a) for a in half_widths]
     denominator = math.lcm(*(a.denominator for a in exact))
     widths = [int(a * denominator) for a in exact]  # floats are fractions: nothing is rounded
@@ -316,7 +181,7 @@ def _pieces(half_widths):
     )
 
 
-def _moved(polynomial, step):
+def _moved(polynomial: list[int], step: int) -> list[int]:
     """Coefficients of p(s + step), by repeated synthetic division: exact for integers."""
     moved = list(polynomial)
     for low in range(len(moved) - 1):

@@ -8,7 +8,7 @@ import scipy.stats as st
 import torch
 
 import ot_latent as otl
-from ot_latent import _arrays as _pieces
+from ot_latent._arrays import limits, side_by_side
 
 PRIORS = [otl.Gaussian(1, 2), otl.Uniform(-1, 3), otl.ScipyPrior(st.gamma(2)), otl.Sphere(6)]
 EACH = pytest.mark.parametrize("prior", PRIORS, ids=repr)
@@ -18,9 +18,9 @@ TS = {"one": 0.3, "rows": np.linspace(0, 1, 7)[:, None], "path": np.linspace(-0.
 
 @pytest.fixture
 def tiny_pieces(monkeypatch):
-    monkeypatch.setattr(_pieces, "_NUMPY_PIECE", 100)
-    monkeypatch.setattr(_pieces, "_TORCH_PIECE", 100)
-    monkeypatch.setattr(_pieces, "_THREADS", 3)
+    monkeypatch.setattr(limits, "piece", 100)
+    monkeypatch.setattr(limits, "points", 10)
+    monkeypatch.setattr(limits, "threads", 3)
 
 
 @EACH
@@ -30,8 +30,7 @@ def test_pieces_do_not_show(prior, t, like, tiny_pieces):
     z1, z2 = prior.sample((2, 5, 7, 6), rng=0, like=like)
     in_pieces = otl.interpolate(z1, z2, t, prior=prior)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_pieces, "_NUMPY_PIECE", 10**9)
-        patch.setattr(_pieces, "_TORCH_PIECE", 10**9)
+        patch.setattr(limits, "piece", 10**9)
         whole = otl.interpolate(z1, z2, t, prior=prior)
     assert in_pieces.shape == whole.shape
     np.testing.assert_allclose(in_pieces, whole, rtol=1e-12, atol=1e-12)
@@ -71,5 +70,5 @@ def test_an_error_in_one_task_reaches_the_caller_and_leaves_no_thread(tiny_piece
             raise RuntimeError("in a task")
 
     with pytest.raises(RuntimeError, match="in a task"):
-        _pieces.side_by_side(broken, [(i,) for i in range(100)])
+        side_by_side(broken, [(i,) for i in range(100)])
     assert threading.active_count() == before

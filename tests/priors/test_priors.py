@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ot_latent import Gaussian, Uniform
 from ot_latent.priors.laws import Law, LawPerEntry, Prior
-from ot_latent.priors.uniform_sums import Trapezoid, UniformSum
+from ot_latent.priors.uniform import Trapezoid
+from ot_latent.priors.uniform_sums import UniformSum
 
 UNIT = Uniform(-1, 1)
 SHIFTED = Uniform(-0.3, 2.0)

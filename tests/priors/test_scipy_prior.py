@@ -11,8 +11,9 @@ import torch
 from scipy.stats._distr_params import distcont
 
 import ot_latent as otl
-from ot_latent.monotone import ERROR, MonotoneMap
+from ot_latent.monotone import MonotoneMap
 from ot_latent.priors.laws import Law, Prior
+from ot_latent.priors.numerical.maps import ERROR
 from ot_latent.priors.numerical.sums import PairSum, sum_of
 from ot_latent.priors.numerical.tabulation import tabulate
 

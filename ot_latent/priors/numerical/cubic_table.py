@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from ot_latent._arrays import conform
+from ot_latent._arrays import Array, conform
+from ot_latent.priors.numerical.axis import Axis
 
 _MANTISSA = {4: 23, 8: 52}  # bits, by the bytes of a floating-point number
 
@@ -36,7 +38,15 @@ class CubicTable:
         ``tolerance(values)`` is the error allowed at values of the function.
     """
 
-    def __init__(self, function, derivative, axis, ends, bits, tolerance):
+    def __init__(
+        self,
+        function: Callable[[Array], Array],
+        derivative: Callable[[Array], Array],
+        axis: Axis,
+        ends: tuple[float, float],
+        bits: int,
+        tolerance: Callable[[np.ndarray], np.ndarray],
+    ) -> None:
         self.function, self.axis, self.bits = function, axis, bits
         left, right = (min(math.ceil(abs(eta) / math.log(2)), _LARGEST_OCTAVE) + 1 for eta in ends)
         far = max(left, right)
@@ -53,7 +63,7 @@ class CubicTable:
         start, width, sides, outermost = (np.concatenate(parts) for parts in panels)
         self.offset = 0 if axis.left_bounded != axis.right_bounded else len(start) // 2
 
-        def at(part):
+        def at(part: float) -> tuple[np.ndarray, np.ndarray]:
             place, unit = axis.place_at(start + part * width, sides)
             x = axis.origin + place
             return function(x), derivative(x) * unit * width
@@ -72,7 +82,7 @@ class CubicTable:
         self.places = 1 / width, start / width
         self.panels = tuple(axis.origin + axis.place_at(u, sides)[0] for u in (start, start + width))
 
-    def _panels(self, block):
+    def _panels(self, block: tuple[bool, int, int]) -> tuple[np.ndarray, ...]:
         """Of each panel: start, width, side of the median, whether it is of the outermost octave."""
         left, low, high = block
         octave = np.repeat(np.arange(low, high), 2**self.bits)
@@ -81,7 +91,7 @@ class CubicTable:
         outermost = octave == (low if high == 0 else high - 1)
         return start, width, np.full(len(start), left), outermost
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> Array:
         xp = array_namespace(x)
         if x.ndim == 0:
             return self(x[None])[0]
@@ -101,7 +111,7 @@ class CubicTable:
             value[beside] = self.function(x[beside])
         return value
 
-    def _row(self, u):
+    def _row(self, u: Array) -> Array:
         """The panel of u, from its exponent and the leading bits of its mantissa."""
         size = u.dtype.itemsize
         shift = _MANTISSA[size] - self.bits
@@ -112,7 +122,7 @@ class CubicTable:
             return xp.astype(integers >> shift, xp.int64) - zero
         return (u.view(np.int32 if size == 4 else np.int64) >> shift) - zero
 
-    def _part(self, u, row):
+    def _part(self, u: Array, row: Array) -> Array:
         """Where u is in its panel, from 0 to 1, exactly."""
         if is_torch_array(u):  # with a gradient
             scale, corner = (column.take(row) for column in conform(u, *self.places))
@@ -125,5 +135,5 @@ class CubicTable:
         return (following | one.view(integers.dtype)).view(u.dtype) - one
 
 
-def _cubic(s, c0, c1, c2, c3):
+def _cubic(s: Array, c0: Array, c1: Array, c2: Array, c3: Array) -> Array:
     return c0 + s * (c1 + s * (c2 + s * c3))

@@ -1,14 +1,17 @@
-"""Laws of the norms of sums of independent points that know no direction, by quadrature."""
+"""Laws of the norms of sums of independent points of rotationally symmetric laws, by quadrature."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy import special, stats
 from scipy.optimize import brentq
 
-from ot_latent.priors.numerical.law import LOG2, Axis, NumericalLaw, log
+from ot_latent.priors.numerical.axis import Axis
+from ot_latent.priors.numerical.law import LOG2, NumericalLaw, log
 from ot_latent.priors.numerical.piecewise import Piecewise
 
 # The law of a norm is resolved to tails of exp(-LAST_LEVEL) / 2 = 1e-9, from integrals up to far
@@ -23,10 +26,10 @@ TOLERANCE = 1e-6
 class _LawOfNorm:
     """A law by its probabilities below and above single places."""
 
-    def cdf(self, rho):
+    def cdf(self, rho: np.ndarray) -> np.ndarray:
         return np.array([self._probability(float(r), below=True) for r in np.atleast_1d(rho)])
 
-    def sf(self, rho):
+    def sf(self, rho: np.ndarray) -> np.ndarray:
         return np.array([self._probability(float(r), below=False) for r in np.atleast_1d(rho)])
 
 
@@ -37,13 +40,13 @@ class NormOfSum(_LawOfNorm):
     them is at most (ρ² - s² - r²) / 2sr: 1 for r <= ρ - s, 0 for r <= s - ρ and for r >= ρ + s.
     """
 
-    def __init__(self, d, X, Y):
+    def __init__(self, d: int, X: NumericalLaw, Y: NumericalLaw) -> None:
         self.d, self.X, self.Y = d, X, Y
         self.low = 0.0
         self.high = X.support[1] + Y.support[1]
         self.reach = Y.icdf(0.5 * math.exp(-FAR)), Y.isf(0.5 * math.exp(-FAR))
 
-    def _probability(self, rho, below):
+    def _probability(self, rho: float, below: bool) -> float:
         s, mass = self._outer(rho)
         certain = (
             self.Y.cdf(np.maximum(rho - s, 0.0))
@@ -66,7 +69,7 @@ class NormOfSum(_LawOfNorm):
         inner = _cosine_cdf(self.d, half) * self.Y.pdf(r) * dr
         return float(mass @ (certain + inner.sum(1)))
 
-    def _outer(self, rho):
+    def _outer(self, rho: float) -> tuple[np.ndarray, np.ndarray]:
         """Places s of ‖X‖ and their masses, panels ending where the inner integral has kinks."""
         kinks = [abs(rho - end) for end in self.Y.support if math.isfinite(end)]
         kinks += [rho, *(rho + end for end in self.Y.support if math.isfinite(end))]
@@ -78,12 +81,12 @@ class NormOfSum(_LawOfNorm):
 class NormAndSphere(_LawOfNorm):
     """‖X + b U‖ for U uniform on the unit sphere: see `NormOfSum`, with one integral less."""
 
-    def __init__(self, d, X, b):
+    def __init__(self, d: int, X: NumericalLaw, b: float) -> None:
         self.d, self.X, self.b = d, X, b
         self.low = max(0.0, X.support[0] - b, b - X.support[1])
         self.high = X.support[1] + b
 
-    def _probability(self, rho, below):
+    def _probability(self, rho: float, below: bool) -> float:
         # in the plane the cosine's law has square roots at both ends, towards which panels shrink
         ends = np.array([abs(rho - self.b), rho + self.b])
         kinks = ends * (1 + np.array([-1, 1])[:, None, None] * 0.3 ** np.arange(25.0)[:, None])
@@ -98,56 +101,50 @@ class NormAndSphere(_LawOfNorm):
 class NormOfTwo:
     """‖a U + b V‖ for two points on the unit sphere: ρ² = (a - b)² + 4ab B, B ~ Beta(h, h)."""
 
-    def __init__(self, d, a, b):
+    def __init__(self, d: int, a: float, b: float) -> None:
         self.least, self.product, self.square = abs(a - b), 4 * a * b, a**2 + b**2
         self.beta = stats.beta((d - 1) / 2, (d - 1) / 2)
 
-    def _beta(self, rho):
+    def _beta(self, rho: Any) -> Any:
         return np.clip((rho - self.least) * (rho + self.least) / self.product, 0, 1)
 
-    def _rho(self, beta):
+    def _rho(self, beta: Any) -> Any:
         return np.sqrt(self.least**2 + self.product * beta)
 
-    def support(self):
+    def support(self) -> tuple[float, float]:
         return self.least, float(self._rho(1.0))
 
-    def cdf(self, rho):
+    def cdf(self, rho: np.ndarray) -> np.ndarray:
         return self.beta.cdf(self._beta(rho))
 
-    def sf(self, rho):
+    def sf(self, rho: np.ndarray) -> np.ndarray:
         return self.beta.sf(self._beta(rho))
 
-    def pdf(self, rho):
+    def pdf(self, rho: Any) -> Any:
         return self.beta.pdf(self._beta(rho)) * 2 * rho / self.product
 
-    def ppf(self, p):
+    def ppf(self, p: Any) -> Any:
         return self._rho(self.beta.ppf(p))
 
-    def isf(self, q):
+    def isf(self, q: Any) -> Any:
         return self._rho(self.beta.isf(q))
 
-    def mean(self):
+    def mean(self) -> float:
         return self.beta.expect(self._rho)
 
-    def var(self):
+    def var(self) -> float:
         return self.square - self.mean() ** 2
 
 
-def _quadrature(law, kinks):
+def _quadrature(law: NumericalLaw, kinks: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Places of a law and their masses, in panels that end at places `kinks` too."""
     levels = law.level(np.array(kinks) - law.axis.origin)
     ends = np.unique(np.clip([*law.marks, *levels, -FAR, FAR], -FAR, FAR))
-    nodes, weights = _GAUSS
-    half = np.diff(ends)[:, None] / 2
-    w = ends[:-1, None] + half * (1 + nodes)
-    mass = half * weights * 0.5 * np.exp(-np.abs(w))
-    return (law.axis.origin + law.place(w)).ravel(), mass.ravel()
+    places, masses = law.on_panels(ends, order=8)
+    return places.ravel(), masses.ravel()
 
 
-_GAUSS = np.polynomial.legendre.leggauss(8)
-
-
-def _panels(count, order):
+def _panels(count: int, order: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss-Legendre on equal panels of [0, π/2]."""
     nodes, weights = np.polynomial.legendre.leggauss(order)
     width = math.pi / 2 / count
@@ -158,13 +155,13 @@ def _panels(count, order):
 _PANELS = _panels(8, 10)
 
 
-def _cosine_cdf(d, half):
+def _cosine_cdf(d: int, half: np.ndarray) -> np.ndarray:
     """P((1 + c) / 2 <= half) for the cosine c between two random directions in R^d."""
     half = np.clip(half, 0.0, 1.0)
     return special.betainc((d - 1) / 2, (d - 1) / 2, half)
 
 
-def tabulate_norm(law):
+def tabulate_norm(law: NormOfSum | NormAndSphere) -> NumericalLaw:
     """A law on [low, high] as a `NumericalLaw`, from its cdf and sf."""
     bounded = math.isfinite(law.high)
     largest = law.high if bounded else float(law.X.isf(0.1) + law.Y.isf(0.1))
@@ -172,10 +169,10 @@ def tabulate_norm(law):
     right_unit = law.high - median if bounded else median - law.low
     axis = Axis(law.low, median, law.high, median - law.low, right_unit)
 
-    def below(eta):
+    def below(eta: np.ndarray) -> np.ndarray:
         return LOG2 + log(law.cdf(law.low + axis.left_unit * np.exp(eta)))
 
-    def above(eta):
+    def above(eta: np.ndarray) -> np.ndarray:
         v = right_unit * (1 - np.exp(-eta) if bounded else np.expm1(eta))
         return -LOG2 - log(law.sf(median + v))
 
@@ -190,7 +187,7 @@ def tabulate_norm(law):
     return NumericalLaw(axis, table, mean, var)
 
 
-def _reach(level, sign):
+def _reach(level: Callable[[np.ndarray], np.ndarray], sign: int) -> float:
     """η at which the level is about ±LAST_LEVEL."""
     for size in 0.25 * 1.3 ** np.arange(40):
         value = float(level(np.array([sign * size]))[0])

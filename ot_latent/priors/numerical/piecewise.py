@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import conform
+from ot_latent._arrays import Array, conform
 
 # A panel has converged when its last coefficients are below this.
 TOLERANCE = 1e-11
@@ -30,13 +31,15 @@ class Piecewise:
         Coefficients on each panel.
     """
 
-    def __init__(self, ends, series):
+    def __init__(self, ends: np.ndarray, series: np.ndarray) -> None:
         self.ends, self.series = ends, series
         self._slopes = np.polynomial.chebyshev.chebder(series, axis=1) * (2 / np.diff(ends)[:, None])
         self._end_slopes = [float(slope) for slope in self._at(ends[[0, -1]], self._slopes)]
 
     @classmethod
-    def fit(cls, function, ends, tolerance=TOLERANCE):
+    def fit(
+        cls, function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, tolerance: float = TOLERANCE
+    ) -> Piecewise:
         """Halve the panels between `ends` until the series of all of them have converged."""
         starts, stops, done = np.array(ends[:-1]), np.array(ends[1:]), []
         least, stalled = np.full(len(starts), np.inf), np.zeros(len(starts), dtype=int)
@@ -65,7 +68,7 @@ class Piecewise:
         return cls(np.array([*starts, ends[-1]]), np.array([panel[2] for panel in done]))
 
     @property
-    def largest_jump(self):
+    def largest_jump(self) -> float:
         """Between two panels, or within one that was halved until it was narrow."""
         first, last = self.series @ (-1.0) ** np.arange(_DEGREE + 1), self.series.sum(1)
         narrow = np.diff(self.ends) < 1e-9 * (self.ends[-1] - self.ends[0])
@@ -73,17 +76,17 @@ class Piecewise:
             np.max(np.abs(first[1:] - last[:-1]), initial=0.0), np.max(np.abs(last - first), where=narrow, initial=0.0)
         )
 
-    def joined(self, other):
+    def joined(self, other: Piecewise) -> Piecewise:
         """This function up to where `other` begins, and `other` from there."""
         ends = np.concatenate([self.ends[:-1], other.ends])
         return Piecewise(ends, np.concatenate([self.series, other.series]))
 
-    def mirrored(self):
+    def mirrored(self) -> Piecewise:
         """x -> -f(-x)."""
         signs = -((-1.0) ** np.arange(self.series.shape[1]))
         return Piecewise(-self.ends[::-1], signs * self.series[::-1])
 
-    def __call__(self, x):
+    def __call__(self, x: Array) -> Array:
         xp = array_namespace(x)
         inside = xp.clip(x, float(self.ends[0]), float(self.ends[-1]))
         value, beyond = self._at(inside, self.series), x - inside
@@ -91,12 +94,12 @@ class Piecewise:
         further = value + xp.where(beyond < 0, first * beyond, last * beyond)
         return xp.where(beyond == 0, value, further)
 
-    def slope(self, x):
+    def slope(self, x: Array) -> Array:
         """The derivative."""
         inside = array_namespace(x).clip(x, float(self.ends[0]), float(self.ends[-1]))
         return self._at(inside, self._slopes)
 
-    def _at(self, x, series):
+    def _at(self, x: Array, series: np.ndarray) -> Array:
         """Clenshaw's recurrence, for points within the panels."""
         xp = array_namespace(x)
         ends, lengths, series = conform(x, self.ends, np.diff(self.ends), series)
@@ -109,14 +112,14 @@ class Piecewise:
             last, before = series[..., degree] + 2 * s * last - before, last
         return series[..., 0] + s * last - before
 
-    def inverse(self):
+    def inverse(self) -> Piecewise:
         """The inverse function, whose panels also end at 0."""
         # beginning with the images of the panels, so that no narrow feature falls between nodes
         ends = np.unique([*self(self.ends), 0.0])
         apart = np.append(np.diff(ends) > 1e-9, True)
         return Piecewise.fit(self._solve, ends[apart])
 
-    def _solve(self, y):
+    def _solve(self, y: np.ndarray) -> np.ndarray:
         """x where the function is y: Newton's method, kept in the bracket by bisection."""
         levels = np.maximum.accumulate(self(self.ends))
         row = np.clip(np.searchsorted(levels, y, side="right") - 1, 0, len(levels) - 2)

@@ -18,12 +18,16 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
-from ot_latent._arrays import progress
-from ot_latent.priors.numerical.law import FAR_LEVEL, LAST_MARK, LOG2, Axis, NumericalLaw, log, probability
+from ot_latent._arrays import Array, conform, progress
+from ot_latent.monotone import MonotoneMap, monotone_map
+from ot_latent.priors.numerical.axis import Axis
+from ot_latent.priors.numerical.law import FAR_LEVEL, LAST_MARK, LOG2, NumericalLaw, log, probability
 from ot_latent.priors.numerical.piecewise import Piecewise
 
 _NEGLIGIBLE = 28.0  # exp(-28) = 7e-13
@@ -34,7 +38,7 @@ _GAUSS = np.polynomial.legendre.leggauss(10)
 _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
 
 
-def sum_of(laws):
+def sum_of(laws: Sequence[NumericalLaw]) -> NumericalLaw:
     """The law of a sum of independent `NumericalLaw`, the narrowest first.
 
     Equal terms must be one object: pairs that occur again are not added again.
@@ -42,7 +46,7 @@ def sum_of(laws):
     order = itertools.count()  # laws themselves do not compare
     terms = [(_width(law), next(order), law) for law in laws]
     heapq.heapify(terms)
-    known = {}
+    known: dict[tuple[NumericalLaw, NumericalLaw], NumericalLaw] = {}
     for _ in progress(range(len(terms) - 1), "adding laws"):
         (_, _, X), (_, _, Y) = heapq.heappop(terms), heapq.heappop(terms)
         if (X, Y) not in known:
@@ -51,7 +55,7 @@ def sum_of(laws):
     return terms[0][2]
 
 
-def _width(law):
+def _width(law: NumericalLaw) -> float:
     return law.axis.left_unit + law.axis.right_unit
 
 
@@ -66,7 +70,7 @@ class PairSum:
         Not zero.
     """
 
-    def __init__(self, first, second, v, w):
+    def __init__(self, first: NumericalLaw, second: NumericalLaw, v: float, w: float) -> None:
         self.terms = first.scaled(v), second.scaled(w)
         self.mirrored_terms = first.scaled(-v), second.scaled(-w)
         self.mean = self.terms[0].mean + self.terms[1].mean
@@ -74,15 +78,15 @@ class PairSum:
         self.support = tuple(sum(ends) for ends in zip(*(law.support for law in self.terms), strict=True))
 
     @functools.cached_property
-    def tabulated(self):
+    def tabulated(self) -> NumericalLaw:
         return add(*self.terms)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name in ("pdf", "cdf", "sf", "icdf", "isf", "sample"):
             return getattr(self.tabulated, name)
         raise AttributeError(name)
 
-    def level(self, x):
+    def level(self, x: np.ndarray) -> np.ndarray:
         """The level at places x, (n,), by quadrature for each."""
         y = x - _origin(*self.terms)
         level = _nearly_equal_level(*self.terms, y)
@@ -93,29 +97,58 @@ class PairSum:
         level[~left] = -_level(_log_cdf(*self.mirrored_terms, mirrored))
         return level
 
+    def map_to(self, target: Any) -> MonotoneMap:
+        """The monotone map onto `target`, of the tabulated law."""
+        return monotone_map(self.tabulated, target)
 
-def _level(log_cdf):
+    def map_few_to(self, target: Any) -> Callable[[Array], Array]:
+        """The same map for a few points, by a quadrature for each, without a table."""
+        if not isinstance(target, NumericalLaw):
+            return self.map_to(target)
+
+        def moved(x: Array) -> Array:
+            place = target.place(self.level(np.asarray(x, dtype=float)))
+            return conform(x, np.clip(target.axis.origin + place, *target.support))[0]
+
+        return moved
+
+
+def sum_of_terms(terms: Sequence[tuple[NumericalLaw, float]]) -> NumericalLaw | PairSum:
+    """The law of Σ w Z over (law, w) in `terms`; of two terms a `PairSum`."""
+    if len(terms) == 2:
+        (first, v), (second, w) = terms
+        return PairSum(first, second, v, w)
+    scaled = {term: term[0].scaled(term[1]) for term in terms}
+    return sum_of([scaled[term] for term in terms])  # equal terms are one object
+
+
+def tabulated(law: Any) -> Any:
+    """The law itself, or the table of a `PairSum`."""
+    return law.tabulated if isinstance(law, PairSum) else law
+
+
+def _level(log_cdf: np.ndarray) -> np.ndarray:
     """The level where log F is `log_cdf`."""
     below = log_cdf < -LOG2
     return np.where(below, log_cdf + LOG2, -LOG2 - log(-np.expm1(np.where(below, -1.0, log_cdf))))
 
 
-def _origin(X, Y):
+def _origin(X: NumericalLaw, Y: NumericalLaw) -> float:
     """Where the places of X + Y are measured from."""
     return X.axis.origin + Y.axis.origin
 
 
-def _nearly_equal_level(X, Y, y):
+def _nearly_equal_level(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray) -> np.ndarray:
     """A level of which both terms' places sum up to y, nearly."""
     return np.interp(y, X.place(_GRID) + Y.place(_GRID), _GRID)
 
 
-def add(X, Y):
+def add(X: NumericalLaw, Y: NumericalLaw) -> NumericalLaw:
     """The law of X + Y, independent of each other."""
     places = X.place(_GRID) + Y.place(_GRID)
     inner = np.abs(_GRID) <= 3
 
-    def excess(place):
+    def excess(place: float) -> float:
         return float(_log_cdf(X, Y, np.array([place]))[0]) + LOG2
 
     first, last = places[inner][[0, -1]]
@@ -130,7 +163,7 @@ def add(X, Y):
     return NumericalLaw(axis, left.joined(right.mirrored()), X.mean + Y.mean, X.var + Y.var)
 
 
-def _left_half(X, Y, middle):
+def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, Piecewise]:
     """The unit of the axis, and the level as a function of η, left of the median of X + Y."""
     places = X.place(_GRID) + Y.place(_GRID)
     levels = _log_cdf(X, Y, places) + LOG2
@@ -140,7 +173,7 @@ def _left_half(X, Y, middle):
     unit = middle if bounded else middle - np.interp(-LOG2, levels, places)
     eta = np.log(places / unit) if bounded else -np.log1p((middle - places) / unit)
 
-    def level(eta):
+    def level(eta: np.ndarray) -> np.ndarray:
         place = unit * np.exp(eta) if bounded else middle - unit * np.expm1(-eta)
         return _log_cdf(X, Y, place) + LOG2
 
@@ -149,13 +182,13 @@ def _left_half(X, Y, middle):
     return float(unit), Piecewise.fit(level, np.unique([*ends, 0.0]))
 
 
-def _log_cdf(X, Y, places):
+def _log_cdf(X: NumericalLaw, Y: NumericalLaw, places: np.ndarray) -> np.ndarray:
     """log P(X + Y <= y), y measured from the sum of the origins, in bounded memory."""
     parts = np.array_split(places, 1 + len(places) // 128)
     return np.concatenate([_log_cdf_of_some(X, Y, part) for part in parts])
 
 
-def _log_cdf_of_some(X, Y, y):
+def _log_cdf_of_some(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray) -> np.ndarray:
     s = Y.place(_nearly_equal_level(X, Y, y))
     level_x, level_y = X.level(y - s), Y.level(s)
     corner = probability(level_x) * probability(level_y)
@@ -167,7 +200,7 @@ def _log_cdf_of_some(X, Y, y):
     return log(corner + first + _integral(Y, X, y, level_x, stop_x))
 
 
-def _integral(X, Y, y, start, stop):
+def _integral(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
     """∫ F_X(y - Y) over Y between the levels `start` and `stop`, at each y."""
     start = np.clip(start, -LAST_MARK, FAR_LEVEL)[:, None]
     stop = np.clip(stop[:, None], start, FAR_LEVEL)

@@ -9,11 +9,16 @@ the support, or of one plus the distance to the median (`Axis`).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ot_latent.priors.numerical.law import LAST_MARK, LOG2, Axis, NumericalLaw, log
+from ot_latent.priors.numerical.axis import Axis
+from ot_latent.priors.numerical.law import LAST_MARK, LOG2, NumericalLaw, log
 from ot_latent.priors.numerical.piecewise import Piecewise
+
+Function: TypeAlias = Callable[[Any], Any]  # of numbers or numpy arrays
 
 _ROUNDING = 3e-11  # of a level, where it is worth interpolating
 
@@ -25,7 +30,7 @@ JUMP = (
 _QUANTILES = 1e-4, 1e-2, 0.1, 0.25, 0.4
 
 
-def tabulate(law):
+def tabulate(law: Any) -> NumericalLaw:
     """`law` as a `NumericalLaw`, from its own distribution functions and their inverses.
 
     Raises
@@ -51,11 +56,11 @@ def tabulate(law):
     return NumericalLaw(axis, table, float(law.mean), float(law.var))
 
 
-def _left_levels(cdf, icdf, pdf, axis):
+def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis) -> Piecewise:
     """The level as a function of η left of the median."""
     farthest = _farthest(icdf, axis)
 
-    def level(eta):
+    def level(eta: np.ndarray) -> np.ndarray:
         return LOG2 + _log_cdf(cdf, axis, axis.distance_at(eta, left=True))
 
     start, far = _last_reliable(level, farthest), level
@@ -66,7 +71,7 @@ def _left_levels(cdf, icdf, pdf, axis):
             cut, far = start, outer
             start = _last_reliable(outer, cut - 2 * LAST_MARK, begin=cut)
 
-            def level(eta, inner=level):
+            def level(eta: np.ndarray, inner: Function = level) -> np.ndarray:
                 return np.where(eta > cut, inner(np.maximum(eta, cut)), far(np.minimum(eta, cut)))
 
     # panels that begin at quantiles see a bulk that is small beside the support
@@ -79,7 +84,7 @@ def _left_levels(cdf, icdf, pdf, axis):
     return table
 
 
-def _farthest(icdf, axis):
+def _farthest(icdf: Function, axis: Axis) -> float:
     """η as far out as the quantile function and floating point reach."""
     anchor = axis.low if axis.left_bounded else axis.median
     for p in (1e-250, 1e-100, 1e-30, 1e-10):
@@ -94,7 +99,7 @@ def _farthest(icdf, axis):
     return axis.eta_at(max(distance, rounding), left=True)
 
 
-def _log_cdf(cdf, axis, distance):
+def _log_cdf(cdf: Function, axis: Axis, distance: np.ndarray) -> np.ndarray:
     """log F by the distance to the lower end, or to the median if there is none."""
     if not axis.left_bounded:
         return log(cdf(axis.median - distance))
@@ -105,13 +110,13 @@ def _log_cdf(cdf, axis, distance):
     return np.where(actual == distance, log_tail, log_tail + slope * log(distance / actual))
 
 
-def _levels_by_density(pdf, axis, level, start):
+def _levels_by_density(pdf: Function, axis: Axis, level: Function, start: float) -> Function | None:
     """The level beyond `start` as an integral of the density; None if that does not fit."""
     nodes, weights = np.polynomial.legendre.leggauss(10)
     nodes, weights = (1 + nodes) / 2, weights / 2
     ends = start - 0.02 * np.arange(10_000)
 
-    def mass(inner, outer):
+    def mass(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
         """Between two coordinates."""
         eta = inner[:, None] + (outer - inner)[:, None] * nodes
         place = axis.place(eta)
@@ -125,7 +130,7 @@ def _levels_by_density(pdf, axis, level, start):
     if not abs(beyond[0] / known - 1) < 1e-6:
         return None
 
-    def by_density(eta):
+    def by_density(eta: np.ndarray) -> np.ndarray:
         row = np.clip(np.ceil((start - eta) / 0.02).astype(int), 0, len(ends) - 1)
         with np.errstate(all="ignore"):
             tail = beyond[row] + mass(eta, ends[row])
@@ -134,7 +139,7 @@ def _levels_by_density(pdf, axis, level, start):
     return by_density
 
 
-def _last_reliable(level, start, begin=-1e-3):
+def _last_reliable(level: Function, start: float, begin: float = -1e-3) -> float:
     """How far from the median, at most `start`, a distribution function keeps its digits."""
     eta = np.linspace(begin, start, 400)
     step = 1e-7 * np.abs(eta)

@@ -1,0 +1,120 @@
+"""Coordinates in which the levels of laws are nearly straight."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from ot_latent._arrays import Array
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A coordinate η of places x, 0 at the median, in which levels of laws are nearly straight.
+
+    Left of the median η is the logarithm of the distance to the lower end of the support, or, if
+    there is none, minus that of one plus the distance to the median; likewise on the right. The
+    units of both distances are scales of the law.
+
+    Places are measured from the lower end, so that nothing is lost near it, or from the median if
+    there is none.
+
+    Parameters
+    ----------
+    low, median, high : float
+    left_unit, right_unit : float
+        The distance to the median where the end is finite.
+    """
+
+    low: float
+    median: float
+    high: float
+    left_unit: float
+    right_unit: float
+
+    @property
+    def left_bounded(self) -> bool:
+        return math.isfinite(self.low)
+
+    @property
+    def right_bounded(self) -> bool:
+        return math.isfinite(self.high)
+
+    @property
+    def origin(self) -> float:
+        return self.low if self.left_bounded else self.median
+
+    @property
+    def middle(self) -> float:
+        """The place of the median."""
+        return self.left_unit if self.left_bounded else 0.0
+
+    def scaled(self, size: float) -> Axis:
+        ends = self.low * size, self.median * size, self.high * size
+        return Axis(*ends, self.left_unit * size, self.right_unit * size)
+
+    def shifted(self, shift: float) -> Axis:
+        ends = self.low + shift, self.median + shift, self.high + shift
+        return Axis(*ends, self.left_unit, self.right_unit)
+
+    def mirrored(self) -> Axis:
+        return Axis(-self.high, -self.median, -self.low, self.right_unit, self.left_unit)
+
+    def coordinate(self, place: Array) -> Array:
+        """η at x = origin + place; infinite on and outside the ends of the support."""
+        xp = array_namespace(place)
+        left, u = self.distance(place)
+        inside = u > 0
+        outside = xp.where(xp.isnan(u), u, -math.inf)
+        eta = xp.where(inside, xp.log(xp.where(inside, u, 1.0)), outside)
+        return xp.where(left, eta if self.left_bounded else -eta, -eta if self.right_bounded else eta)
+
+    def place(self, eta: Array) -> Array:
+        """The inverse of `coordinate`."""
+        xp = array_namespace(eta)
+        left = eta < 0
+        toward_an_end = (left & self.left_bounded) | (~left & self.right_bounded)
+        u = xp.exp(xp.where(toward_an_end, -abs(eta), abs(eta)))
+        below = self.left_unit * (u if self.left_bounded else 1 - u)
+        above = self.right_unit * (1 - u if self.right_bounded else u - 1)
+        return xp.where(left, below, self.middle + above)
+
+    def speed(self, place: Array) -> Array:
+        """dη / dx."""
+        xp = array_namespace(place)
+        left, u = self.distance(place)
+        inside = u > 0
+        u = xp.where(inside, u, 1.0)
+        return xp.where(inside, 1 / xp.where(left, u * self.left_unit, u * self.right_unit), 0.0)
+
+    def eta_at(self, distance: float, left: bool) -> float:
+        """η at a distance from the end of that side, or from the median if there is none."""
+        bounded = self.left_bounded if left else self.right_bounded
+        u = distance / (self.left_unit if left else self.right_unit)
+        size = -math.log(u) if bounded else math.log1p(u)
+        return -size if left else size
+
+    def distance_at(self, eta: np.ndarray, left: bool) -> np.ndarray:
+        """The inverse of `eta_at`, for arrays."""
+        bounded, unit = (self.left_bounded, self.left_unit) if left else (self.right_bounded, self.right_unit)
+        return unit * (np.exp(-np.abs(eta)) if bounded else np.expm1(np.abs(eta)))
+
+    def place_at(self, u: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The inverse of `distance`, and its derivative, for arrays."""
+        slope = np.where(
+            left,
+            self.left_unit if self.left_bounded else -self.left_unit,
+            -self.right_unit if self.right_bounded else self.right_unit,
+        )
+        return self.middle + (u - 1) * slope, slope
+
+    def distance(self, place: Array) -> tuple[Array, Array]:
+        """Whether places are left of the median, and u = exp(±η), at most 1 beside a finite end."""
+        xp = array_namespace(place)
+        left, off = place < self.middle, place - self.middle
+        below = place / self.left_unit if self.left_bounded else 1 - off / self.left_unit
+        above = off / self.right_unit
+        return left, xp.where(left, below, 1 - above if self.right_bounded else 1 + above)

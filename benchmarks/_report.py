@@ -17,14 +17,19 @@ def machine():
     return f"{os.cpu_count()} cores of {model}; {load} processes wanted to run at the start."
 
 
+def seconds(run):
+    """How long one call takes."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
 def fastest(candidates, repeats=3):
     """Seconds of the fastest run of each, by name, taking turns."""
     best = dict.fromkeys(candidates, math.inf)
     for _ in range(repeats):
         for name, run in candidates.items():
-            start = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - start)
+            best[name] = min(best[name], seconds(run))
     return best
 
 
@@ -40,4 +45,4 @@ def write(out, heading, sections, *arguments):
         text += f"\n## {title}\n\n{' '.join(section.__doc__.split())}\n\n{section(*arguments)}"
         print(title, flush=True)
     print(text)
-    out.write_text(text)
+    out.write_text(text, encoding="utf-8")

@@ -12,7 +12,6 @@ import itertools
 import math
 import pathlib
 import threading
-import time
 from contextlib import contextmanager
 from functools import partial
 
@@ -20,12 +19,12 @@ import numpy as np
 import psutil
 import scipy.sparse as sp
 import torch
-from _report import table, write
+from _report import fastest, seconds, table, write
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist
 
 import ot_latent as otl
-from ot_latent import brenier
+from ot_latent import brenier, latent_transport
 from ot_latent._loop import ahead
 from ot_latent.brenier import Potential
 from ot_latent.datasets import eight_gaussians
@@ -69,15 +68,12 @@ def problem(solve, m, step):
 
 
 def train(problems, potential, optimizer):
-    """Seconds an iteration of the network on these problems."""
-    start, count = time.perf_counter(), 0
+    """Steps of the network on these problems."""
     for points, phi, matched in problems:
         loss = brenier.regression_loss(potential, points, phi, matched, 0.1, up_to_constant=True)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        count += 1
-    return (time.perf_counter() - start) / count
 
 
 @contextmanager
@@ -98,23 +94,22 @@ def iterations(settings):
         optimizer = torch.optim.Adam(potential.parameters(), 1e-4, betas=(0.5, 0.999))
         many = settings.iterations
         solved = [problem(by_pot, m, step) for step in range(many)]
+
+        def run(context, solve, count, m=m, network=(potential, optimizer)):
+            with context(partial(problem, solve, m), range(count)) as problems:
+                train(problems, *network)
+
         candidates = {
-            "ahead": (ahead, by_pot, many),
-            "POT in line": (in_line, by_pot, many),
-            "linear_sum_assignment in line": (in_line, by_assignment, many),
-            "HiGHS in line": (in_line, by_highs, 2),
+            "network": partial(train, solved, potential, optimizer),
+            "ahead": partial(run, ahead, by_pot, many),
+            "POT in line": partial(run, in_line, by_pot, many),
+            "linear_sum_assignment in line": partial(run, in_line, by_assignment, many),
         }
-        best, network = dict.fromkeys(candidates, math.inf), math.inf
-        for turn in range(settings.turns):
-            network = min(network, train(solved, potential, optimizer))
-            for name, (context, solve, count) in candidates.items():
-                if name.startswith("HiGHS") and turn:
-                    continue
-                with context(partial(problem, solve, m), range(count)) as problems:
-                    best[name] = min(best[name], train(problems, potential, optimizer))
-        row = [f"{best[name] / network:.2f}" for name in candidates]
-        rows.append([m, f"{1e3 * network:.1f}", *row])
-    return table(["m", "network alone, ms", *candidates], rows)
+        best = {name: least / many for name, least in fastest(candidates, settings.turns).items()}
+        best["HiGHS in line"] = seconds(partial(run, in_line, by_highs, 2)) / 2
+        network = best.pop("network")
+        rows.append([m, f"{1e3 * network:.1f}", *(f"{each / network:.2f}" for each in best.values())])
+    return table(["m", "network alone, ms", *best], rows)
 
 
 def threads(settings):
@@ -128,18 +123,15 @@ def threads(settings):
             for _ in range(count):
                 otl.solve_kantorovich(x, y)
 
-        times = [math.inf, math.inf]
-        for _ in range(settings.turns):
-            for index in (0, 1):
-                started = [threading.Thread(target=solve) for _ in range(index + 1)]
-                start = time.perf_counter()
-                for thread in started:
-                    thread.start()
-                for thread in started:
-                    thread.join()
-                times[index] = min(times[index], time.perf_counter() - start)
-        each = 1e3 * times[0] / count
-        rows.append([m, f"{each:.2f}", f"{2 * times[0] / times[1]:.2f}"])
+        def together(number, solve=solve):
+            started = [threading.Thread(target=solve) for _ in range(number)]
+            for thread in started:
+                thread.start()
+            for thread in started:
+                thread.join()
+
+        best = fastest({number: partial(together, number) for number in (1, 2)}, settings.turns)
+        rows.append([m, f"{1e3 * best[1] / count:.2f}", f"{2 * best[1] / best[2]:.2f}"])
     return table(["m", "one solve, ms", "problems of two threads / of one"], rows)
 
 
@@ -148,18 +140,16 @@ def long_run(settings):
     codes = clouds(10_000)[1]
     process, seen = psutil.Process(), []
     otl.LatentTransport(iterations=settings.long // 10).fit(codes)  # what libraries allocate once
-    start, solve = time.perf_counter(), brenier.solve_kantorovich
-    calls = itertools.count()
+    solve, calls = latent_transport.solve_kantorovich, itertools.count()
 
     def watched(*arrays):
         if next(calls) % max(1, settings.long // 5) == 0:
             seen.append(process.memory_info().rss / 2**20)
         return solve(*arrays)
 
-    brenier.solve_kantorovich = watched
-    otl.LatentTransport(iterations=settings.long).fit(codes)
-    brenier.solve_kantorovich = solve
-    each = (time.perf_counter() - start) / settings.long
+    latent_transport.solve_kantorovich = watched
+    each = seconds(lambda: otl.LatentTransport(iterations=settings.long).fit(codes)) / settings.long
+    latent_transport.solve_kantorovich = solve
     seen.append(process.memory_info().rss / 2**20)
     cells = f"{settings.long:,}", f"{1e3 * each:.1f}", f"{200_000 * each / 60:.0f}"
     memory = f"{seen[0]:.0f}", f"{max(seen):.0f}", f"{seen[-1]:.0f}"
@@ -224,10 +214,11 @@ def errors(name, m, up_to_constant, seed, steps):
 def constants(settings):
     """D fitted to the potentials of each batch up to a constant, against eq. (18) as printed.
 
-    The same seeds, batches and number of iterations. As printed, D is drawn to 1 - 1/m of the potential. Eight Gaussians: W2 of images to fresh codes.
-    Gaussian to Gaussian in ten dimensions: error of the map, relative. With exact potentials in place of
-    those of batches nothing but the constant differs between batches. The difference is the mean over
-    seeds, with its standard error; below 0 the fit up to a constant is better.
+    The same seeds, batches and number of iterations. As printed, D is drawn to 1 - 1/m of the potential.
+    Eight Gaussians: W2 of images to fresh codes. Gaussian to Gaussian in ten dimensions: error of the map,
+    relative. With exact potentials in place of those of batches nothing but the constant differs between
+    batches. The difference is the mean over seeds, with its standard error; below 0 the fit up to a constant
+    is better.
     """
     rows = []
     names = ("eight Gaussians", "Gaussian to Gaussian", "Gaussian, exact potentials")

@@ -1,4 +1,4 @@
-"""AE-OT on MNIST: batches of Algorithm 1 against all codes at once, by the images that they give.
+"""AE-OT on MNIST: minibatches of Algorithm 1 against the semi-discrete map, by the images that they give.
 
 Takes the shipped auto-encoder, and of the potentials those that are shipped; fits Algorithm 1 with other
 batches. Prints the table and writes it to benchmarks/mnist_aeot.md.
@@ -28,7 +28,7 @@ def potentials(codes, fits):
         batch, iterations = map(int, fit.split(":"))
         latent = otl.LatentTransport(batch=batch, iterations=iterations).fit(codes)
         yield batch, iterations, latent.potential_
-    yield shipped("all codes", "mnist-aeot-semidiscrete")
+    yield shipped("semi-discrete", "mnist-aeot-semidiscrete")
 
 
 def shipped(batch, name):
@@ -58,7 +58,7 @@ def images(run):
         ratios = np.array([inception, frechet]) / np.array(best)[:, None]
         cells = f"{inception[0]:.2f}", f"{frechet[0]:.1f}", *(with_interval(*r) for r in ratios)
         rows.append([name, iterations, *cells])
-    header = ["batch", "iterations", "Inception Score", "Frechet distance"]
+    header = ["batch", "iterations", "Inception Score", "Fréchet distance"]
     return table([*header, "score / best", "distance / best"], rows)
 
 

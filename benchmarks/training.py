@@ -12,17 +12,14 @@ pythae's models get our encoder and decoder, so that what is compared is the los
 import argparse
 import pathlib
 import sys
-import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from _report import machine, table
+from _report import fastest, machine, table
 from accelerate import PartialState
 
-from ot_latent._storage import States
 from ot_latent.training.batches import Batches
-from ot_latent.training.loop import Training, _computed_in
+from ot_latent.training.loop import Training
 from ot_latent.training.recipes import RECIPES
 
 OUT = pathlib.Path(__file__).with_suffix(".md")
@@ -40,19 +37,16 @@ def recipes():
 
 def best(step, repeats, device):
     """Least seconds of a step, after one to warm up."""
-    seconds = []
-    for _ in range(repeats + 1):
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
+
+    def finished():
         step()
         if device.type == "cuda":
             torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+
+    finished()
+    return fastest({"step": finished}, repeats)["step"]
 
 
-@contextmanager
 def one_step(recipe, batch, device):
     """A function that takes a step of the loop on random images."""
     torch.manual_seed(0)
@@ -63,24 +57,14 @@ def one_step(recipe, batch, device):
     images = torch.randint(256, (batch * turns, *shape), dtype=torch.uint8).numpy()
     labels = torch.randint(10, (len(images),)).numpy() if recipe.uses_labels else None
     batches = Batches(images, labels, batch=batch, turns=turns, seed=0, device=device, share=(0, 1))
-    training = Training(
-        recipe,
-        model,
-        batches,
-        States(pathlib.Path("none"), {}),
-        epochs=1,
-        seed=0,
-        together=PartialState(cpu=device.type == "cpu"),
-        save_seconds=60,
-    )
-    with _computed_in(recipe.precision, model, device):
-        yield lambda: training.take(0, batches(0))
+    together = PartialState(cpu=device.type == "cpu")
+    training = Training(recipe, model, batches, 1, folder=None, together=together, save_seconds=60)
+    return lambda: training.take(0, batches(0))
 
 
 def ours(recipe, batch, repeats, device):
     """Images that a second of the loop trains on. With a critic, images of its batches count."""
-    with one_step(recipe, batch, device) as step:
-        return batch * recipe.critic_steps / best(step, repeats, device)
+    return batch * recipe.critic_steps / best(one_step(recipe, batch, device), repeats, device)
 
 
 def pythae_model(recipe):
@@ -169,7 +153,7 @@ def main():
         "## Images a second\n\n" + table(header, rows)
     )
     print(text)
-    arguments.out.write_text(text)
+    arguments.out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

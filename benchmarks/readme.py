@@ -21,11 +21,11 @@ file, which has the rest.
 def section(script):
     """The purpose of a script, under what conditions it was run, and the first table of its report."""
     name, report = script.name, script.with_suffix(".md")
-    purpose = ast.get_docstring(ast.parse(script.read_text())).partition("\n\n")[0]
+    purpose = ast.get_docstring(ast.parse(script.read_text(encoding="utf-8"))).partition("\n\n")[0]
     text = f"\n## [{script.stem}]({name})\n\n{purpose}\n\n"
     if not report.is_file():
         return text + f"*No report yet: `python benchmarks/{name}` writes it.*\n"
-    heading, _, tables = report.read_text().partition("\n## ")
+    heading, _, tables = report.read_text(encoding="utf-8").partition("\n## ")
     title, *conditions = heading.removeprefix("# ").split("\n\n")
     lines = tables.splitlines()
     rest = itertools.dropwhile(lambda line: not line.startswith("| "), lines)
@@ -40,4 +40,4 @@ def readme():
 
 
 if __name__ == "__main__":
-    (HERE / "README.md").write_text(readme())
+    (HERE / "README.md").write_text(readme(), encoding="utf-8")

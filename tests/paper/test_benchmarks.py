@@ -12,13 +12,13 @@ def report(folder, name, *options):
     out = folder / f"{name}.md"
     command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), *options, "--out", str(out)]
     subprocess.run(command, check=True, capture_output=True, cwd=folder)
-    return out.read_text()
+    return out.read_text(encoding="utf-8")
 
 
 def test_the_readme_is_what_the_reports_say():
     command = [sys.executable, "-c", "import readme; print(readme.readme(), end='')"]
     run = subprocess.run(command, check=True, capture_output=True, cwd=ROOT / "benchmarks")
-    assert run.stdout.decode() == (ROOT / "benchmarks" / "README.md").read_text()
+    assert run.stdout.decode() == (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     assert run.stdout.decode().count("\n| --- |") >= 4
 
 

@@ -7,12 +7,14 @@ W1 is 1 - s, and f*(t) = |t| a best witness of J(f) = E f(X) - E f(G(Z)).
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from scipy import integrate
 from scipy.optimize import linprog
 
-Witness = Callable[[np.ndarray], np.ndarray]
+#: A function of numbers, or of arrays element by element.
+Witness = Callable[[Any], Any]
 
 
 def value(f: Witness, s: float, p: float) -> float:

@@ -1,0 +1,226 @@
+"""Figures of notebooks 08 to 13: latent operations, what they cost, and how far they leave the prior."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ot_latent.paper.figures import COLORS, image_grid, image_rows
+
+if TYPE_CHECKING:
+    from ot_latent.models.generators import Generator
+    from ot_latent.paper.table2 import Setting
+    from ot_latent.scores.evaluation_table import Change, Evaluation
+
+Interval = tuple[float, float]
+
+
+def changes(settings: Sequence[Setting], evaluations: Mapping[str, Evaluation]) -> Figure:
+    """Draw the change of the score that each operation makes, with the paper's as crosses.
+
+    Parameters
+    ----------
+    settings : sequence of table2.Setting
+        One panel each.
+    evaluations : dict of Evaluation
+        By name of the setting.
+    """
+    from ot_latent.paper import table2
+
+    names = [row.name for row in evaluations[settings[0].name].rows if row.change]
+    fig, axes = plt.subplots(1, len(settings), figsize=(2.9 * len(settings), 3), sharey=True, squeeze=False)
+    for ax, setting in zip(axes[0], settings, strict=True):
+        ax.axvline(0, color=COLORS["prior"], linewidth=1)
+        for height, name in enumerate(names):
+            change, color = evaluations[setting.name][name].change, COLORS[name.split()[1].lower()]
+            ax.plot(np.multiply(100, change.interval), [height, height], color=color, linewidth=3)
+            ax.plot(100 * change.relative, height, "o", color=color)
+            if setting.column and name in table2.PAPER_ROWS:
+                ratio, _ = table2.published_ratio(setting, name)
+                ax.plot(100 * (ratio - 1), height, "x", color="grey", markersize=9)
+        ax.set(title=setting.title.replace(", ", "\n", 1), xlabel="change of the score, %")
+    axes[0, 0].set(yticks=range(len(names)), yticklabels=names)
+    axes[0, 0].invert_yaxis()
+    return fig
+
+
+def change_curve(ax: Axes, places: Sequence[float], found: Iterable[Change], label: str) -> None:
+    """Draw changes of a score with their intervals, in per cent; ``label`` is a way, such as "matched"."""
+    found = list(found)
+    low, high = 100 * np.array([change.interval for change in found]).T
+    ax.plot(places, [100 * change.relative for change in found], "o-", color=COLORS[label], label=label)
+    ax.fill_between(places, low, high, color=COLORS[label], alpha=0.2)
+
+
+def shells(norms: Mapping[tuple[str, int], np.ndarray]) -> Figure:
+    """Draw the squared norms of the prior and of midpoints, (2, n) by prior and dimension, over the expected ones."""
+    laws = list(dict.fromkeys(law for law, _ in norms))
+    fig, axes = plt.subplots(len(laws), len(norms) // len(laws), figsize=(11, 4.6), sharex=True)
+    style = {"bins": np.linspace(0, 2.5, 120), "density": True, "histtype": "stepfilled", "alpha": 0.6}
+    for ((law, d), (prior, midpoints)), ax in zip(norms.items(), axes.flat, strict=True):
+        ax.hist(prior, color=COLORS["prior"], label="prior", **style)
+        ax.hist(midpoints, color=COLORS["linear"], label="midpoints", **style)
+        ax.set(title=f"{law}, d = {d}", yticks=[])
+    axes[0, 0].legend(fontsize=9)
+    for ax in axes[-1]:
+        ax.set_xlabel("squared norm / expected")
+    return fig
+
+
+def divergence(
+    places: np.ndarray,
+    curves: Mapping[str, Sequence[float]],
+    midpoints: Mapping[str, float],
+    simulated: Mapping[tuple[str, int], float],
+) -> Figure:
+    """Draw the divergence of linear interpolation from up to five priors, of a coordinate and of all together.
+
+    Parameters
+    ----------
+    places : (k,) array
+        t
+    curves : dict of (k,) sequences
+        Divergence of one coordinate at each of them, by prior.
+    midpoints : dict of float
+        The same at the midpoint, which makes the straight lines.
+    simulated : dict of float
+        Of all coordinates at the midpoint, by prior and dimension, which makes the dots.
+    """
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
+    styles = [("matched", "-"), ("linear", "-"), ("codes", "--"), ("slerp", "-."), ("noise", ":")]
+    colors = {name: COLORS[color] for name, (color, _) in zip(curves, styles, strict=False)}
+    dimensions = np.array(sorted({d for _, d in simulated}))
+    for (name, curve), (_, line) in zip(curves.items(), styles, strict=False):
+        left.plot(places, curve, line, color=colors[name], lw=2, label=name)
+        # a prior that keeps its law has no place on a logarithmic axis
+        right.loglog(dimensions, dimensions * max(midpoints[name], 1e-12), line, color=colors[name], lw=2)
+    for (name, d), value in simulated.items():
+        right.plot(d, value, "o", color=colors[name])
+    left.set(xlabel="t", ylabel="divergence of one coordinate")
+    left.legend(fontsize=9)
+    right.set(xlabel="dimension d", ylabel="divergence at the midpoint", ylim=(0.05, 500))
+    return fig
+
+
+def squared_norms(values: np.ndarray, prior: Any, limit: Any) -> Figure:
+    """Draw the squared norms of midpoints with the densities of the prior's and of their limit.
+
+    ``prior`` and ``limit`` are frozen distributions of scipy.stats.
+    """
+    x = np.linspace(0.01, 2, 400)
+    fig, ax = plt.subplots(figsize=(7, 3.8))
+    ax.plot(x, prior.pdf(x), color=COLORS["prior"], lw=2, label="prior")
+    bins = np.linspace(0, 2, 80)
+    ax.hist(values, bins, density=True, color=COLORS["linear"], alpha=0.6, label="midpoints, d = 100")
+    ax.plot(x, limit.pdf(x), "--", color=COLORS["matched"], lw=2, label="their limit")
+    ax.set(xlabel=r"squared norm / $\theta$", ylabel="density", ylim=(0, 5))
+    ax.legend()
+    return fig
+
+
+def entropic(epsilons: np.ndarray, curves: Mapping[str, np.ndarray], maps: Mapping[str, float]) -> Figure:
+    """Draw the cost of entropic transport against epsilon beside that of the map, by prior, over its variance."""
+    fig, ax = plt.subplots(figsize=(7.5, 4))
+    for (law, curve), color in zip(curves.items(), ("matched", "linear"), strict=True):
+        ax.semilogx(epsilons, curve, "o-", ms=4, color=COLORS[color], label=f"{law}, entropic")
+        ax.axhline(maps[law], color=COLORS[color], ls="--", lw=1.2, label=f"{law}, matched")
+    ax.axhline(1.5, color="black", ls=":", label="draw again")
+    ax.axhline(0.5, color="0.5", ls="-.", label="copy")
+    ax.set(xlabel=r"$\varepsilon$ in units of the prior's variance", ylim=(0, 1.6))
+    ax.set_ylabel("cost in units of the prior's variance")
+    ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+    return fig
+
+
+def inception_scores(found: Mapping[str, tuple[float, Interval]], reference: str) -> Figure:
+    """Draw scores with their intervals, by operation, and a band for those of the reference."""
+    fig, ax = plt.subplots(figsize=(7.5, 3.4))
+    for row, (name, (value, (low, high))) in enumerate(found.items()):
+        color = COLORS.get(name.split()[0].lower(), COLORS["prior"])
+        ax.errorbar(value, row, xerr=[[value - low], [high - value]], fmt="o", color=color, capsize=4)
+    ax.axvspan(*found[reference][1], color=COLORS["prior"], alpha=0.15)
+    ax.set(yticks=range(len(found)), yticklabels=list(found), xlabel="Inception Score (digit classifier)")
+    ax.invert_yaxis()
+    return fig
+
+
+def ratios(found: Mapping[tuple[str, str, str], tuple[float, Interval]]) -> Figure:
+    """Draw ratios with their intervals, by name of the row, measure (a panel each) and way (a colour each)."""
+    names, measures, ways = (list(dict.fromkeys(key[part] for key in found)) for part in range(3))
+    fig, axes = plt.subplots(1, len(measures), figsize=(9.5, 1.4 + 0.45 * len(names)), sharey=True)
+    for ax, measure in zip(axes, measures, strict=True):
+        for shift, way in enumerate(ways):
+            value, ends = (np.array(part) for part in zip(*(found[name, measure, way] for name in names), strict=True))
+            style = {"fmt": "o", "ms": 4, "capsize": 3, "color": COLORS[way.lower()], "label": way}
+            ax.errorbar(value, np.arange(len(names)) + 0.2 * (shift - 1), xerr=abs(ends.T - value), **style)
+        ax.axvline(1, color=COLORS["prior"], lw=1)
+        ax.set(xlabel=f"{measure} of midpoints : of random samples")
+    axes[0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(ways))
+    return fig
+
+
+def page(title: str, generator: Generator, rows: Mapping[str, Mapping[str, Any]], squares: Mapping[str, Any]) -> Figure:
+    """Draw a generator's images of operations: four panels of rows, and two squares of five by five.
+
+    Parameters
+    ----------
+    title : str
+    generator : Generator
+    rows : dict of dict of (n, d) tensors
+        Latent points by panel ("two-point means", "analogies", "vicinity" and "random walk") and row.
+    squares : dict of (25, d) tensors
+        Latent points, "linear" and "matched".
+    """
+    layout = [["two-point means", "linear"], ["analogies", "matched"], ["vicinity", "random walk"]]
+    fig, axes = plt.subplot_mosaic(layout, figsize=(8, 6.2), height_ratios=[5, 5, 2])
+    for panel, of_panel in rows.items():
+        image_rows(axes[panel], {name: generator(z) for name, z in of_panel.items()})
+        axes[panel].set_title(panel)
+    for way, z in squares.items():
+        image_grid(axes[way], generator(z), columns=5)
+        axes[way].set_title(f"four points, {way}")
+    fig.suptitle(f"{title}: {type(generator.prior).__name__} prior, {generator.latent_dim}-D")
+    return fig
+
+
+def cells(
+    ot: Any, codes: np.ndarray, centers: np.ndarray, images: Mapping[str, np.ndarray], shades: np.ndarray, side: int
+) -> Figure:
+    """Draw the cells of codes around eight centers in the plane, and clouds in the hue of the nearest center.
+
+    Parameters
+    ----------
+    ot : SemiDiscreteOT
+        Fitted to the codes.
+    codes : (N, 2) array
+    centers : (8, 2) array
+    images : dict of (n, 2) arrays
+        Clouds by title.
+    shades : (N,) array
+        In [0, 1], so that cells of one hue can be told apart.
+    side : int
+        Pixels along an edge of the picture of the cells.
+    """
+    import seaborn as sns
+
+    from ot_latent.paper.transport_figures import draw_cells
+
+    palette = np.array(sns.color_palette("colorblind", 8))
+    shade = 0.55 + 0.45 * shades[:, None]
+    fig, axes = plt.subplots(1, 1 + len(images), figsize=(16, 3.6))
+    draw_cells(axes[0], ot, palette[_nearest(codes, centers)] * shade + (1 - shade), side)
+    axes[0].set(title=f"cells of {len(codes)} codes", xlabel="$z_1$", ylabel="$z_2$")
+    for ax, (title, cloud) in zip(axes[1:], images.items(), strict=True):
+        ax.scatter(*cloud.T, s=3, c=palette[_nearest(cloud, centers)], rasterized=True)
+        ax.set(title=title, aspect="equal", xlim=(-14, 14), ylim=(-14, 14))
+    return fig
+
+
+def _nearest(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(points[:, None] - centers, axis=-1).argmin(1)

@@ -93,20 +93,7 @@ def judge(
     data: str | None = None,
     quantities: Mapping[str, float | Interval] | None = None,
 ) -> Row:
-    """What a run found of a claim, with the verdict, as it is recorded.
-
-    Parameters
-    ----------
-    claim : Claim
-    value : float
-    interval : (low, high), optional
-        95 % interval; None where there is none: of an exact value, or of one whose scatter was not measured.
-    note : str
-        What this run has to say of it.
-    data : str, optional
-        What it was computed on; may be left out where the claim is about random numbers.
-    quantities : dict
-        Those that the criterion names beside the value and its interval: numbers or intervals.
+    """What a run found of a claim, with the verdict, as it is recorded; arguments as for `Run.record`.
 
     Raises
     ------
@@ -176,10 +163,10 @@ def comparison(rows: Mapping[str, Row]) -> Table:
 
     A statement that is ours, not the paper's, stands below the name of its claim.
     """
-    cells, notes = [], {}
+    cells: list[tuple[Any, ...]] = []
+    notes: dict[str, list[str]] = {}
     for key, row in rows.items():
-        claim = claims().find(key)
-        paper, label = row["paper"], row["what"]
+        claim, paper, label = claims().find(key), row["paper"], row["what"]
         if isinstance(paper, str):
             paper = f"“{paper}” ({claim.place})"
         elif paper is not None:

@@ -198,16 +198,18 @@ class Limits:
 
     Attributes
     ----------
-    piece : int
-        Bytes of a piece in `in_pieces`. Several fit the second-level cache, and allocators keep pieces
-        of this size at hand, where larger ones come from the system anew each time.
+    numpy_piece, torch_piece : int
+        Bytes of a piece in `in_pieces`. Several of numpy's fit the second-level cache, and allocators keep
+        pieces of this size at hand, where larger ones come from the system anew each time. Torch shares
+        each piece out among its threads.
     points : int
         How many numbers a function sees at a time where laws differ from entry to entry.
     threads : int
         Of `side_by_side`: OMP_NUM_THREADS, which torch and BLAS go by too, or as many as there are cores.
     """
 
-    piece: int = 2**17
+    numpy_piece: int = 2**17
+    torch_piece: int = 2**20
     points: int = 2**14
     threads: int = int(os.environ.get("OMP_NUM_THREADS") or 0) or (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -220,11 +222,11 @@ limits = Limits()
 def in_pieces(function: Callable[..., Array], arrays: Sequence[Array], dtype: Any) -> Array:
     """``function(*arrays)`` in the given dtype; the arrays broadcast to the shape of the result.
 
-    Numpy arrays go through the function piece by piece, so that what it computes on the way stays in the
-    cache; the last axis is never cut. Torch tensors go through in one piece.
+    What the function computes on the way stays in the cache. Torch tensors on other devices than the
+    processor, and those that `torch.compile` traces, go through it in one piece. The last axis is never cut.
     """
     if is_torch_array(arrays[0]):
-        return array_namespace(arrays[0]).astype(function(*arrays), dtype, copy=False)
+        return _torch_in_pieces(function, arrays, dtype)
     result = np.empty(np.broadcast_shapes(*(array.shape for array in arrays)), dtype=dtype)
     # not side by side: each step on a piece is so short that threads would wait for the interpreter
     for piece, *parts in _pieces(result, arrays):
@@ -246,24 +248,48 @@ def side_by_side(function: Callable[..., None], tasks: Iterable[tuple[Any, ...]]
 
 
 def _pieces(result: np.ndarray, arrays: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, ...]]:
-    """Pieces of `result`, each with its parts of the `arrays`, cut along the first axis that is long."""
-    many = result.nbytes / limits.piece
-    axis = next((i for i, n in enumerate(result.shape[:-1]) if n > 1), None)
-    if many <= 1 or axis is None:
+    """Pieces of `result`, each with its parts of the `arrays`."""
+    axis, rows = _cut(result.shape, result.dtype.itemsize, limits.numpy_piece)
+    if rows is None:
         yield result, *arrays
         return
-    rows = max(1, int(result.shape[axis] / many))
     for start in range(0, result.shape[axis], rows):
         here = slice(start, start + rows)
         piece, *parts = (_part(array, axis - result.ndim, here) for array in (result, *arrays))
         yield from _pieces(piece, parts)
 
 
-def _part(array: np.ndarray, axis: int, here: slice) -> np.ndarray:
+def _part(array: Array, axis: int, here: slice) -> Array:
     """`array[here]` along an axis that counts from the last, unless the array is constant there."""
     if array.ndim < -axis or array.shape[axis] == 1:
         return array
     return array[(..., here, *[slice(None)] * (-axis - 1))]
+
+
+def _torch_in_pieces(function: Callable[..., Array], arrays: Sequence[Array], dtype: Any) -> Array:
+    xp = array_namespace(arrays[0])
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
+    axis, rows = _cut(shape, arrays[0].dtype.itemsize, limits.torch_piece)
+    if rows is None or sys.modules["torch"].compiler.is_compiling() or str(device(arrays[0])) != "cpu":
+        return xp.astype(function(*arrays), dtype, copy=False)
+    last, starts = axis - len(shape), range(0, shape[axis], rows)
+
+    def parts(array: Array) -> Sequence[Array]:
+        if is_torch_array(array) and array.ndim >= -last and array.shape[last] > 1:
+            return array.split(rows, last)  # one node for gradients, where slices would be many
+        return [_part(array, last, slice(start, start + rows)) for start in starts]
+
+    pieces = zip(*map(parts, arrays), strict=True)
+    return xp.concat([_torch_in_pieces(function, piece, dtype) for piece in pieces], axis=axis)
+
+
+def _cut(shape: tuple[int, ...], itemsize: int, size: int) -> tuple[Any, int | None]:
+    """The first axis that can be cut and how many of its rows fit `size` bytes; None: no need to."""
+    many = int(np.prod(shape)) * itemsize / size
+    axis = next((i for i, n in enumerate(shape[:-1]) if n > 1), None)
+    if many <= 1 or axis is None:
+        return axis, None
+    return axis, max(1, int(shape[axis] / many))
 
 
 def covariance_root(covariance: np.ndarray, least: float = 0.0) -> np.ndarray:

@@ -18,7 +18,8 @@ TS = {"one": 0.3, "rows": np.linspace(0, 1, 7)[:, None], "path": np.linspace(-0.
 
 @pytest.fixture
 def tiny_pieces(monkeypatch):
-    monkeypatch.setattr(limits, "piece", 100)
+    monkeypatch.setattr(limits, "numpy_piece", 100)
+    monkeypatch.setattr(limits, "torch_piece", 100)
     monkeypatch.setattr(limits, "points", 10)
     monkeypatch.setattr(limits, "threads", 3)
 
@@ -30,7 +31,8 @@ def test_pieces_do_not_show(prior, t, like, tiny_pieces):
     z1, z2 = prior.sample((2, 5, 7, 6), rng=0, like=like)
     in_pieces = otl.interpolate(z1, z2, t, prior=prior)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(limits, "piece", 10**9)
+        patch.setattr(limits, "numpy_piece", 10**9)
+        patch.setattr(limits, "torch_piece", 10**9)
         whole = otl.interpolate(z1, z2, t, prior=prior)
     assert in_pieces.shape == whole.shape
     np.testing.assert_allclose(in_pieces, whole, rtol=1e-12, atol=1e-12)

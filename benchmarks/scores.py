@@ -1,6 +1,6 @@
 """Scores: do they agree with well-kept implementations on the same features, at what time and memory?
 
-Peers that are not installed are left out: `pip install prdc scikit-learn torch-fidelity` adds them.
+Peers that are not installed are left out: `pip install torch-fidelity` adds them.
 Prints the tables and writes them to benchmarks/scores.md.
 
     python benchmarks/scores.py               # minutes
@@ -10,15 +10,14 @@ Prints the tables and writes them to benchmarks/scores.md.
 import argparse
 import contextlib
 import io
-import math
-import os
 import pathlib
 import time
 import tracemalloc
+from functools import partial
 
 import numpy as np
 import torch
-from _report import table, write
+from _report import fastest, table, write
 from scipy import linalg
 from scipy.special import softmax
 
@@ -28,43 +27,11 @@ from ot_latent import scores
 OUT = pathlib.Path(__file__).with_suffix(".md")
 
 
-def timed(run):
-    """What it returns and the seconds of the faster of two runs; what it prints is dropped."""
-    best = math.inf
-    for _ in range(2):
-        with contextlib.redirect_stdout(io.StringIO()):
-            start = time.perf_counter()
-            result = run()
-            best = min(best, time.perf_counter() - start)
-    return np.atleast_1d(result), best
-
-
 def frechet_by_sqrtm(x, y):
     """The formula as first published, by the square root of a matrix that is not symmetric."""
     c1, c2 = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
     cross = np.trace(linalg.sqrtm(c1 @ c2)).real
     return ((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(c1) + np.trace(c2) - 2 * cross
-
-
-def kernel_distance_by_sklearn(x, y, block):
-    from sklearn.metrics.pairwise import polynomial_kernel
-
-    def mean_of_others(a):
-        kernel = polynomial_kernel(a, degree=3, coef0=1)
-        return (kernel.sum() - np.trace(kernel)) / (block * (block - 1))
-
-    blocks = len(x) // block
-    pairs = [(x[i::blocks][:block], y[i::blocks][:block]) for i in range(blocks)]
-    cross = [polynomial_kernel(u, v, degree=3, coef0=1).mean() for u, v in pairs]
-    values = [mean_of_others(u) + mean_of_others(v) - 2 * c for (u, v), c in zip(pairs, cross, strict=True)]
-    return np.mean(values), np.std(values, ddof=1) / math.sqrt(blocks)
-
-
-def neighbour_scores_by_prdc(x, y):
-    from prdc import compute_prdc
-
-    found = compute_prdc(y, x, nearest_k=5)
-    return [found[name] for name in ("precision", "recall", "density", "coverage")]
 
 
 def inception_score_by_torch_fidelity(p):
@@ -87,24 +54,23 @@ def against_peers(n, features):
     rng, rows = np.random.default_rng(0), []
     p = softmax(3 * rng.standard_normal((n, 1_000)), axis=1)
     sets = {d: (0.9 * rng.standard_normal((n, d)) + 0.05, rng.standard_normal((n, d))) for d in features}
-    block = min(1_000, n // 2)
     cases = [("Inception Score", "torch-fidelity", inception_score_by_torch_fidelity, scores.inception_score, (p,))]
-    for d, (x, y) in sets.items():
+    for d, pair in sets.items():
         cases += [
-            (f"FID, {d}", "torch-fidelity", frechet_by_torch_fidelity, scores.frechet_distance, (x, y)),
-            (f"FID, {d}", "scipy's sqrtm", frechet_by_sqrtm, scores.frechet_distance, (x, y)),
-            (f"KID, {d}", "scikit-learn", kernel_distance_by_sklearn, scores.kernel_distance, (x, y, block)),
-            (f"precision ... coverage, {d}", "prdc", neighbour_scores_by_prdc, scores.neighbour_scores, (x, y)),
+            (f"FID, {d}", "torch-fidelity", frechet_by_torch_fidelity, scores.frechet_distance, pair),
+            (f"FID, {d}", "scipy's sqrtm", frechet_by_sqrtm, scores.frechet_distance, pair),
         ]
     for name, peer, theirs, ours, arguments in cases:
-        try:
-            their_value, their_time = timed(lambda f=theirs, a=arguments: f(*a))
-        except ImportError:
-            rows.append([name, peer, "not installed", "", "", ""])
-            continue
-        our_value, our_time = timed(lambda f=ours, a=arguments: f(*a))
-        difference = abs(our_value - their_value).max() / abs(their_value).max()
-        times = [f"{their_time:.2f}", f"{our_time:.2f}", f"{their_time / our_time:.1f}"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            try:
+                expected = np.atleast_1d(theirs(*arguments))
+            except ImportError:
+                rows.append([name, peer, "not installed", "", "", ""])
+                continue
+            difference = abs(ours(*arguments) - expected).max() / abs(expected).max()
+            runs = {"theirs": partial(theirs, *arguments), "ours": partial(ours, *arguments)}
+            seconds = fastest(runs, repeats=2)
+        times = [f"{seconds['theirs']:.2f}", f"{seconds['ours']:.2f}", f"{seconds['theirs'] / seconds['ours']:.1f}"]
         rows.append([name, peer, f"{difference:.0e}", *times])
     header = ["score, dimension", "peer", "relative difference", "peer, s", "ours, s", "ratio"]
     return f"{n:,} rows.\n\n" + table(header, rows)
@@ -176,9 +142,7 @@ def main():
         "The bias of FID": bias,
         "Evaluating operations": evaluating,
     }
-    threads, load = torch.get_num_threads(), os.getloadavg()[0]
-    text = f"# Scores\n\nMade by `python benchmarks/scores.py`, {threads} threads. "
-    text += f"{load:.1f} other processes wanted to run at the start.\n"
+    text = f"# Scores\n\nMade by `python benchmarks/scores.py`, {torch.get_num_threads()} threads.\n"
     write(arguments.out, text, sections, arguments.n, arguments.features)
 
 

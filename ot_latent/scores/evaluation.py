@@ -7,7 +7,7 @@ samples, scored chunk by chunk, and compared.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from ot_latent.scores.evaluation_table import Evaluation, evaluation
 from ot_latent.scores.inception import BLOCKS
 
 if TYPE_CHECKING:
-    from ot_latent.priors.laws import Law, Prior
+    from ot_latent.priors.laws import AnyPrior, PointPrior
     from ot_latent.scores.scorers import Scorer
 
 RANDOM = "random"
@@ -67,7 +67,7 @@ OPERATIONS = {
 
 def evaluate_operations(
     generator: Callable[[torch.Tensor], torch.Tensor],
-    prior: Prior | Sequence[Law],
+    prior: AnyPrior,
     scorer: Scorer,
     n: int = 50_000,
     operations: Iterable[str] | Mapping[str, Operation] = tuple(OPERATIONS),
@@ -197,7 +197,7 @@ def _check_scorer(scorer: object) -> None:
         )
 
 
-def _dimension(prior: Any, dimension: int | None) -> int:
+def _dimension(prior: PointPrior, dimension: int | None) -> int:
     known = getattr(prior, "d", None)
     if known is None and dimension is None:
         raise ValueError(f"dimension must be given: {prior!r} is the law of one coordinate")
@@ -214,7 +214,7 @@ class _Samples:
     """Features of generated images, chunk by chunk; each chunk can be had by itself, again and again."""
 
     generator: Callable[[torch.Tensor], torch.Tensor]
-    prior: Any
+    prior: PointPrior
     scorer: Scorer
     operations: dict[str, Operation]
     dimension: int

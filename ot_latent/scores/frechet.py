@@ -6,7 +6,7 @@ Mean and covariance are all that it needs: `FeatureStatistics` gathers them chun
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -126,7 +126,7 @@ class FeatureStatistics:
 
 
 #: Features (n, d), or their moments where they came chunk by chunk.
-Features = ArrayLike | FeatureStatistics
+Features: TypeAlias = ArrayLike | FeatureStatistics
 
 
 def frechet_distance(first: Features, second: Features) -> float:

@@ -90,7 +90,7 @@ class InceptionStatistics:
         return float(self._divergences(1)[0]), float(error)
 
     def _divergences(self, splits: int) -> np.ndarray:
-        """E_x KL(p(y|x) || p(y)) of each split."""
+        """E_x KL(p(y|x) ‖ p(y)) of each split."""
         self._require_all()
         if len(self.counts) % splits:
             raise ValueError(f"splits must divide the number of blocks, {len(self.counts)}")

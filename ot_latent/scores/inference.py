@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from ot_latent.datasets.pixels import to_square
 
 _ROWS = 100  # images that go through a network at a time
 
-Device = str | torch.device
+Device: TypeAlias = str | torch.device
 
 
 def _chunked(function: Callable[[torch.Tensor], torch.Tensor], rows: torch.Tensor, device: Device) -> np.ndarray:

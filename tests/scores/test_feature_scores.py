@@ -10,7 +10,7 @@ from ot_latent import scores
 RNG = np.random.default_rng
 
 
-# Moments and the Frechet distance
+# Moments and the Fréchet distance
 
 
 @pytest.mark.parametrize("chunk", [1, 64, 1_000])

@@ -76,18 +76,17 @@ def test_inception_is_named_for_what_it_is(stand_in, monkeypatch):
     assert scorers.InceptionV3(stand_in).name == "Inception v3 (2015-12-05)"
 
 
-def test_inception_is_downloaded_once_and_verified(stand_in, tmp_path, monkeypatch):
+def test_inception_is_downloaded_once_and_verified(stand_in, cache, monkeypatch):
     asked = []
 
     def download(url, output_file, *_, **__):
         asked.append(url)
         shutil.copyfile(stand_in, output_file)
 
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(pooch.core, "choose_downloader", lambda *_, **__: download)
     with pytest.raises(datasets.CorruptDataError, match="refused"):
         scorers.InceptionV3()
-    assert not list(tmp_path.rglob("*.pt"))
+    assert not list(cache.rglob("*.pt"))
     digest = hashlib.sha256(stand_in.read_bytes()).hexdigest()
     monkeypatch.setattr(scorers, "INCEPTION_SHA256", digest)
     for _ in range(2):
@@ -95,11 +94,10 @@ def test_inception_is_downloaded_once_and_verified(stand_in, tmp_path, monkeypat
     assert asked == [scorers.INCEPTION_URL] * 2
 
 
-def test_inception_without_a_network_says_what_to_do(tmp_path, monkeypatch):
+def test_inception_without_a_network_says_what_to_do(tmp_path, cache, monkeypatch):
     def refuse(*_, **__):
         raise requests.ConnectionError
 
-    monkeypatch.setattr(datasets, "cache_dir", lambda: tmp_path)
     monkeypatch.setattr(pooch, "retrieve", refuse)
     with pytest.raises(datasets.MissingDataError, match="Remedy.*or pass its path"):
         scorers.InceptionV3()

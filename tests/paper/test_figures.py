@@ -1,10 +1,11 @@
-"""Grids and rows of images."""
+"""Grids, panels and rows of images, and codes along their principal axes."""
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ot_latent.paper.figures import image_grid, image_rows
+from ot_latent.paper.figures import image_grid, image_panels, image_rows
+from ot_latent.paper.transport_figures import draw_principal_plane
 
 
 def test_images_that_do_not_fill_a_row_are_refused():
@@ -22,3 +23,23 @@ def test_rows_of_images_carry_their_names():
     assert ax.get_yticks().tolist() == [1.5, 5.5]  # the middle of each row
     with pytest.raises(ValueError, match=r"as many images, got \[2, 3\]"):
         image_rows(ax, {"black": black, "short": white[:2]})
+
+
+def test_panels_carry_their_names_above():
+    axes = Figure().subplots(2)
+    image_panels(axes, {"black": np.zeros((4, 1, 2, 3)), "white": np.ones((4, 1, 2, 3))}, columns=2)
+    assert [ax.get_title() for ax in axes] == ["black", "white"]
+    assert [ax.images[0].get_array().shape for ax in axes] == [(4, 6), (4, 6)]
+    with pytest.raises(ValueError, match="shorter|longer"):
+        image_panels(axes, {"black": np.zeros((4, 1, 2, 3))}, columns=2)
+
+
+def test_codes_are_drawn_along_their_longest_axes():
+    rng = np.random.default_rng(0)
+    codes = rng.standard_normal((500, 4)) * [0.1, 5, 0.1, 1]
+    ax = Figure().subplots()
+    draw_principal_plane([ax], codes, {"map": codes[:7] + 1})
+    drawn, mapped = (np.asarray(points.get_offsets()) for points in ax.collections)
+    assert len(drawn) == 500 and len(mapped) == 7
+    assert drawn.std(0) == pytest.approx([5, 1], rel=0.1)
+    assert abs(drawn.mean(0)).max() < 1e-9  # about the mean of the codes

@@ -140,10 +140,11 @@ def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **setti
     Example:
       ot-latent train mnist-vae --scale smoke
     """
+    from ot_latent.training.listing import recipe_table
     from ot_latent.training.recipes import RECIPES
 
     if list_recipes:
-        click.echo(_recipe_table())
+        click.echo(recipe_table())
         return
     if recipe not in RECIPES:
         wrong = "name a recipe" if recipe is None else f"there is no recipe {recipe!r}; there are"
@@ -158,36 +159,6 @@ def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **setti
     curves = training.run_folder(recipe, scale, seed) / "losses.png"
     if curves.exists():
         click.echo(curves)
-
-
-def _recipe_table() -> str:
-    """What each recipe is, and what its shipped weights took: minutes, scale and hardware of their card."""
-    from tabulate import tabulate
-
-    from ot_latent.training.recipes import RECIPES
-
-    rows = []
-    for name, recipe in sorted(RECIPES.items()):
-        card = _shipped_card(name)
-        minutes = card.get("minutes", card.get("minutes_of_the_last_run"))
-        took = "-" if minutes is None else f"{minutes:g}"
-        rows.append((name, took, card.get("scale", "-"), card.get("hardware", "-"), recipe.summary))
-    table = tabulate(rows, ("recipe", "minutes", "scale", "hardware", "network"), "plain", disable_numparse=True)
-    return (
-        f"{table}\n\nMinutes that the shipped weights took, at that scale on that hardware; - where none are shipped."
-    )
-
-
-def _shipped_card(name: str) -> dict[str, Any]:
-    """The card of shipped weights, read without torch; {} where none are shipped."""
-    import json
-
-    from ot_latent._storage import checkout
-
-    try:
-        return json.loads((checkout() / "data" / "checkpoints" / f"{name}.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
 
 
 @main.command()

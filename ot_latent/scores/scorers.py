@@ -3,8 +3,8 @@
 A score means something under its scorer only. Each has a ``name``, which every table gives.
 
 Features are plain arrays, one row an image, that other libraries take, too. The kernel distance (KID),
-precision and recall come from torch-fidelity, which takes tensors, generated images first; density and
-coverage from prdc, which takes arrays, real images first::
+precision and recall come from torch-fidelity 0.4, which takes tensors of at least 1,000 rows, generated
+images first; density and coverage from prdc, which takes arrays, real images first::
 
     real, fake = (scorer.features(images) for images in (real_images, generated_images))
     prdc.compute_prdc(real, fake, nearest_k=5)
@@ -16,7 +16,6 @@ coverage from prdc, which takes arrays, real images first::
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Protocol
 
@@ -25,6 +24,7 @@ import torch
 from torch import nn
 
 from ot_latent import datasets
+from ot_latent._storage import file_hash
 from ot_latent.models import checkpoints
 from ot_latent.scores import inference
 
@@ -183,8 +183,7 @@ class InceptionV3:
         path = _fetched() if path is None else Path(path)
         if not path.is_file():
             raise datasets.MissingDataError(f"path must be a TorchScript file, {path} is none")
-        with path.open("rb") as stream:
-            found = hashlib.file_digest(stream, "sha256").hexdigest()
+        found = file_hash(path)
         official = found == INCEPTION_SHA256
         self.name = "Inception v3 (2015-12-05)" if official else f"{path.name} ({found[:8]})"
         self.device = device

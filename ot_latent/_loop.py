@@ -8,11 +8,11 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -39,6 +39,7 @@ class LoopState:
     summed: int = 0
 
 
+@dataclass(eq=False)
 class Loop(ABC):
     """A run of so many steps, each of which depends on its number and the step before alone.
 
@@ -62,28 +63,24 @@ class Loop(ABC):
         Between two states. The last one is written at the end.
     """
 
-    unit: str  # "epoch" or "iteration": what the log counts and learning rates go by
+    unit: ClassVar[str]  # "epoch" or "iteration": what the log counts and learning rates go by
     leads = True  # shows progress and writes states, where several processes train together
 
-    def __init__(
-        self,
-        name: str,
-        model: nn.Module,
-        optimizers: Sequence[torch.optim.Optimizer],
-        *,
-        length: int,
-        steps_per_unit: int,
-        period: int,
-        decay: bool,
-        folder: Path | None,
-        settings: dict[str, Any],
-        save_seconds: float,
-    ) -> None:
-        self.name, self.model, self.optimizers = name, model, optimizers
-        self.length, self.steps_per_unit, self.steps = length, steps_per_unit, length * steps_per_unit
-        self.period, self.decay, self.save_seconds = period, decay, save_seconds
-        settings = settings | ({f"{self.unit}s": length} if decay else {})
-        self.states = States(folder, settings) if folder else None
+    name: str
+    model: nn.Module
+    optimizers: Sequence[torch.optim.Optimizer]
+    length: int
+    steps_per_unit: int
+    period: int
+    decay: bool
+    folder: Path | None
+    settings: dict[str, Any]
+    save_seconds: float
+
+    def __post_init__(self) -> None:
+        self.steps = self.length * self.steps_per_unit
+        lasting = {f"{self.unit}s": self.length} if self.decay else {}
+        self.states = States(self.folder, self.settings | lasting) if self.folder else None
         self.state = LoopState()
         self.pending: list[dict[str, torch.Tensor]] = []
 
@@ -114,7 +111,8 @@ class Loop(ABC):
                 self.states.tidy()
         done = self.state.step
         schedules = [self._schedule(optimizer) for optimizer in self.optimizers]
-        with ahead(batches, range(done, self.steps)) as coming, self._bar() as bar:
+        shown = progress_bar(self.name, self.steps, done, "steps") if self.leads else nullcontext()
+        with ahead(batches, range(done, self.steps)) as coming, shown as bar:
             self.started = self.saved = time.monotonic()
             for step in range(done, self.steps):
                 self.pending.append(self.take(step, next(coming)))
@@ -135,9 +133,6 @@ class Loop(ABC):
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
         return LambdaLR(optimizer, share, last_epoch=self.state.step - 1)
-
-    def _bar(self) -> AbstractContextManager[Any]:
-        return progress_bar(self.name, self.steps, self.state.step, "steps") if self.leads else nullcontext()
 
     def _look(self, done: int, bar: Any) -> None:
         """Add up the losses of the steps since the last look, and show them."""

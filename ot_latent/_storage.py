@@ -146,8 +146,7 @@ class States:
         StateWarning
             For each damaged one.
         """
-        paths = self.paths()
-        for path in paths:
+        for path in (paths := self.paths()):
             try:
                 tensors, facts = read_tensors(path)
             except ValueError as error:

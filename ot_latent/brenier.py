@@ -197,7 +197,7 @@ class Regression(Loop):
         self.loss = loss
         self.device = next(potential.parameters()).device
         self.optimizer = torch.optim.Adam(potential.parameters(), learning_rate, betas=(0.5, 0.999))
-        steps = {"length": iterations, "steps_per_unit": 1, "period": self.log_every}
+        steps: dict[str, Any] = {"length": iterations, "steps_per_unit": 1, "period": self.log_every}
         super().__init__("fit D", potential, [self.optimizer], **steps, **kept)
 
     def take(self, step: int, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:

@@ -155,10 +155,8 @@ class AscentState:
         except ValueError as error:
             raise ValueError(f"{error}; remove it to start anew") from error
         if facts.get("fit") != fit:
-            raise ValueError(
-                f"{path} is the state of another fit (codes, prior, weights, heights or "
-                "random_state differ); remove it to start anew"
-            )
+            differs = "codes, prior, weights, heights or random_state differ"
+            raise ValueError(f"{path} is the state of another fit ({differs}); remove it to start anew")
         return cls(**{name: value.to(device) for name, value in tensors.items()}, **facts["numbers"])
 
 
@@ -265,10 +263,11 @@ class Ascent:
     stochastic gradients can have (Polyak and Juditsky 1992; Lacoste-Julien et al. 2012).
     """
 
+    error: Estimate
+    cost: Estimate
+
     def __init__(self, dual: SemiDual, tolerance: float, max_steps: int) -> None:
         self.dual, self.tolerance, self.max_steps = dual, tolerance, max_steps
-        self.error: Estimate
-        self.cost: Estimate
 
     @property
     def converged(self) -> bool:
@@ -278,10 +277,9 @@ class Ascent:
     def climb(self, start: torch.Tensor, resume: Path | None, save_seconds: float) -> int:
         """Climb to the end; returns the number of steps and leaves the averaged heights in `dual`."""
         fit = self.dual.fingerprint(start)
+        state = AscentState(start.clone(), start.clone())
         if resume and resume.is_file():
             state = AscentState.restore(resume, fit, start.device)
-        else:
-            state = AscentState(start.clone(), start.clone())
         saved = time.monotonic()
         while state.done < state.length or not self._ends(state):
             self.step(state)
@@ -300,8 +298,7 @@ class Ascent:
         # the Hessian's diagonal is about b / margin: divided by b, one step size suits all cells
         gradient = dual.masses - counts / dual.batch
         state.heights += state.size * gradient / dual.masses.clamp(min=1 / (_LARGEST * dual.batch))
-        state.done += 1
-        state.steps += 1
+        state.done, state.steps = state.done + 1, state.steps + 1
         state.mean += (state.heights - state.mean) * 2 / (state.steps + 1)
 
     def _ends(self, state: AscentState) -> bool:
@@ -319,8 +316,7 @@ class Ascent:
         else:
             state.size /= math.sqrt(2)
             state.length = math.ceil(math.sqrt(2) * state.length)
-        state.length = min(state.length, self.max_steps - state.steps)
-        state.done = 0
+        state.done, state.length = 0, min(state.length, self.max_steps - state.steps)
         return False
 
     def _touch(self, state: AscentState) -> None:

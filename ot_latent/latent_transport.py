@@ -156,8 +156,7 @@ class LatentTransport:
             settings=decided | {"codes": summary(codes)},
             save_seconds=save_seconds,
         )
-        # Adam's averages of units that ReLU has silenced fade into denormals, fifty times as slow
-        torch.set_flush_denormal(True)
+        torch.set_flush_denormal(True)  # Adam's averages of silenced units become such, fifty times as slow
         try:
             regression.run(problem)
         finally:

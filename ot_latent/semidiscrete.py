@@ -141,14 +141,12 @@ class SemiDiscreteOT:
         if not callable(getattr(prior, "sample", None)):
             raise TypeError(f"prior must have a method sample(shape, rng, like), got {prior!r}")
         dual = SemiDual(points, masses / masses.sum(), prior, self.random_state)
-        if heights is None:
-            start = dual.linear_start()
-        else:
-            start = _vector(heights, points, "heights") / dual.scale
+        start = dual.linear_start() if heights is None else _vector(heights, points, "heights") / dual.scale
         ascent = Ascent(dual, self.tolerance, self.max_steps)
         self.steps = ascent.climb(start, Path(resume) if resume else None, save_seconds)
         self.cost, self.error, self.converged = ascent.cost, ascent.error, ascent.converged
-        self._dual, self._numpy, self._means = dual, not is_torch_array(codes), None
+        self._dual, self._numpy = dual, not is_torch_array(codes)
+        self._means: tuple[torch.Tensor, torch.Tensor] | None = None
         if not self.converged:
             warnings.warn(
                 f"the mass error is {self.error.value:.3g} ({self.error.low:.3g} to "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -142,7 +143,7 @@ class Training(Loop):
             value.copy_(mean.view_as(value))
 
 
-def _players(recipe: Recipe, model: nn.Module) -> tuple[Player | None, Player]:
+def _players(recipe: Recipe, model: Any) -> tuple[Player | None, Player]:
     """The critic, where there is one, and who moves all the rest."""
 
     def player(loss: Callable[..., dict[str, torch.Tensor]], parameters: list[nn.Parameter], rate: float) -> Player:

@@ -122,7 +122,7 @@ def _face_recipes(
     """
     what = f"{data} {side}x{side}, 100-D codes"
     network = {"latent_dim": 100, "width": width, "channels": channels, "side": side}
-    common = {"epochs": epochs, "data": data, "side": side, "batch": 64, "precision": "bfloat16"}
+    common: dict[str, Any] = {"epochs": epochs, "data": data, "side": side, "batch": 64, "precision": "bfloat16"}
     return (
         Recipe(f"{prefix}-ae", f"auto-encoder of AE-OT, {what}", "Autoencoder", arguments=network, **common),
         Recipe(f"{prefix}-vae", f"variational auto-encoder, {what}", "VAE", arguments=network, **common),

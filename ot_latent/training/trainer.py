@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import platform
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -51,10 +52,12 @@ class Limits:
     smoke_metrics: int = 500
     metrics: int = 10_000
 
-    def most(self, scale: str, split: str) -> int | None:
-        """Images of a split, "train" or "test", that a run at a scale takes; None is all."""
-        if split == "train":
-            return self.smoke if scale == "smoke" else None
+    def training(self, scale: str) -> int | None:
+        """Images that training at a scale takes; None is all."""
+        return self.smoke if scale == "smoke" else None
+
+    def held_out(self, scale: str) -> int:
+        """Held-out images and samples behind the metrics at a scale."""
         return self.smoke_metrics if scale == "smoke" else self.metrics
 
 
@@ -122,6 +125,7 @@ def train(
     folder = run_folder(name, scale, seed, build)
     folder.mkdir(parents=True, exist_ok=True)
     job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds, limits or Limits())
+    run: dict[type, Callable[..., None]]
     run = {Recipe: _train_images, TransportRecipe: _train_transport, ToyRecipe: _train_toy}
     with locked(folder / "run", wait=False) if together.is_main_process else nullcontext():
         try:
@@ -175,7 +179,8 @@ class _Job:
 
     def images(self, recipe: Recipe | TransportRecipe, side: int, split: str) -> Images:
         """Those that this run takes of the recipe's set, and their labels."""
-        return training_images(recipe.data, side, split, self.data_dir, self.limits.most(self.scale, split))
+        most = self.limits.training(self.scale) if split == "train" else self.limits.held_out(self.scale)
+        return training_images(recipe.data, side, split, self.data_dir, most)
 
 
 def _train_images(recipe: Recipe, job: _Job) -> None:
@@ -207,7 +212,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
     if together.is_main_process:
         checkpoints.round_to_half(model)
         held_out = job.images(recipe, recipe.side, "test")
-        found = metrics(model, *held_out, job.device, job.limits.most(job.scale, "test"), scorer)
+        found = metrics(model, *held_out, job.device, job.limits.held_out(job.scale), scorer)
         facts = {
             "epochs": len(state.log),
             "epochs_at_scale_paper": RECIPES[recipe.name].epochs["paper"],

@@ -203,12 +203,10 @@ def reference(names: tuple[str, ...], device: str, data_dir: Path | None) -> Non
     """
     with _one_line(FileNotFoundError, ValueError):
         from ot_latent._arrays import resolve_device
-        from ot_latent.datasets.catalogue import CorruptDataError, MissingDataError
         from ot_latent.scores import references
 
-        with _one_line(CorruptDataError, MissingDataError):
-            for name in names or references.REFERENCES:
-                click.echo(references.save(name, references.measure(name, data_dir, resolve_device(device))))
+        for name in names or references.REFERENCES:
+            click.echo(references.save(name, references.measure(name, data_dir, resolve_device(device))))
 
 
 @main.group(invoke_without_command=True)

@@ -89,7 +89,7 @@ class Loop(ABC):
         """One step; returns its loss and the terms of it."""
 
     def mean(self, rows: torch.Tensor) -> torch.Tensor:
-        """Over the processes."""
+        """The mean of each loss over the processes that train together."""
         return rows
 
     def restore(self, states: States) -> None:

@@ -59,7 +59,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """One writer at a time. The system drops the lock of a process that dies.
+    """Hold the lock beside a file: one writer at a time. The system drops the lock of a process that dies.
 
     Raises
     ------
@@ -130,7 +130,7 @@ class States:
         self.settings = json.loads(json.dumps(settings))  # tuples become lists, as on disk
 
     def paths(self) -> list[Path]:
-        """Those that are there, the newest first."""
+        """The states that are there, the newest first."""
         return sorted(self.folder.glob("state-*.safetensors"), reverse=True)
 
     def restore(self, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Any] | None:

@@ -108,7 +108,7 @@ def transport(potential: Potential, points: torch.Tensor, rows: int = 16_384) ->
 def exact_loss(
     potential: Potential, points: torch.Tensor, phi: torch.Tensor, moved: torch.Tensor, weight: float
 ) -> torch.Tensor:
-    """D against an exact potential, up to the constant that is free, and z + grad D(z) against its map.
+    """How far D is from an exact potential, up to the constant that is free, and z + grad D(z) from its map.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def fit_potential(
 
 
 def summary(values: torch.Tensor) -> list[Any]:
-    """Tells the data of one fit from those of another, but not by digits that a processor may change."""
+    """What tells the data of one fit from those of another, without the digits that a processor may change."""
     deviation = float(values.std(correction=0)) or 1.0
     return [*values.shape, round(float(values.mean()) / deviation, 3) + 0.0, f"{deviation:.3g}"]
 

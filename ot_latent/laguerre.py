@@ -38,10 +38,11 @@ class Estimate(NamedTuple):
 
 
 class Cells:
-    """Which plane is highest at each point, by tiles: memory O(codes x d + tile), never noise x codes.
+    """The cells of N planes: which plane is highest at each point.
 
-    A maximum over groups of codes is vectorised, an argmax over all of them is not: find the best
-    group first, then the code within that group.
+    It is found by tiles: memory O(codes x d + tile), never noise x codes. A maximum over groups of
+    codes is vectorised, an argmax over all of them is not: find the best group first, then the code
+    within that group.
     """
 
     def __init__(self, codes: torch.Tensor) -> None:

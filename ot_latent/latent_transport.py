@@ -74,6 +74,12 @@ class LatentTransport:
     ----------
     potential_ : brenier.Potential
         The fitted D with the shift and scale of the codes.
+
+    Examples
+    --------
+    >>> codes = np.random.default_rng(0).standard_normal((200, 2))
+    >>> LatentTransport(iterations=10).fit(codes).sample(5).shape
+    torch.Size([5, 2])
     """
 
     def __init__(

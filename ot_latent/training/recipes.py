@@ -99,7 +99,7 @@ class TransportRecipe:
 
 @dataclass(frozen=True)
 class ToyRecipe:
-    """Fig. 2 of Liu 2018: D regressed on one exact dual of 256 points a side (eq. (15))."""
+    """The toy of Fig. 2 of Liu 2018: D regressed on one exact dual of 256 points a side (eq. (15))."""
 
     name: str
     summary: str

@@ -265,7 +265,7 @@ def semidiscrete(**changes):
 
 
 @pytest.mark.parametrize("d", [2, 10, 64])
-def test_all_codes_of_a_gaussian_give_its_linear_map(d):
+def test_semidiscrete_transport_to_codes_of_a_gaussian_is_its_linear_map(d):
     """E|T(z) - A z - m|^2 is within 2 % of the variance.
 
     The linear map with mean and covariance of the 2,000 codes misses about 0.1, 0.2 and 0.9 %; without the

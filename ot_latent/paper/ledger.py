@@ -178,7 +178,8 @@ def comparison(rows: Mapping[str, Row]) -> Table:
         for note in (_sentence(claim.measure, claim.why), _sentence(on, row["note"])):
             if note:
                 notes.setdefault(note, []).append(label)
-    return Table(_COLUMNS, cells, [f"*{'; '.join(labels)}*: {note}." for note, labels in notes.items()], _WIDTH)
+    about = {note: "all" if len(labels) == len(rows) > 1 else "; ".join(labels) for note, labels in notes.items()}
+    return Table(_COLUMNS, cells, [f"*{which}*: {note}." for note, which in about.items()], _WIDTH)
 
 
 def read_results(folder: Path) -> dict[str, Any]:

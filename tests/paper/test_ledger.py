@@ -189,6 +189,7 @@ def test_tables_carry_every_row(tmp_path):
 def test_notes_that_rows_share_are_given_once_and_stand_ins_are_named():
     other = claims().find("table3.gaussian100.l1")
     rows = {NUMBER.key: judge(NUMBER, 0.2463, note="simulated"), other.key: judge(other, 0.246)}
+    assert comparison(rows).notes == [f"*all*: {NUMBER.measure}.", f"*{NUMBER.what}*: simulated."]
     rows[STRUCTURE.key] = judge(STRUCTURE, 1.2, data="Olivetti faces")
     assert comparison(rows).notes == [
         f"*{NUMBER.what}; {other.what}*: {NUMBER.measure}.",

@@ -142,16 +142,16 @@ class MonotoneMap:
 
 
 class ScaledMap(MonotoneMap):
-    """x -> bend(scale * x + shift), in closed form.
+    """x -> bend(scale * x + shift), in closed form, where the straight line sends `start` to `goal`.
 
-    An operation can multiply its weights by `scale` instead of a whole array of points, and has only
-    `shift` and `bend` left to do (`operations`).
+    Both are a place and a size, such as mean and standard deviation. An operation can multiply its weights
+    by `scale` instead of a whole array of points, and has only `shift` and `bend` left to do (`operations`).
     """
 
-    def __init__(self, source: Any, target: Any, scale: Array, shift: Array) -> None:
+    def __init__(self, source: Any, target: Any, start: tuple[Any, Any], goal: tuple[Any, Any]) -> None:
         super().__init__(source, target)
-        self.scale = scale
-        self.shift = shift
+        self.scale = goal[1] / start[1]
+        self.shift = goal[0] - start[0] * self.scale
 
     @elementwise
     def __call__(self, x: Array) -> Array:

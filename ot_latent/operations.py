@@ -283,7 +283,7 @@ def _map_back(weights: Array, prior: Any, laws: Sequence[Any] | None) -> Any:
     _require_size(weights)
     if laws is None:
         return monotone_map(prior.combine(weights), prior)
-    from ot_latent.priors.mixed_sums import sum_law  # here, because sums of one law do without
+    from ot_latent.priors.scipy_prior import sum_law  # here, because sums of one law do without
 
     return monotone_map(sum_law(laws, weights), prior)
 

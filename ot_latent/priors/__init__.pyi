@@ -2,13 +2,13 @@ from .gaussian import Gaussian as Gaussian
 from .laws import Law as Law
 from .laws import LawPerEntry as LawPerEntry
 from .laws import Prior as Prior
-from .mixed_sums import sum_law as sum_law
 from .product import Product as Product
 from .product import as_prior as as_prior
 from .radial import Ball as Ball
 from .radial import Radial as Radial
 from .radial import Sphere as Sphere
 from .scipy_prior import ScipyPrior as ScipyPrior
+from .scipy_prior import sum_law as sum_law
 from .uniform import Trapezoid as Trapezoid
 from .uniform import Uniform as Uniform
 from .uniform_sums import UniformSum as UniformSum

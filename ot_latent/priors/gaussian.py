@@ -102,15 +102,13 @@ class Gaussian:
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""
-        return _GaussianMap(self, target) if isinstance(target, Gaussian) else MonotoneMap(self, target)
+        if not isinstance(target, Gaussian):
+            return MonotoneMap(self, target)
+        return _GaussianMap(self, target, (self.mean, self.std), (target.mean, target.std))
 
 
 class _GaussianMap(AffineMap):
     """The straight line between two Gaussians."""
-
-    def __init__(self, source: Gaussian, target: Gaussian) -> None:
-        scale = target.std / source.std
-        super().__init__(source, target, scale, target.mean - source.mean * scale)
 
     def cost(self, p: float = 1) -> float:
         """E|T(Y) - Y|^p, see `MonotoneMap.cost`, in closed form.

@@ -51,6 +51,11 @@ class PointPrior(Distribution, Protocol):
 AnyPrior: TypeAlias = PointPrior | Sequence[Prior]
 
 
+def _entry_by_entry(name: str) -> Callable[[Any, Array], Array]:
+    """The method `name` of `SeveralLaws`, each entry by its own law."""
+    return lambda self, x: self.apply([getattr(law, name) for law in self.laws], x)
+
+
 class SeveralLaws:
     """Laws of different entries of the points, which act as one law.
 
@@ -66,37 +71,20 @@ class SeveralLaws:
     def spread(self, values: Sequence[Any]) -> np.ndarray:
         raise NotImplementedError
 
-    def _each(self, attribute: str) -> list[Any]:
-        return [getattr(law, attribute) for law in self.laws]
-
     @property
     def mean(self) -> np.ndarray:
-        return self.spread(self._each("mean"))
+        return self.spread([law.mean for law in self.laws])
 
     @property
     def var(self) -> np.ndarray:
-        return self.spread(self._each("var"))
+        return self.spread([law.var for law in self.laws])
 
     @property
     def support(self) -> tuple[np.ndarray, np.ndarray]:
-        low, high = zip(*self._each("support"), strict=True)
+        low, high = zip(*(law.support for law in self.laws), strict=True)
         return self.spread(low), self.spread(high)
 
-    def pdf(self, x: Array) -> Array:
-        """The densities of the entries; that of independent entries together is their product."""
-        return self.apply(self._each("pdf"), x)
-
-    def cdf(self, x: Array) -> Array:
-        return self.apply(self._each("cdf"), x)
-
-    def sf(self, x: Array) -> Array:
-        return self.apply(self._each("sf"), x)
-
-    def icdf(self, p: Array) -> Array:
-        return self.apply(self._each("icdf"), p)
-
-    def isf(self, q: Array) -> Array:
-        return self.apply(self._each("isf"), q)
+    pdf, cdf, sf, icdf, isf = map(_entry_by_entry, ("pdf", "cdf", "sf", "icdf", "isf"))
 
 
 class MapOfSeveral(MonotoneMap):

@@ -171,26 +171,17 @@ class Uniform:
         return per_distinct_column(self.combine, weights)
 
     def _scaled(self, weight: Array) -> Uniform:
-        ends = weight * self.low, weight * self.high
-        if isinstance(ends[0], float):
-            return Uniform(min(ends), max(ends))
-        xp = array_namespace(*ends)
-        return Uniform(xp.minimum(*ends), xp.maximum(*ends))
+        return Uniform(*_in_order(weight * self.low, weight * self.high))
 
     def _sum_of_two(self, w1: Array, w2: Array) -> Trapezoid:
-        widths = abs(self.half_width * w1), abs(self.half_width * w2)
-        center = self.mean * (w1 + w2)
-        if isinstance(widths[0], float):
-            return Trapezoid(center, max(widths), min(widths))
-        xp = array_namespace(*widths)
-        return Trapezoid(center, xp.maximum(*widths), xp.minimum(*widths))
+        narrow, wide = _in_order(abs(self.half_width * w1), abs(self.half_width * w2))
+        return Trapezoid(self.mean * (w1 + w2), wide, narrow)
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""
         if not isinstance(target, Uniform):
             return MonotoneMap(self, target)
-        scale = target.half_width / self.half_width
-        return AffineMap(self, target, scale, target.mean - self.mean * scale)
+        return AffineMap(self, target, (self.mean, self.half_width), (target.mean, target.half_width))
 
 
 @dataclass(frozen=True)
@@ -273,8 +264,7 @@ class _TrapezoidToUniform(ScaledMap):
     """
 
     def __init__(self, source: Trapezoid, target: Uniform) -> None:
-        scale = target.half_width / source.wide
-        super().__init__(source, target, scale, target.mean - source.mean * scale)
+        super().__init__(source, target, (source.mean, source.wide), (target.mean, target.half_width))
         self.slope = source.narrow * self.scale  # B
         self.kinks = target.low + self.slope, target.high - self.slope
 
@@ -300,6 +290,14 @@ class _TrapezoidToUniform(ScaledMap):
         low, high = conform(x, *self.source.support)
         _, part = self._beyond(self.shifted(x * scale))
         return xp.where((x >= low) & (x <= high), scale * (1 - 2 * part), 0.0)
+
+
+def _in_order(a: Array, b: Array) -> tuple[Array, Array]:
+    """The smaller and the larger of two numbers, or of two arrays entry by entry."""
+    if isinstance(a, float):
+        return min(a, b), max(a, b)
+    xp = array_namespace(a, b)
+    return xp.minimum(a, b), xp.maximum(a, b)
 
 
 def uniform_sum(center: float, half_widths: Sequence[float]) -> Any:

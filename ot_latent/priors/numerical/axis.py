@@ -90,17 +90,14 @@ class Axis:
         u = xp.where(inside, u, 1.0)
         return xp.where(inside, 1 / xp.where(left, u * self.left_unit, u * self.right_unit), 0.0)
 
-    def eta_at(self, distance: float, left: bool) -> float:
-        """η at a distance from the end of that side, or from the median if there is none."""
-        bounded = self.left_bounded if left else self.right_bounded
-        u = distance / (self.left_unit if left else self.right_unit)
-        size = -math.log(u) if bounded else math.log1p(u)
-        return -size if left else size
+    def left_eta(self, distance: float) -> float:
+        """η at a distance from the lower end, or below the median if there is none."""
+        u = distance / self.left_unit
+        return math.log(u) if self.left_bounded else -math.log1p(u)
 
-    def distance_at(self, eta: np.ndarray, left: bool) -> np.ndarray:
-        """The inverse of `eta_at`, for arrays."""
-        bounded, unit = (self.left_bounded, self.left_unit) if left else (self.right_bounded, self.right_unit)
-        return unit * (np.exp(-np.abs(eta)) if bounded else np.expm1(np.abs(eta)))
+    def left_distance(self, eta: np.ndarray) -> np.ndarray:
+        """The inverse of `left_eta`, for arrays."""
+        return self.left_unit * (np.exp(-np.abs(eta)) if self.left_bounded else np.expm1(np.abs(eta)))
 
     def place_at(self, u: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The inverse of `distance`, and its derivative, for arrays."""

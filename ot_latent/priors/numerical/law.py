@@ -16,7 +16,7 @@ from ot_latent._arrays import Array, Seed, elementwise, valid_probability
 from ot_latent.monotone import AffineMap, MonotoneMap
 from ot_latent.priors.laws import draw_by_quantiles
 from ot_latent.priors.numerical.axis import Axis
-from ot_latent.priors.numerical.maps import tabulated_map
+from ot_latent.priors.numerical.cubic_table import tabulated_map
 from ot_latent.priors.numerical.piecewise import Piecewise
 
 # Sums of laws are resolved to tails of exp(-FAR_LEVEL) / 2 = 4e-27; beyond, they continue as power
@@ -123,8 +123,8 @@ class NumericalLaw:
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""
         if isinstance(target, NumericalLaw) and self.table is target.table:
-            scale = target.axis.left_unit / self.axis.left_unit
-            return AffineMap(self, target, scale, target.axis.median - self.axis.median * scale)
+            start, goal = ((axis.median, axis.left_unit) for axis in (self.axis, target.axis))
+            return AffineMap(self, target, start, goal)
         return tabulated_map(self, target)
 
     def quadrature(self, kinks: Sequence[float] = ()) -> tuple[np.ndarray, np.ndarray]:

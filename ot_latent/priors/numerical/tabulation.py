@@ -61,7 +61,7 @@ def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis) -> Pi
     farthest = _farthest(icdf, axis)
 
     def level(eta: np.ndarray) -> np.ndarray:
-        return LOG2 + _log_cdf(cdf, axis, axis.distance_at(eta, left=True))
+        return LOG2 + _log_cdf(cdf, axis, axis.left_distance(eta))
 
     start, far = _last_reliable(level, farthest), level
     if level(np.array([start]))[0] > -LAST_MARK:
@@ -96,7 +96,7 @@ def _farthest(icdf: Function, axis: Axis) -> float:
             break
     distance = abs(farthest - anchor)
     rounding = 1e-11 * abs(axis.low) if axis.left_bounded else 0.0
-    return axis.eta_at(max(distance, rounding), left=True)
+    return axis.left_eta(max(distance, rounding))
 
 
 def _log_cdf(cdf: Function, axis: Axis, distance: np.ndarray) -> np.ndarray:

@@ -1,0 +1,146 @@
+"""Laws of sums: against closed forms, mpmath and each other."""
+
+import math
+
+import mpmath as mp
+import numpy as np
+import pytest
+import scipy.stats as st
+from scipy_laws import PRIORS, TAILS, relative
+
+import ot_latent as otl
+from ot_latent.priors.numerical.sums import PairSum, sum_of
+from ot_latent.priors.numerical.tabulation import tabulate
+
+# name: the law of a Z, its sum w_1 Z_1 + ... as scipy has it, the weights
+CLOSED = {
+    "normal": (st.norm(0, 1), st.norm(0, math.hypot(0.3, 0.7)), [0.3, 0.7]),
+    "normal, one tiny": (st.norm(0, 1), st.norm(0, math.hypot(1, 1e-6)), [1, 1e-6]),
+    "normal, signs": (st.norm(1, 2), st.norm(1, 2 * 3**0.5), [-1, 1, 1]),
+    "cauchy": (st.cauchy(), st.cauchy(), [0.4, 0.6]),
+    "cauchy, signs": (st.cauchy(), st.cauchy(0, 3), [-2, 1]),
+    "gamma": (st.gamma(2), st.gamma(4), [1, 1]),
+    "gamma, mean of five": (st.gamma(0.7), st.gamma(3.5, scale=0.2), [0.2] * 5),
+    "gamma, nearly all at 0": (st.gamma(0.1), st.gamma(0.2), [1, 1]),
+    "gamma, negative": (st.gamma(2), None, [-1, -1]),
+    "exponential": (st.expon(), st.gamma(64), [1] * 64),
+    "laplace": (st.expon(), st.laplace(), [1, -1]),
+    "levy": (st.levy(), st.levy(0, 4), [1, 1]),
+    "uniform": (st.uniform(), st.triang(0.5, 0, 2), [1, 1]),
+    "chi-square": (st.chi2(1), st.expon(0, 2), [1, 1]),
+}
+
+
+@pytest.mark.parametrize(("law", "total", "weights"), CLOSED.values(), ids=CLOSED)
+def test_quadrature_agrees_with_closed_forms(law, total, weights):
+    """To 1e-9 relative to the tail, in the bulk and down to 1e-12: stable laws too, by quadrature."""
+    prior = otl.ScipyPrior(law)
+    scaled = {w: prior.scaled(w) for w in weights}
+    found = sum_of([scaled[w] for w in weights])
+    if total is None:
+        x = -st.gamma(4).ppf(TAILS)
+        assert relative(found.sf(x), TAILS) < 1e-9
+        return
+    x = total.ppf(TAILS)
+    assert relative(found.cdf(x), total.cdf(x)) < 1e-9
+    x = total.isf(TAILS)
+    if found.support[1] == 0 or not math.isfinite(found.support[1]):
+        assert relative(found.sf(x), total.sf(x)) < 1e-9
+    assert found.icdf(TAILS) == pytest.approx(total.ppf(TAILS), rel=1e-8, abs=1e-9)
+    x = total.ppf(np.linspace(0.01, 0.99, 50))
+    assert found.pdf(x) == pytest.approx(total.pdf(x), rel=1e-7)
+
+
+def laplace(x):
+    return mp.exp(-abs(x)) / 2, mp.exp(x) / 2 if x < 0 else 1 - mp.exp(-x) / 2
+
+
+def truncated_normal(x):
+    if not -1 <= x <= 2:
+        return mp.mpf(0), mp.mpf(x > 2)
+    mass = mp.ncdf(2) - mp.ncdf(-1)
+    return mp.npdf(x) / mass, (mp.ncdf(x) - mp.ncdf(-1)) / mass
+
+
+def student(x):
+    """t with 1.5 degrees of freedom, by the incomplete beta function."""
+    nu = mp.mpf(3) / 2
+    tail = mp.betainc(nu / 2, 0.5, 0, nu / (nu + x * x), regularized=True) / 2
+    density = (1 + x * x / nu) ** (-(nu + 1) / 2) / (mp.sqrt(nu) * mp.beta(0.5, nu / 2))
+    return density, tail if x < 0 else 1 - tail
+
+
+@pytest.mark.parametrize(
+    ("law", "exact", "places"),
+    [
+        (st.laplace(), laplace, [-60, -20, -5, 0, 5, 20, 60]),
+        (st.truncnorm(-1, 2), truncated_normal, [-1, 2]),
+        (st.t(1.5), student, [*(-(10.0 ** np.arange(20, 0, -2))), -3, 0, 3, *10.0 ** np.arange(1, 21, 2)]),
+    ],
+    ids=["laplace", "truncated normal", "t(1.5)"],
+)
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.05, 0.95)], ids=str)
+def test_quadrature_agrees_with_mpmath(law, exact, places, weights):
+    """P(w Z <= y) by an integral over density and distribution function in 20 digits."""
+    w1, w2 = weights
+    found = otl.ScipyPrior(law).combine(weights)
+    with mp.workdps(20):
+        for p in (1e-12, 1e-6, 0.02, 0.4):
+            y = float(found.icdf(p))
+            inner = [(y - w1 * a) / w2 for a in places]
+            ends = sorted({*places, *(a for a in inner if places[0] < a < places[-1])})
+
+            def mass(v, y=y):
+                return exact(v)[0] * exact((y - w2 * v) / w1)[1]
+
+            assert relative(float(found.cdf(y)), float(mp.quad(mass, ends))) < 1e-8
+
+
+def test_sums_of_sums_and_uniforms_beyond_the_exact():
+    weights = np.sqrt(np.arange(1, 15))
+    many = otl.Uniform(-1, 1).combine(weights)  # more pieces than are exact
+    exact = otl.Uniform(-1, 1).combine(weights[:9])
+    numerical = sum_of([tabulate(otl.Uniform(-w, w)) for w in weights[:9]])
+    x = exact.icdf(TAILS)
+    assert relative(numerical.cdf(x), exact.cdf(x)) < 1e-9
+    assert many.var == pytest.approx(np.sum(weights**2) / 3)
+    points, masses = many.quadrature()
+    assert np.sum(masses * points**2) == pytest.approx(many.var, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["laplace", "arcsine", "t(1.5)", "mixture"])
+@pytest.mark.parametrize("weights", [(0.3, 0.7), (-2.0, 1.0), (1.0, 1e-6)], ids=str)
+def test_single_places_of_a_sum_agree_with_its_table(name, weights):
+    prior = PRIORS[name]
+    pair, table = PairSum(prior, prior, *weights), prior.combine(weights)
+    x = table.icdf(np.concatenate([TAILS, 1 - TAILS[2:], np.linspace(0.01, 0.99, 99)]))
+    # the rounding of x near the upper end, relative to a tail of 1e-6, is larger than both errors
+    assert np.abs(pair.level(x) - table.level(x - table.axis.origin)).max() < 1e-8
+    assert (pair.mean, pair.var) == pytest.approx((table.mean, table.var), nan_ok=True)
+    assert pair.support == table.support
+
+
+def test_laws_of_their_own_for_each_term():
+    uniform, normal, gamma = otl.Uniform(-1, 1), otl.Gaussian(), PRIORS["gamma"]
+    assert otl.sum_law([normal, otl.Gaussian(1, 2)], [3, -1]) == otl.Gaussian(-1, math.hypot(3, 2))
+    assert otl.sum_law([uniform, otl.Uniform(0, 1)], [1, 2]) == otl.Uniform(-1, 1).combine([1, 1]).__class__(
+        1.0, 1.0, 1.0
+    )
+    assert otl.sum_law([uniform, gamma], [2, 0]) == otl.Uniform(-2, 2)
+    law = otl.sum_law([uniform, normal], [1, 0.5])
+    # E Φ((y - U) / 0.5), by the antiderivative of Φ
+    y = np.array([-4.0, -2.0, -0.3, 0.0])
+
+    def antiderivative(x):
+        return x * st.norm.cdf(x) + st.norm.pdf(x)
+
+    exact = 0.25 * (antiderivative((y + 1) / 0.5) - antiderivative((y - 1) / 0.5))
+    assert law.cdf(y) == pytest.approx(exact, rel=1e-9)
+    z = uniform.sample((20_000, 5), rng=0)
+    y = otl.vicinity(z, 0.3, prior=uniform, noise_law=normal, rng=1)
+    assert otl.check_prior(y, uniform)
+    assert not otl.check_prior(otl.vicinity(z, 0.3, noise=normal.sample(z.shape, 1)), uniform)
+    points = [uniform.sample((20_000, 5), 2), gamma.sample((20_000, 5), 3)]
+    for weights in ([0.5, 0.5], np.array([[[0.5], [0.2]], [[0.5], [-0.8]]]).repeat(10_000, 1)):
+        y = otl.combine(points, weights, prior=gamma, laws=[uniform, gamma])
+        assert otl.check_prior(y, gamma)

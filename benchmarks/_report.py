@@ -1,10 +1,19 @@
-"""What the benchmarks share: tables, and the file that a run writes."""
+"""What the benchmarks share: their command line, timers, tables, and the file that a run writes."""
 
+import argparse
 import math
 import os
 import pathlib
 import platform
 import time
+
+
+def parser(script, text):
+    """The command line of a benchmark, described by its docstring: where the report goes."""
+    made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    out = pathlib.Path(script).with_suffix(".md")
+    made.add_argument("--out", type=pathlib.Path, default=out, help="default: %(default)s")
+    return made
 
 
 def machine():

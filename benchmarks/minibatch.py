@@ -10,7 +10,6 @@ the tables and writes them to benchmarks/minibatch.md.
 import argparse
 import itertools
 import math
-import pathlib
 import threading
 from contextlib import contextmanager
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 import psutil
 import scipy.sparse as sp
 import torch
-from _report import fastest, seconds, table, write
+from _report import fastest, parser, seconds, table, write
 from scipy.optimize import linear_sum_assignment, linprog
 from scipy.spatial.distance import cdist
 
@@ -30,7 +29,6 @@ from ot_latent.brenier import Potential
 from ot_latent.datasets import eight_gaussians
 
 DIMENSION = 10  # of the codes of digits in the notebooks
-OUT = pathlib.Path(__file__).with_suffix(".md")
 
 
 def clouds(m, seed=0):
@@ -236,10 +234,9 @@ def constants(settings):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="tiny sizes")
-    parser.add_argument("--out", type=pathlib.Path, default=OUT, help="default: %(default)s")
-    arguments = parser.parse_args()
+    command = parser(__file__, __doc__)
+    command.add_argument("--quick", action="store_true", help="tiny sizes")
+    arguments = command.parse_args()
     full = {"batches": (64, 256), "iterations": 10, "turns": 20, "long": 5_000}
     tiny = {"batches": (8, 16), "iterations": 2, "turns": 1, "long": 10}
     settings = argparse.Namespace(

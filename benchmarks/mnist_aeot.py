@@ -8,17 +8,14 @@ batches. Prints the table and writes it to benchmarks/mnist_aeot.md.
 """
 
 import argparse
-import pathlib
 
 import numpy as np
 import torch
-from _report import table, write
+from _report import parser, table, write
 
 import ot_latent as otl
 from ot_latent import brenier, datasets, scores
 from ot_latent.models import checkpoints
-
-OUT = pathlib.Path(__file__).with_suffix(".md")
 
 
 def potentials(codes, fits):
@@ -80,11 +77,10 @@ def codes(run):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fits", nargs="*", default=["256:5000", "1024:2000"])
-    parser.add_argument("--n", type=int, default=10_000, help="images (default: %(default)s)")
-    parser.add_argument("--out", type=pathlib.Path, default=OUT, help="default: %(default)s")
-    arguments = parser.parse_args()
+    command = parser(__file__, __doc__)
+    command.add_argument("--fits", nargs="*", default=["256:5000", "1024:2000"])
+    command.add_argument("--n", type=int, default=10_000, help="images (default: %(default)s)")
+    arguments = command.parse_args()
     n, ae = arguments.n, checkpoints.load("mnist-ae")
     digits, test_digits = (datasets.mnist(part)[0] for part in ("train", "test"))
     training, held_out = (scores.encode(ae, x) for x in (digits[: 6 * n], test_digits[:n]))

@@ -20,9 +20,8 @@ import sys
 import tempfile
 
 import numpy as np
-from _report import fastest, machine, seconds, table
+from _report import fastest, machine, parser, seconds, table
 
-OUT = pathlib.Path(__file__).with_suffix(".md")
 JUDGE = 200_000  # noise points of the final judgement
 
 
@@ -165,13 +164,12 @@ def report(conditions, fits, speed, versus):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    command = parser(__file__, __doc__)
     sizes = ["10000:0.005", "60000:0.02", "200000:0.3:10", "20000:0.3:512"]
-    parser.add_argument("--sizes", nargs="+", default=sizes)
-    parser.add_argument("--ott-python", help="a Python with jax and ott-jax")
-    parser.add_argument("--out", type=pathlib.Path, default=OUT)
-    parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    command.add_argument("--sizes", nargs="+", default=sizes)
+    command.add_argument("--ott-python", help="a Python with jax and ott-jax")
+    command.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
+    arguments = command.parse_args()
     if arguments.worker:
         name, path, tolerance = arguments.worker
         return {"ours": ours, "peer": peer}[name](path, float(tolerance))

@@ -9,20 +9,17 @@ Prints the table and writes it to benchmarks/training.md.
 pythae's models get our encoder and decoder, so that what is compared is the loss and the step around them.
 """
 
-import argparse
 import pathlib
 import sys
 from dataclasses import replace
 
 import torch
-from _report import fastest, machine, table
+from _report import fastest, machine, parser, table
 from accelerate import PartialState
 
 from ot_latent.training.batches import Batches
 from ot_latent.training.loop import Training
 from ot_latent.training.recipes import RECIPES
-
-OUT = pathlib.Path(__file__).with_suffix(".md")
 
 
 def recipes():
@@ -121,13 +118,12 @@ def theirs(recipe, batch, repeats, device):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pythae", type=pathlib.Path)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--batch", type=int)
-    parser.add_argument("--out", type=pathlib.Path, default=OUT)
-    arguments = parser.parse_args()
+    command = parser(__file__, __doc__)
+    command.add_argument("--pythae", type=pathlib.Path)
+    command.add_argument("--device", default="cpu")
+    command.add_argument("--steps", type=int, default=10)
+    command.add_argument("--batch", type=int)
+    arguments = command.parse_args()
     device = torch.device(arguments.device)
     if arguments.pythae:
         sys.path.append(str(arguments.pythae))

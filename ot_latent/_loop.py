@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -186,14 +186,11 @@ def ahead(function: Callable[[int], Any], steps: Iterable[int], workers: int = 1
     pool = ThreadPoolExecutor(workers, thread_name_prefix="ahead")
     steps = iter(steps)
 
-    def submit(count: int) -> list[Future[Any]]:
-        return [pool.submit(function, step) for step in islice(steps, count)]
-
     def results() -> Iterator[Any]:
-        pending = deque(submit(workers + 1))
+        pending = deque(pool.submit(function, step) for step in islice(steps, workers + 1))
         while pending:
             result = pending.popleft().result()
-            pending += submit(1)
+            pending.extend(pool.submit(function, step) for step in islice(steps, 1))
             yield result
 
     try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,15 +62,15 @@ def simulate_perturbation(
     >>> simulate_perturbation(Gaussian(0, 1), 100, n=1_000, rng=0).mean < 0.3
     True
     """
-    rng = generator(rng)
-    ratios = []
+    draws: np.random.Generator = generator(rng)
+    parts = []
     for size in _chunks(n, chunk):
-        z1, z2 = prior.sample((2, size, d), rng)
-        t = rng.random((size, 1))
+        z1, z2 = prior.sample((2, size, d), draws)
+        t = draws.random((size, 1))
         y = interpolate(z1, z2, t)
         moved = interpolate(z1, z2, t, prior=prior) - y
-        ratios.append(np.linalg.norm(moved, p, axis=-1) / np.linalg.norm(y, p, axis=-1))
-    ratios = np.concatenate(ratios)
+        parts.append(np.linalg.norm(moved, p, axis=-1) / np.linalg.norm(y, p, axis=-1))
+    ratios = np.concatenate(parts)
     mean, margin = ratios.mean(), 1.96 * ratios.std(ddof=1) / math.sqrt(n)
     return Perturbation(float(mean), (float(mean - margin), float(mean + margin)))
 
@@ -122,7 +122,7 @@ def exact_perturbation(prior: Prior, d: int, p: int = 2, t: float | Law | None =
     return float(masses @ [ratio(prior, float(t), d) for t in progress(ts, "quadrature over t")])
 
 
-def _quadrature_over(law: Law | None) -> tuple[np.ndarray, np.ndarray]:
+def _quadrature_over(law: Any) -> tuple[np.ndarray, np.ndarray]:
     """Points and masses of a law on an interval, for functions with kinks at 0, 1/2 and 1."""
     if law is None:  # uniform, where t and 1 - t are alike
         ts, masses = _gauss_legendre(0.0, 0.5, 24)
@@ -147,7 +147,7 @@ def _l1_ratio(prior: Prior, t: float, d: int) -> float:
     a, b, weight = _coordinate(prior, t)
     q, dq = _half_line(scale=1 / (d * (weight @ b)))
     decay = np.exp(-np.outer(q, b))
-    return d * dq @ ((decay @ (weight * a)) * (decay @ weight) ** (d - 1))
+    return float(d * dq @ ((decay @ (weight * a)) * (decay @ weight) ** (d - 1)))
 
 
 def _l2_ratio(prior: Prior, t: float, d: int) -> float:
@@ -160,7 +160,7 @@ def _l2_ratio(prior: Prior, t: float, d: int) -> float:
     decay_b = np.exp(-np.outer(b**2, q**2))
     both = decay_a @ (weight[:, None] * decay_b)
     once = decay_a @ ((weight * a**2)[:, None] * decay_b)
-    return 4 / math.pi * d * dr @ (once * both ** (d - 1)) @ dq
+    return float(4 / math.pi * d * dr @ (once * both ** (d - 1)) @ dq)
 
 
 def _coordinate(prior: Prior, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,9 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ot_latent.paper.vegan import figure1 as eight_points
-from ot_latent.paper.vegan import proposition3 as witnesses
-from ot_latent.paper.vegan import propositions4_5 as order
+from ot_latent.paper.vegan import figure1, proposition3, propositions4_5
 from ot_latent.paper.vegan.equation12 import Relaxation
 from ot_latent.paper.vegan.proposition2 import fit_slopes
 from ot_latent.paper.vegan.theorem1 import random_problem
@@ -57,54 +55,55 @@ def test_slopes_are_those_of_proposition_2():
 
 
 def test_spoiled_witnesses_are_lipschitz_nearly_optimal_and_reversed():
-    f, s = witnesses.spoiled(0.01, 0.5), 0.5
+    f, s = proposition3.spoiled(0.01, 0.5), 0.5
     t = np.linspace(-2, 2, 4001)
     assert abs(np.diff(f(t)) / np.diff(t)).max() <= 1 + 1e-9
-    assert abs(witnesses.value(f, s, 0.5) - (1 - s)) <= 0.02
-    true = witnesses.gradient(abs, s, 0.5)
+    assert abs(proposition3.value(f, s, 0.5) - (1 - s)) <= 0.02
+    true = proposition3.gradient(abs, s, 0.5)
     np.testing.assert_allclose(true, [0.5, -0.5], atol=1e-6)
-    assert witnesses.cosine(witnesses.gradient(f, s, 0.5), true) == pytest.approx(-1, abs=1e-6)
+    assert proposition3.cosine(proposition3.gradient(f, s, 0.5), true) == pytest.approx(-1, abs=1e-6)
 
 
 def test_the_best_smooth_witness_is_that_of_the_linear_program():
     bend, s, p = 4.0, 0.02, 0.4
     a = (1 - p) * (1 - 2 * bend * s) - p
-    best = witnesses.smooth(a, a + 2 * bend * s, s, bend)
-    _, _, value = witnesses.best_slopes(s, p, bend, cells=400)
-    assert witnesses.value_of_slopes(best, s, p) == pytest.approx(value, abs=2e-3)
+    best = proposition3.smooth(a, a + 2 * bend * s, s, bend)
+    _, _, value = proposition3.best_slopes(s, p, bend, cells=400)
+    assert proposition3.value_of_slopes(best, s, p) == pytest.approx(value, abs=2e-3)
     for shift in (-0.1, 0.1):
-        other = witnesses.smooth(a + shift, a + shift + 2 * bend * s, s, bend)
-        assert witnesses.value_of_slopes(other, s, p) < witnesses.value_of_slopes(best, s, p)
+        other = proposition3.smooth(a + shift, a + shift + 2 * bend * s, s, bend)
+        assert proposition3.value_of_slopes(other, s, p) < proposition3.value_of_slopes(best, s, p)
 
 
 def test_primal_gradients_are_right_where_encoders_are_exact():
-    assert witnesses.primal_cosine(0.0, 0.5, 0.4) == pytest.approx(1)
-    assert witnesses.primal_cosine(1.0, 0.01, 0.4) < 0  # a swap is nearly free
+    assert proposition3.primal_cosine(0.0, 0.5, 0.4) == pytest.approx(1)
+    assert proposition3.primal_cosine(1.0, 0.01, 0.4) < 0  # a swap is nearly free
 
 
 def test_divergences_on_the_grid_are_those_of_gaussians():
-    p, q = stats.norm.pdf(order.Z, 0.5, 0.8), order.PRIOR
+    p, q = stats.norm.pdf(propositions4_5.Z, 0.5, 0.8), propositions4_5.PRIOR
     expected = -np.log(0.8) + (0.64 + 0.25) / 2 - 0.5
-    assert order.kl(p, q) == pytest.approx(expected, abs=1e-9)
-    assert order.js(p, q) == pytest.approx(order.js(q, p)) and 0 < order.js(p, q) < np.log(2)
+    assert propositions4_5.kl(p, q) == pytest.approx(expected, abs=1e-9)
+    js = propositions4_5.js
+    assert js(p, q) == pytest.approx(js(q, p)) and 0 < js(p, q) < np.log(2)
 
 
 def test_objectives_bound_the_likelihood_and_the_posterior_reaches_it():
-    encoders = np.stack([order.encoder("normal", 0.5, 0.5), order.encoder("mixture", 0.8, 0.3)])
-    added, marginal = order.penalties(encoders), order.marginal(lambda z: z, 0.5)
-    vae = order.reconstruction(encoders, lambda z: z, 0.5) + added["VAE"]
+    encoders = np.stack([propositions4_5.encoder("normal", 0.5, 0.5), propositions4_5.encoder("mixture", 0.8, 0.3)])
+    added, marginal = propositions4_5.penalties(encoders), propositions4_5.marginal(lambda z: z, 0.5)
+    vae = propositions4_5.reconstruction(encoders, lambda z: z, 0.5) + added["VAE"]
     assert (vae > marginal).all() and (added["AAE"] <= added["AVB"]).all()
     # data from the mixture of N(-1.5, 1/4) and N(1.5, 1/4), model N(0, 1 + 1/4)
     law = stats.norm(0, 1.25**0.5)
-    assert marginal == pytest.approx(-order.P_X @ law.logpdf(order.X), abs=1e-9)
-    joint = order.likelihood(lambda z: z, 0.5) * order.PRIOR
-    posterior = (joint / (joint.sum(1, keepdims=True) * order.DZ))[None]
-    best = order.reconstruction(posterior, lambda z: z, 0.5) + order.penalties(posterior)["VAE"]
+    assert marginal == pytest.approx(-propositions4_5.P_X @ law.logpdf(propositions4_5.X), abs=1e-9)
+    joint = propositions4_5.likelihood(lambda z: z, 0.5) * propositions4_5.PRIOR
+    posterior = (joint / (joint.sum(1, keepdims=True) * propositions4_5.DZ))[None]
+    best = propositions4_5.reconstruction(posterior, lambda z: z, 0.5) + propositions4_5.penalties(posterior)["VAE"]
     assert best == pytest.approx(marginal, abs=1e-9)
 
 
 def test_overlap_tells_apart_and_mixed_codes():
-    corners = 3 * eight_points.CIRCLE
+    corners = 3 * figure1.CIRCLE
 
     def apart(rows):
         return corners[rows] + 0.01 * torch.randn(len(rows), 2)
@@ -113,18 +112,18 @@ def test_overlap_tells_apart_and_mixed_codes():
         return torch.randn(len(rows), 2)
 
     torch.manual_seed(0)
-    exact = eight_points.examine(apart, lambda codes: codes / codes.norm(dim=1, keepdim=True))
+    exact = figure1.examine(apart, lambda codes: codes / codes.norm(dim=1, keepdim=True))
     assert exact["overlap"] == 0 and exact["error"] < 1e-3 and exact["to_best"] < 1e-3
-    blind = eight_points.examine(mixed, lambda codes: torch.zeros(len(codes), 2))
+    blind = figure1.examine(mixed, lambda codes: torch.zeros(len(codes), 2))
     assert blind["overlap"] == pytest.approx(7 / 8, abs=0.01)
     assert blind["error"] == pytest.approx(1) and blind["to_best"] < 0.06  # E[X|Z] is the center
 
 
-@pytest.mark.parametrize("train", [eight_points.train_vae, eight_points.train_aae])
+@pytest.mark.parametrize("train", [figure1.train_vae, figure1.train_aae])
 def test_trained_models_reconstruct(train):
     torch.manual_seed(0)
     draw, decoder = train(0.05, 150)
     rows = torch.arange(8).repeat(20)
     with torch.no_grad():
-        error = (decoder(draw(rows)) - eight_points.CIRCLE[rows]).square().sum(1).mean()
+        error = (decoder(draw(rows)) - figure1.CIRCLE[rows]).square().sum(1).mean()
     assert error < 0.5  # 1 without a code

@@ -55,7 +55,7 @@ class PriorCheck:
         many = f"{self.points:,} points in {self.dimension:,} dimensions"
         if self.ok:
             return f"No sign that these {many} have left the prior ({p})."
-        if abs(self.radius - 1) < 0.02:
+        if abs(self.radius - 1) < 0.02:  # no side worth naming
             where = "their coordinates have another law, though their norms are about right"
         else:
             side = "too close to the centre" if self.radius < 1 else "too far out"
@@ -161,7 +161,7 @@ def _radial_tests(values: np.ndarray, prior: Any, bits: int, rng: np.random.Gene
         return coordinates, norms, np.mean(np.minimum(squares, 1e6 * prior.d)) / prior.d
     # all on the sphere, as far as the dtype can tell, or not
     off = np.abs(lengths / prior.radius - 1)
-    on = np.all(off <= 16 * 2.0**-bits)
+    on = np.all(off <= 16 * 2.0**-bits)  # some roundings, with room
     return coordinates, 1.0 if on else 0.0, np.mean((lengths / prior.radius) ** 2)
 
 

@@ -28,7 +28,7 @@ from ot_latent._arrays import (
     in_pieces,
     parameter,
 )
-from ot_latent.monotone import MonotoneMap, ScaledMap, monotone_map
+from ot_latent.monotone import ScaledMap, monotone_map
 from ot_latent.priors.laws import AnyPrior, Prior
 from ot_latent.priors.product import as_prior
 
@@ -300,7 +300,7 @@ def _require_size(weights: Array) -> None:
         )
 
 
-def _matched_sum(zs: Sequence[Array], weights: Array, T: MonotoneMap | None) -> Array:
+def _matched_sum(zs: Sequence[Array], weights: Array, T: Any) -> Array:
     """T(Σ w_i z_i), or the plain sum where T is None; half precisions in float32."""
     scaled = isinstance(T, ScaledMap)  # multiplying the weights spares a pass over the points
     y: Any = None

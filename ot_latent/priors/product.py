@@ -74,10 +74,8 @@ class Product(SeveralLaws):
         """``functions[i]`` on the coordinates of law i."""
         x = as_floating(x)
         if x.shape[-1] != self.d:
-            raise ValueError(
-                f"x must have {self.d} coordinates along the last axis, one for each law of the "
-                f"prior, got shape {tuple(x.shape)}"
-            )
+            what = f"x must have {self.d} coordinates along the last axis, one for each law of the prior"
+            raise ValueError(f"{what}, got shape {tuple(x.shape)}")
         return self._in_order([f(x[..., columns]) for f, columns in zip(functions, self.columns, strict=True)])
 
     def _in_order(self, parts: list[Array]) -> Array:

@@ -197,10 +197,8 @@ class RadialMap:
     def __call__(self, y: Array) -> Array:
         y = as_floating(y)
         if y.ndim == 0 or y.shape[-1] != self.target.d:
-            raise ValueError(
-                f"points must have {self.target.d} coordinates along the last axis, as the prior "
-                f"has, got shape {tuple(y.shape)}"
-            )
+            what = f"points must have {self.target.d} coordinates along the last axis, as the prior has"
+            raise ValueError(f"{what}, got shape {tuple(y.shape)}")
         if self.source is self.target:
             return y
         xp = array_namespace(y)

@@ -155,7 +155,7 @@ def _pieces(half_widths: tuple[float, ...]) -> _Pieces:
 
     corners = {0: 1}  # place x of a corner -> total sign of the terms max(0, . - x)^k
     for a in widths:
-        shifted = {}
+        shifted: dict[int, int] = {}
         for x, sign in corners.items():
             shifted[x - a] = shifted.get(x - a, 0) + sign
             shifted[x + a] = shifted.get(x + a, 0) - sign

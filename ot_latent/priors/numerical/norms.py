@@ -24,7 +24,9 @@ TOLERANCE = 1e-6
 
 
 class _LawOfNorm:
-    """A law by its probabilities below and above single places."""
+    """A law by its probabilities below and above single places, `_probability`."""
+
+    _probability: Callable[..., float]
 
     def cdf(self, rho: np.ndarray) -> np.ndarray:
         return np.array([self._probability(float(r), below=True) for r in np.atleast_1d(rho)])
@@ -59,14 +61,7 @@ class NormOfSum(_LawOfNorm):
         nodes, weights = _PANELS
         r = low[:, None] + (high - low)[:, None] * np.sin(nodes) ** 2
         dr = (high - low)[:, None] * np.sin(2 * nodes) * weights
-        sr4 = np.maximum(4 * s[:, None] * r, 1e-300)
-        # (1 + c) / 2 and (1 - c) / 2 at the norm rho, by differences that do not cancel
-        s = s[:, None]
-        if below:
-            half = (rho - s + r) * (rho + s - r) / sr4
-        else:
-            half = (s + r - rho) * (s + r + rho) / sr4
-        inner = _cosine_cdf(self.d, half) * self.Y.pdf(r) * dr
+        inner = _cosine_probability(self.d, rho, s[:, None], r, below) * self.Y.pdf(r) * dr
         return float(mass @ (certain + inner.sum(1)))
 
     def _outer(self, rho: float) -> tuple[np.ndarray, np.ndarray]:
@@ -91,11 +86,7 @@ class NormAndSphere(_LawOfNorm):
         ends = np.array([abs(rho - self.b), rho + self.b])
         kinks = ends * (1 + np.array([-1, 1])[:, None, None] * 0.3 ** np.arange(25.0)[:, None])
         s, mass = _quadrature(self.X, [*ends, *kinks.ravel()])
-        if below:
-            half = (rho - s + self.b) * (rho + s - self.b) / (4 * s * self.b)
-        else:
-            half = (s + self.b - rho) * (s + self.b + rho) / (4 * s * self.b)
-        return float(mass @ _cosine_cdf(self.d, half))
+        return float(mass @ _cosine_probability(self.d, rho, s, self.b, below))
 
 
 class NormOfTwo:
@@ -155,9 +146,13 @@ def _panels(count: int, order: int) -> tuple[np.ndarray, np.ndarray]:
 _PANELS = _panels(8, 10)
 
 
-def _cosine_cdf(d: int, half: np.ndarray) -> np.ndarray:
-    """P((1 + c) / 2 <= half) for the cosine c between two random directions in R^d."""
-    half = np.clip(half, 0.0, 1.0)
+def _cosine_probability(d: int, rho: float, s: np.ndarray, r: Any, below: bool) -> np.ndarray:
+    """P(‖s u + r v‖ <= rho), or >= rho, of random directions u and v in R^d, from the law of their cosine c.
+
+    (1 + c) / 2 and (1 - c) / 2 at the norm rho are taken by differences that do not cancel.
+    """
+    half = (rho - s + r) * (rho + s - r) if below else (s + r - rho) * (s + r + rho)
+    half = np.clip(half / np.maximum(4 * s * r, 1e-300), 0.0, 1.0)
     return special.betainc((d - 1) / 2, (d - 1) / 2, half)
 
 

@@ -13,7 +13,7 @@ from ot_latent._arrays import Array, conform
 # A panel has converged when its last coefficients are below this.
 TOLERANCE = 1e-11
 
-_DEGREE = 15
+_DEGREE = 15  # of the series, from sixteen values a panel
 
 _NODES = np.cos(math.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
 
@@ -41,7 +41,8 @@ class Piecewise:
         cls, function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, tolerance: float = TOLERANCE
     ) -> Piecewise:
         """Halve the panels between `ends` until the series of all of them have converged."""
-        starts, stops, done = np.array(ends[:-1]), np.array(ends[1:]), []
+        starts, stops = np.array(ends[:-1]), np.array(ends[1:])
+        done: list[tuple[float, float, np.ndarray]] = []
         least, stalled = np.full(len(starts), np.inf), np.zeros(len(starts), dtype=int)
         while len(starts):
             middle, half = (starts + stops) / 2, (stops - starts) / 2
@@ -64,8 +65,7 @@ class Piecewise:
             starts, stops = np.concatenate([starts, middle]), np.concatenate([middle, stops])
             least, stalled = np.tile(least[~keep], 2), np.tile(stalled[~keep], 2)
         done.sort(key=lambda panel: panel[0])
-        starts = (panel[0] for panel in done)
-        return cls(np.array([*starts, ends[-1]]), np.array([panel[2] for panel in done]))
+        return cls(np.array([*(panel[0] for panel in done), ends[-1]]), np.array([panel[2] for panel in done]))
 
     @property
     def largest_jump(self) -> float:

@@ -27,7 +27,7 @@ JUMP = (
     "continuous law (Agustsson et al. 2019, Theorem 2)"
 )
 
-_QUANTILES = 1e-4, 1e-2, 0.1, 0.25, 0.4
+_QUANTILES = 1e-4, 1e-2, 0.1, 0.25, 0.4  # where panels begin: from the tail through the lower half
 
 
 def tabulate(law: Any) -> NumericalLaw:
@@ -63,16 +63,16 @@ def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis) -> Pi
     def level(eta: np.ndarray) -> np.ndarray:
         return LOG2 + _log_cdf(cdf, axis, axis.left_distance(eta))
 
-    start, far = _last_reliable(level, farthest), level
+    start = _last_reliable(level, farthest)
     if level(np.array([start]))[0] > -LAST_MARK:
         # where the distribution function loses its digits, as 1 - x does, the density may keep them
         outer = _levels_by_density(pdf, axis, level, start)
         if outer is not None:
-            cut, far = start, outer
+            cut = start
             start = _last_reliable(outer, cut - 2 * LAST_MARK, begin=cut)
 
             def level(eta: np.ndarray, inner: Function = level) -> np.ndarray:
-                return np.where(eta > cut, inner(np.maximum(eta, cut)), far(np.minimum(eta, cut)))
+                return np.where(eta > cut, inner(np.maximum(eta, cut)), outer(np.minimum(eta, cut)))
 
     # panels that begin at quantiles see a bulk that is small beside the support
     quantiles = axis.coordinate(np.array([float(icdf(p)) for p in _QUANTILES]) - axis.origin)

@@ -7,24 +7,20 @@ Prints the tables and writes them to benchmarks/scores.md.
     python benchmarks/scores.py --n 1000 --features 64       # a look
 """
 
-import argparse
 import contextlib
 import io
-import pathlib
 import time
 import tracemalloc
 from functools import partial
 
 import numpy as np
 import torch
-from _report import fastest, table, write
+from _report import fastest, parser, table, write
 from scipy import linalg
 from scipy.special import softmax
 
 import ot_latent as otl
 from ot_latent import scores
-
-OUT = pathlib.Path(__file__).with_suffix(".md")
 
 
 def frechet_by_sqrtm(x, y):
@@ -132,11 +128,10 @@ def evaluating(n, features):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--n", type=int, default=5_000)
-    parser.add_argument("--features", type=int, nargs="+", default=[128, 2048])
-    parser.add_argument("--out", type=pathlib.Path, default=OUT)
-    arguments = parser.parse_args()
+    command = parser(__file__, __doc__)
+    command.add_argument("--n", type=int, default=5_000)
+    command.add_argument("--features", type=int, nargs="+", default=[128, 2048])
+    arguments = command.parse_args()
     sections = {
         "Against well-kept implementations": against_peers,
         "The bias of FID": bias,

@@ -83,9 +83,10 @@ def _write_progress(job: Job, cell: int, cells: int, source: str) -> None:
 def read_progress(job: Job) -> dict[str, Any] | None:
     """What `_write_progress` said last, None for a job that has not begun."""
     try:
-        return json.loads(job.progress.read_text(encoding="utf-8"))
+        state: dict[str, Any] = json.loads(job.progress.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    return state
 
 
 def run_job(job: Job) -> Outcome:

@@ -7,7 +7,8 @@ import ot_latent as otl
 from ot_latent import checkpoints, datasets, generators, scorers, scores
 
 prior = otl.Gaussian(0, 1)
-others = [otl.Uniform(-1, 1), otl.ScipyPrior(scipy.stats.laplace()), otl.Product([prior, otl.Uniform(-1, 1)])]
+others: list[otl.priors.Law] = [otl.Uniform(-1, 1), otl.ScipyPrior(scipy.stats.laplace())]
+product = otl.Product([prior, otl.Uniform(-1, 1)])
 radial = [otl.Sphere(100), otl.Ball(100), otl.Radial(100, scipy.stats.halfnorm())]
 z1, z2, z3 = prior.sample((3, 64, 100), rng=0)
 path = otl.interpolate(z1, z2, np.linspace(1, 0, 9)[:, None, None], prior=prior)
@@ -18,7 +19,7 @@ law = prior.combine([0.3, 0.7])
 mixed = otl.sum_law([prior, otl.Uniform(-1, 1)], [0.5, 0.5])
 T = otl.monotone_map(law, prior)
 print(law.cdf(0.1), law.icdf(0.9), law.pdf(0.0), law.mean, law.var, mixed.mean, T(z1), T.derivative(z1), T.cost(p=1))
-print(otl.check_prior(mean, prior).p_value, [p.sample((2, 100)) for p in radial], [p.mean for p in others])
+print(otl.check_prior(mean, prior).p_value, [p.sample((2, 100)) for p in radial], [p.mean for p in others], product.var)
 dual = otl.solve_kantorovich(z1, z2)
 print(dual.phi, dual.psi, dual.matching, dual.cost, dual.w2)
 ot = otl.SemiDiscreteOT(tolerance=0.1).fit(z1[:, :2])

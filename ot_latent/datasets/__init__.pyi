@@ -17,7 +17,6 @@ from .loaders import get as get
 from .loaders import icons as icons
 from .loaders import image_folder as image_folder
 from .loaders import lld_icons as lld_icons
-from .loaders import lld_labels as lld_labels
 from .loaders import lsun_bedrooms as lsun_bedrooms
 from .loaders import mnist as mnist
 from .loaders import olivetti as olivetti

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,8 +45,8 @@ class DataSet:
 
     ``files`` are verified by hash, and so are the batches of ``splits``, which lie in an archive among them.
     ``sources`` are further files and folders that a loader accepts, each with the number of images that the
-    official one holds, where that is known; the loader checks what is in them. ``instructions`` tell a user
-    how to get what is not downloaded for them.
+    official one holds, or 0 where that is not known; the loader checks what is in them. ``instructions``
+    tell a user how to get what is not downloaded for them.
     """
 
     name: str
@@ -54,7 +54,7 @@ class DataSet:
     terms: str
     files: tuple[DataFile, ...] = ()
     splits: Mapping[str, tuple[DataFile, ...]] = field(default_factory=dict)
-    sources: Mapping[str, int | None] = field(default_factory=dict)
+    sources: Mapping[str, int] = field(default_factory=dict)
     instructions: str = ""
 
     @property
@@ -65,19 +65,12 @@ class DataSet:
 
 def _read(name: str, entry: dict[str, Any]) -> DataSet:
     """A data set from its table in ``catalogue.toml``."""
-
-    def files(rows: list[dict[str, Any]], mirrors: Sequence[str] = ()) -> tuple[DataFile, ...]:
-        return tuple(DataFile(**row, urls=tuple(mirror + row["name"] for mirror in mirrors)) for row in rows)
-
-    sources = entry.get("sources", {})
+    mirrors, files, splits = entry.pop("mirrors", ()), entry.pop("files", ()), entry.pop("splits", {})
     return DataSet(
         name,
-        entry["summary"],
-        entry["terms"],
-        files(entry.get("files", []), entry.get("mirrors", ())),
-        {split: files(rows) for split, rows in entry.get("splits", {}).items()},
-        sources if isinstance(sources, dict) else dict.fromkeys(sources),
-        entry.get("instructions", ""),
+        files=tuple(DataFile(**row, urls=tuple(mirror + row["name"] for mirror in mirrors)) for row in files),
+        splits={split: tuple(DataFile(**row) for row in rows) for split, rows in splits.items()},
+        **entry,
     )
 
 
@@ -85,3 +78,16 @@ _CATALOGUE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encodin
 
 #: The data sets by name, as ``catalogue.toml`` has them.
 DATASETS: dict[str, DataSet] = {name: _read(name, entry) for name, entry in _CATALOGUE.items()}
+
+
+def data_set(name: str) -> DataSet:
+    """The data set of that name.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message lists those that there are.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"unknown data set {name!r}; there are: {', '.join(sorted(DATASETS))}")
+    return DATASETS[name]

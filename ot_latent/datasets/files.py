@@ -5,17 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from ot_latent.datasets.catalogue import (
-    DATASETS,
-    CorruptDataError,
-    DataFile,
-    DataSet,
-    MissingDataError,
-    PartialDataWarning,
-)
+from ot_latent.datasets.catalogue import CorruptDataError, DataFile, MissingDataError, PartialDataWarning, data_set
 from ot_latent.datasets.sources import Source, open_source
 
 
@@ -28,17 +21,11 @@ def cache_dir() -> Path:
     return Path(pooch.os_cache("ot_latent"))
 
 
-def data_set(name: str) -> DataSet:
-    """The data set of that name.
-
-    Raises
-    ------
-    ValueError
-        If there is none; the message lists those that there are.
-    """
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}; there are: {', '.join(sorted(DATASETS))}")
-    return DATASETS[name]
+def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse what is none of the choices, which the message lists."""
+    names = [repr(choice) for choice in choices]
+    if repr(value) not in names:
+        raise ValueError(f"{what} must be {' or '.join(names)}, got {value!r}")
 
 
 def folders_of(name: str, data_dir: str | Path | None) -> list[Path]:
@@ -76,7 +63,7 @@ def prepared(name: str) -> list[Path]:
     return sorted((cache_dir() / "decoded").glob(f"{data_set(name).name}-*.npy"))
 
 
-def find(folders: Sequence[Path], name: str) -> Path | None:
+def find(folders: list[Path], name: str) -> Path | None:
     """The first file or folder of that name, or of that name and ``.gz``."""
     paths = (folder / f"{name}{suffix}" for folder in folders for suffix in ("", ".gz"))
     return next((path for path in paths if path.exists()), None)
@@ -93,9 +80,15 @@ def fetch(name: str, file: DataFile, data_dir: str | Path | None) -> Path:
         If its hash differs from the official one.
     """
     folders = folders_of(name, data_dir)
-    path = find(folders, file.name)
-    if path is not None:
-        return _verified(file, path)
+    if path := find(folders, file.name):
+        with path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "md5").hexdigest()
+        if found != file.md5:
+            raise CorruptDataError(
+                f"{path} is not the official file: its md5 is {found}, expected {file.md5}. "
+                "Remove it and run the command again."
+            )
+        return path
     import pooch
     import requests
 
@@ -113,17 +106,6 @@ def fetch(name: str, file: DataFile, data_dir: str | Path | None) -> Path:
     raise MissingDataError(_missing(name, file.name, data_dir, "\n".join(failures)))
 
 
-def _verified(file: DataFile, path: Path) -> Path:
-    with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "md5").hexdigest()
-    if found != file.md5:
-        raise CorruptDataError(
-            f"{path} is not the official file: its md5 is {found}, expected {file.md5}. "
-            "Remove it and run the command again."
-        )
-    return path
-
-
 def _missing(name: str, what: str, data_dir: str | Path | None, tried: str = "") -> str:
     """What to tell a user who lacks something, and how to mend it."""
     folders = folders_of(name, data_dir)
@@ -137,7 +119,7 @@ def _missing(name: str, what: str, data_dir: str | Path | None, tried: str = "")
     return text + instructions(name, data_dir)
 
 
-def open_first(name: str, sources: Iterable[str], data_dir: str | Path | None, partial: bool = False) -> Source:
+def open_first(name: str, sources: Collection[str], data_dir: str | Path | None, partial: bool = False) -> Source:
     """The first of these sources of a data set that is here.
 
     Raises
@@ -145,15 +127,14 @@ def open_first(name: str, sources: Iterable[str], data_dir: str | Path | None, p
     MissingDataError
         If none is here; or it holds another number of images than the official one, unless ``partial``.
     """
-    wanted = list(sources)
-    paths = (find(folders_of(name, data_dir), source) for source in wanted)
-    path = next((path for path in paths if path is not None), None)
+    folders = folders_of(name, data_dir)
+    path = next(filter(None, (find(folders, source) for source in sources)), None)
     if path is None:
-        raise MissingDataError(_missing(name, " or ".join(wanted), data_dir))
+        raise MissingDataError(_missing(name, " or ".join(sources), data_dir))
     source = open_source(path)
-    count, official = len(source), data_set(name).sources.get(path.name)
-    if official is not None and count != official:
-        say = f"{name}: {path} holds {count:,} images, the official set {official:,}"
+    official = data_set(name).sources.get(path.name)
+    if official and len(source) != official:
+        say = f"{name}: {path} holds {len(source):,} images, the official set {official:,}"
         if not partial:
             raise MissingDataError(f"{say}. Pass partial=True to go on with those that are here.")
         warnings.warn(say, PartialDataWarning, stacklevel=3)

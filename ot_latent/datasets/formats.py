@@ -7,14 +7,19 @@ import hashlib
 import tarfile
 import warnings
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ot_latent.datasets.catalogue import CorruptDataError, DataFile, MissingDataError, PartialDataWarning
-from ot_latent.datasets.files import data_set, fetch, find, folders_of, instructions
+from ot_latent.datasets.catalogue import CorruptDataError, DataFile, MissingDataError, PartialDataWarning, data_set
+from ot_latent.datasets.files import fetch, find, folders_of, instructions
 from ot_latent.datasets.sources import refuse_outside
+
+_RECORD = 1 + 3 * 32 * 32  # bytes of CIFAR-10: a label, then a plane of 32x32 for each colour
+
+#: A batch of CIFAR-10, its bytes, and where they were found.
+Content = tuple[DataFile, bytes, str]
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -29,13 +34,9 @@ def read_idx(path: Path) -> np.ndarray:
     return values.reshape(shape)
 
 
-_RECORD = 1 + 3 * 32 * 32  # bytes of CIFAR-10: a label, then a plane of 32x32 for each colour
-
-
-def find_batches(batches: Sequence[DataFile], folders: Sequence[Path]) -> dict[DataFile, Path]:
+def find_batches(batches: Collection[DataFile], folders: list[Path]) -> dict[DataFile, Path]:
     """The unpacked batches that are here, gzipped or not."""
-    found = {file: find(folders, file.name) for file in batches}
-    return {file: path for file, path in found.items() if path is not None}
+    return {file: path for file in batches if (path := find(folders, file.name))}
 
 
 def read_cifar10(split: str, data_dir: str | Path | None, partial: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -44,7 +45,8 @@ def read_cifar10(split: str, data_dir: str | Path | None, partial: bool) -> tupl
     [archive], batches = known.files, known.splits[split]
     found = find_batches(batches, folders)
     here = ", ".join(Path(file.name).name for file in found) or "none"
-    say = f"cifar10 {split}: {_count(found):,} of {_count(batches):,} images are here unpacked; batches: {here}"
+    count, official = (sum(file.count for file in files) for files in (found, batches))
+    say = f"cifar10 {split}: {count:,} of {official:,} images are here unpacked; batches: {here}"
     whole = len(found) == len(batches)
     if find(folders, archive.name) is None and (whole or partial):
         if not found:
@@ -62,58 +64,47 @@ def read_cifar10(split: str, data_dir: str | Path | None, partial: bool) -> tupl
 
 def read_batches(found: Mapping[DataFile, Path]) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of unpacked batches, verified."""
-    return _arrays(list(found), ((file, _read(file, path)) for file, path in found.items()))
+    return _arrays(tuple(found), map(_unpacked, found, found.values()))
 
 
-def _count(batches: Iterable[DataFile]) -> int:
-    return sum(file.count for file in batches)
-
-
-def _read(file: DataFile, path: Path) -> bytes:
+def _unpacked(file: DataFile, path: Path) -> Content:
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rb") as stream:
-            content = stream.read(file.count * _RECORD + 1)  # no more, whatever unpacks
+            return file, stream.read(file.count * _RECORD + 1), str(path)  # no more, whatever unpacks
     except (OSError, EOFError, zlib.error) as error:
         raise CorruptDataError(f"{path} is damaged or truncated: {error}") from error
-    return _verified(file, content, str(path))
 
 
-def _verified(file: DataFile, content: bytes, where: str) -> bytes:
-    found = hashlib.md5(content).hexdigest()
-    if found != file.md5:
-        raise CorruptDataError(
-            f"{where} is not the official batch: the md5 of its first {len(content):,} unzipped bytes "
-            f"is {found}, expected {file.md5} of {file.count * _RECORD:,}. Get the file anew."
-        )
-    return content
-
-
-def _members(batches: Sequence[DataFile], path: Path) -> Iterator[tuple[DataFile, bytes]]:
-    """Batches in the official archive, verified; nothing is unpacked to disk."""
+def _members(batches: tuple[DataFile, ...], path: Path) -> Iterator[Content]:
+    """Batches in the official archive; nothing is unpacked to disk."""
     wanted = {file.name: file for file in batches}
     try:
         with tarfile.open(path, "r|gz") as archive:
             for entry in archive:
                 refuse_outside(path, entry.name, entry.issym() or entry.islnk())
-                if (file := wanted.pop(entry.name, None)) is None:
-                    continue
-                stream = archive.extractfile(entry)
-                if stream is None:
-                    raise CorruptDataError(f"{path}: {entry.name} is not a file")
-                content = stream.read(file.count * _RECORD + 1)
-                yield file, _verified(file, content, f"{path}: {entry.name}")
+                if file := wanted.pop(entry.name, None):
+                    stream = archive.extractfile(entry)
+                    if stream is None:
+                        raise CorruptDataError(f"{path}: {entry.name} is not a file")
+                    yield file, stream.read(file.count * _RECORD + 1), f"{path}: {entry.name}"
     except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
         raise CorruptDataError(f"{path} is damaged or truncated: {error}") from error
     if wanted:
         raise CorruptDataError(f"{path} lacks {', '.join(wanted)}")
 
 
-def _arrays(batches: Sequence[DataFile], contents: Iterable[tuple[DataFile, bytes]]) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels in the order of the batches, in whatever order their contents come."""
+def _arrays(batches: tuple[DataFile, ...], contents: Iterable[Content]) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels, verified, in the order of the batches, in whatever order their contents come."""
     ends = np.cumsum([file.count for file in batches])
     images, labels = np.empty((ends[-1], 32, 32, 3), np.uint8), np.empty(ends[-1], np.uint8)
-    for file, content in contents:
+    for file, content, where in contents:
+        found = hashlib.md5(content).hexdigest()
+        if found != file.md5:
+            raise CorruptDataError(
+                f"{where} is not the official batch: the md5 of its first {len(content):,} unzipped bytes "
+                f"is {found}, expected {file.md5} of {file.count * _RECORD:,}. Get the file anew."
+            )
         end = ends[batches.index(file)]
         rows = slice(end - file.count, end)
         records = np.frombuffer(content, np.uint8).reshape(-1, _RECORD)

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ot_latent.datasets.cache import ImageCache
-from ot_latent.datasets.catalogue import MissingDataError
-from ot_latent.datasets.files import cache_dir, data_set, fetch, find, folders_of, locate, open_first
+from ot_latent.datasets.cache import decoded_images
+from ot_latent.datasets.catalogue import MissingDataError, data_set
+from ot_latent.datasets.files import check_choice, fetch, find, folders_of, locate, open_first
 from ot_latent.datasets.formats import find_batches, read_batches, read_cifar10, read_idx
 from ot_latent.datasets.pixels import Wanted
-from ot_latent.datasets.sources import Hdf5Source, Source, open_source
+from ot_latent.datasets.sources import open_source
 
 
 def get(name: str, data_dir: str | Path | None = None, **settings: Any) -> dict[str, Path]:
@@ -79,15 +78,9 @@ def mnist(split: str = "train", data_dir: str | Path | None = None) -> tuple[np.
     images : (n, 28, 28) uint8
     labels : (n,) uint8
     """
-    _check_choice("split", split, ("train", "test"))
+    check_choice("split", split, ("train", "test"))
     prefix, files = {"train": "train", "test": "t10k"}[split], get("mnist", data_dir)
     return read_idx(files[f"{prefix}-images-idx3-ubyte.gz"]), read_idx(files[f"{prefix}-labels-idx1-ubyte.gz"])
-
-
-def _check_choice(what: str, value: str, choices: Iterable[str]) -> None:
-    names = [repr(choice) for choice in choices]
-    if repr(value) not in names:
-        raise ValueError(f"{what} must be {' or '.join(names)}, got {value!r}")
 
 
 def cifar10(
@@ -117,7 +110,7 @@ def cifar10(
     CorruptDataError
         If the md5 of the archive or of a batch differs from the official one.
     """
-    _check_choice("split", split, data_set("cifar10").splits)
+    check_choice("split", split, data_set("cifar10").splits)
     return read_cifar10(split, data_dir, partial)
 
 
@@ -153,9 +146,9 @@ def celeba(
     CorruptDataError
         If an archive is damaged or forged, or an image cannot be taken.
     """
-    wanted = Wanted(_checked_size(size), crop=140, official=(178, 218))
+    wanted = Wanted(size, crop=140, official=(178, 218))
     source = open_first("celeba", data_set("celeba").sources, data_dir, partial)
-    return _decoded(source, wanted, "celeba", on_error)
+    return decoded_images(source, wanted, "celeba", on_error)
 
 
 def lsun_bedrooms(
@@ -175,10 +168,10 @@ def lsun_bedrooms(
     size, data_dir, partial, on_error
         As of `celeba`, which also lists what is returned and raised.
     """
-    _check_choice("split", split, ("train", "val"))
-    wanted = Wanted(_checked_size(size))
+    check_choice("split", split, ("train", "val"))
+    wanted = Wanted(size)
     source = open_first("lsun_bedrooms", (f"bedroom_{split}_lmdb", f"bedroom_{split}"), data_dir, partial)
-    return _decoded(source, wanted, "lsun_bedrooms", on_error)
+    return decoded_images(source, wanted, "lsun_bedrooms", on_error)
 
 
 def lld_icons(sharp: bool = False, data_dir: str | Path | None = None, on_error: str = "raise") -> np.memmap:
@@ -200,15 +193,7 @@ def lld_icons(sharp: bool = False, data_dir: str | Path | None = None, on_error:
     """
     sources = ("LLD-icon-sharp.hdf5",) if sharp else ("LLD-icon.hdf5", "LLD_favicons_clean_png")
     source = open_first("lld_icons", sources, data_dir)
-    return _decoded(source, Wanted(32, official=(32, 32)), "lld_icons", on_error)
-
-
-def lld_labels(name: str = "resnet/rc_64", sharp: bool = False, data_dir: str | Path | None = None) -> np.ndarray:
-    """Cluster of each icon of `lld_icons`, (n,) integers, from the group ``labels`` of the HDF5 file."""
-    source = open_first("lld_icons", ("LLD-icon-sharp.hdf5" if sharp else "LLD-icon.hdf5",), data_dir)
-    assert isinstance(source, Hdf5Source)  # by its name
-    with source.open() as opened:
-        return source.dataset(opened, f"labels/{name}")[:]
+    return decoded_images(source, Wanted(32, official=(32, 32)), "lld_icons", on_error)
 
 
 def olivetti(data_dir: str | Path | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -228,7 +213,7 @@ def icons(name: str = "crypto32", data_dir: str | Path | None = None) -> np.ndar
         A folder that holds ``icons/``; by default ``$OT_LATENT_DATA``.
     """
     files = {file.name.removesuffix(".npz"): file for file in data_set("icons").files}
-    _check_choice("name", name, files)
+    check_choice("name", name, files)
     with np.load(fetch("icons", files[name], data_dir), allow_pickle=False) as arrays:
         return arrays["images"]
 
@@ -258,23 +243,9 @@ def image_folder(
     if not path.exists():
         raise MissingDataError(f"{path} does not exist")
     label = re.sub(r"[^\w.]+", "_", path.resolve().stem) or "images"
-    wanted = Wanted(_checked_size(size), crop and _checked_size(crop, "crop"), grey=grey)
-    return _decoded(open_source(path), wanted, f"folder-{label}", on_error)
-
-
-def _checked_size(size: int, what: str = "size") -> int:
-    if not isinstance(size, int) or not 1 <= size <= 2048:
-        raise ValueError(f"{what} must be a whole number of pixels from 1 to 2048, got {size!r}")
-    return size
-
-
-def _decoded(source: Source, wanted: Wanted, label: str, on_error: str) -> np.memmap:
-    return ImageCache(cache_dir() / "decoded").images(source, wanted, label, on_error)
+    wanted = Wanted(size, crop, grey=grey)
+    return decoded_images(open_source(path), wanted, f"folder-{label}", on_error)
 
 
 #: Loaders of sets that are decoded.
-_DECODED: dict[str, Callable[..., np.memmap]] = {
-    "celeba": celeba,
-    "lsun_bedrooms": lsun_bedrooms,
-    "lld_icons": lld_icons,
-}
+_DECODED = {"celeba": celeba, "lsun_bedrooms": lsun_bedrooms, "lld_icons": lld_icons}

@@ -7,6 +7,7 @@ order in chunks of bounded size, from any position on. Nothing is ever unpacked 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 import os
 import re
@@ -17,8 +18,9 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,26 +49,31 @@ class Source:
     Parameters
     ----------
     path : path
+
+    Attributes
+    ----------
+    fingerprint : str
+        Another one when the images are others.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._count, self._fingerprint = self._survey()
+        self._count, self.fingerprint = self._survey()
 
     def __len__(self) -> int:
         """How many images there are."""
         return self._count
 
-    def fingerprint(self) -> str:
-        """A text that is another one when the images are others."""
-        return self._fingerprint
-
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
         """The images from a position on, at most so many at a time."""
-        raise NotImplementedError
+        return _chunked(self._items(start), most)
 
     def _survey(self) -> tuple[int, str]:
         """Number of images, and fingerprint."""
+        raise NotImplementedError
+
+    def _items(self, start: int) -> Iterator[Item]:
+        """The images from a position on; one byte more than `MAX_ENCODED` tells the decoder of a larger one."""
         raise NotImplementedError
 
 
@@ -99,7 +106,7 @@ def refuse_outside(archive: Path, entry: str, is_link: bool) -> None:
 
 def _is_image(name: str) -> bool:
     base = name.rpartition("/")[2]
-    return base.lower().endswith(EXTENSIONS) and not base.startswith(".")
+    return base.lower().endswith(EXTENSIONS) and not base.startswith(".") and not name.startswith("__MACOSX/")
 
 
 def _chunked(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
@@ -119,6 +126,16 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
+def _extra(module: str, path: Path) -> Any:
+    """A module of the extra ``data``, which reads what lies at the path."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"{module} is not installed; it reads {path}. Remedy: pip install 'ot-latent[data]'", name=module
+        ) from error
+
+
 class FolderSource(Source):
     """Image files in a folder and its subfolders, sorted by name folder by folder.
 
@@ -133,69 +150,45 @@ class FolderSource(Source):
         return count, digest.hexdigest()
 
     def _files(self, folder: Path) -> Iterator[Path]:
-        with os.scandir(folder) as entries:
-            # folders that are links may lead round in a circle
-            found = sorted(
-                (entry.name, entry.is_dir(follow_symlinks=False))
-                for entry in entries
-                if entry.is_dir(follow_symlinks=False) or _is_image(entry.name) and entry.is_file()
-            )
-        for name, is_folder in found:
-            if is_folder:
-                yield from self._files(folder / name)
-            else:
-                yield folder / name
+        for name in sorted(os.listdir(folder)):
+            entry = folder / name
+            if _is_image(name) and entry.is_file():
+                yield entry
+            elif entry.is_dir() and not entry.is_symlink():  # links may lead round in a circle
+                yield from self._files(entry)
 
-    def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
-        def items() -> Iterator[Item]:
-            for file in islice(self._files(self.path), start, None):
-                with file.open("rb") as stream:  # one byte too many tells the decoder
-                    yield str(file.relative_to(self.path)), stream.read(MAX_ENCODED + 1)
-
-        return _chunked(items(), most)
+    def _items(self, start: int) -> Iterator[Item]:
+        for file in islice(self._files(self.path), start, None):
+            with file.open("rb") as stream:
+                yield str(file.relative_to(self.path)), stream.read(MAX_ENCODED + 1)
 
 
 class ZipSource(Source):
     """Images of a zip, sorted by name."""
 
     def _survey(self) -> tuple[int, str]:
-        with self._open() as archive:
-            for entry in archive.infolist():
-                refuse_outside(self.path, entry.filename, stat.S_ISLNK(entry.external_attr >> 16))
-            return len(self._images(archive)), _stamp(self.path)
+        with self._open() as (_, images):
+            return len(images), _stamp(self.path)
 
     @contextmanager
-    def _open(self) -> Iterator[zipfile.ZipFile]:
+    def _open(self) -> Iterator[tuple[zipfile.ZipFile, list[zipfile.ZipInfo]]]:
+        """The archive and its images."""
         try:
             with zipfile.ZipFile(self.path) as archive:
-                yield archive
+                for entry in archive.infolist():
+                    refuse_outside(self.path, entry.filename, stat.S_ISLNK(entry.external_attr >> 16))
+                images = [entry for entry in archive.infolist() if _is_image(entry.filename)]
+                yield archive, sorted(images, key=attrgetter("filename"))
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
             raise CorruptDataError(f"{self.path} is damaged or truncated: {error}") from error
 
-    def _images(self, archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-        images = [
-            entry
-            for entry in archive.infolist()
-            if _is_image(entry.filename) and not entry.filename.startswith("__MACOSX/")
-        ]
-        return sorted(images, key=lambda entry: entry.filename)
-
-    def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
-        def items() -> Iterator[Item]:
-            with self._open() as archive:
-                for entry in self._images(archive)[start:]:
-                    if entry.flag_bits & 1:
-                        raise CorruptDataError(f"{self.path}: {entry.filename} is encrypted")
-                    with archive.open(entry) as stream:
-                        yield entry.filename, stream.read(MAX_ENCODED + 1)
-
-        return _chunked(items(), most)
-
-
-def _extra(module: str, path: Path) -> ModuleNotFoundError:
-    return ModuleNotFoundError(
-        f"{module} is not installed; it reads {path}. Remedy: pip install 'ot-latent[data]'", name=module
-    )
+    def _items(self, start: int) -> Iterator[Item]:
+        with self._open() as (archive, images):
+            for entry in images[start:]:
+                if entry.flag_bits & 1:
+                    raise CorruptDataError(f"{self.path}: {entry.filename} is encrypted")
+                with archive.open(entry) as stream:
+                    yield entry.filename, stream.read(MAX_ENCODED + 1)
 
 
 #: lmdb refuses to open a database that another thread of the process has open.
@@ -214,19 +207,15 @@ class LmdbSource(Source):
 
     @contextmanager
     def _transaction(self) -> Iterator[lmdb.Transaction]:
-        try:
-            import lmdb
-        except ModuleNotFoundError as error:
-            raise _extra("lmdb", self.path) from error
+        lmdb, data = _extra("lmdb", self.path), self.path / "data.mdb"
         try:
             with _ONE_DATABASE, lmdb.open(str(self.path), readonly=True, create=False, lock=False) as database:
                 # lmdb maps the file and trusts it: beyond the end of a truncated one the process dies
                 needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
-                size = (self.path / "data.mdb").stat().st_size
-                if size < needed:
+                if (size := data.stat().st_size) < needed:
                     raise CorruptDataError(
-                        f"{self.path / 'data.mdb'} is truncated: it has {size:,} bytes, its header "
-                        f"says {needed:,}. Copy or download it again."
+                        f"{data} is truncated: it has {size:,} bytes, its header says {needed:,}. "
+                        "Copy or download it again."
                     )
                 with database.begin(buffers=True) as transaction:  # values passed over stay unread
                     yield transaction
@@ -235,14 +224,13 @@ class LmdbSource(Source):
 
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
         key, passed = None, start
-        most = min(most, _MOST_MAPPED)
         while True:
             # opened anew for each chunk: what was mapped counts as memory as long as it is open
             with self._transaction() as transaction, transaction.cursor() as cursor:
                 _ = cursor.first() if key is None else cursor.set_range(key)
                 entries = islice(cursor.iternext(), passed, None)
                 items = ((bytes(key).decode("latin-1"), bytes(value[: MAX_ENCODED + 1])) for key, value in entries)
-                chunk = next(_chunked(items, most), [])
+                chunk = next(_chunked(items, min(most, _MOST_MAPPED)), [])
             if not chunk:
                 return
             yield chunk
@@ -253,46 +241,31 @@ class Hdf5Source(Source):
     """The pixels in dataset ``data``, (n, 3, height, width) uint8, of an HDF5 file, as LLD's are."""
 
     def _survey(self) -> tuple[int, str]:
-        with self.open() as file:
-            return len(self._pixels(file)), _stamp(self.path)
+        with self._pixels() as pixels:
+            return len(pixels), _stamp(self.path)
 
     @contextmanager
-    def open(self) -> Iterator[h5py.File]:
-        """The open file."""
-        try:
-            import h5py
-        except ModuleNotFoundError as error:
-            raise _extra("h5py", self.path) from error
+    def _pixels(self) -> Iterator[h5py.Dataset]:
+        h5py = _extra("h5py", self.path)
         try:
             with h5py.File(self.path, "r") as file:
-                yield file
+                pixels = file.get("data")
+                inside = isinstance(pixels, h5py.Dataset) and pixels.file == file
+                if not inside or pixels.external or pixels.is_virtual:  # its bytes could come from anywhere
+                    raise CorruptDataError(f"{self.path} has no dataset 'data' of its own")
+                if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
+                    raise CorruptDataError(
+                        f"{self.path}: 'data' is {pixels.dtype} of shape {pixels.shape}, expected uint8 "
+                        "of shape (n, 3, height, width)"
+                    )
+                if pixels.chunks and math.prod(pixels.chunks) > MAX_ENCODED:
+                    raise CorruptDataError(f"{self.path}: its chunks {pixels.chunks} are too large")
+                yield pixels
         except OSError as error:
             raise CorruptDataError(f"{self.path} is damaged or truncated: {error}") from error
 
-    def _pixels(self, file: h5py.File) -> h5py.Dataset:
-        pixels = self.dataset(file, "data")
-        if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
-            raise CorruptDataError(
-                f"{self.path}: 'data' is {pixels.dtype} of shape {pixels.shape}, expected uint8 "
-                "of shape (n, 3, height, width)"
-            )
-        if pixels.chunks and math.prod(pixels.chunks) > MAX_ENCODED:
-            raise CorruptDataError(f"{self.path}: its chunks {pixels.chunks} are too large")
-        return pixels
-
-    def dataset(self, file: h5py.File, name: str) -> h5py.Dataset:
-        """A dataset whose bytes lie in this file; others could come from anywhere."""
-        import h5py
-
-        found = file.get(name)
-        inside = isinstance(found, h5py.Dataset) and found.file == file
-        if not inside or found.external or found.is_virtual:
-            raise CorruptDataError(f"{self.path} has no dataset {name!r} of its own")
-        return found
-
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
-        with self.open() as file:
-            pixels = self._pixels(file)
+        with self._pixels() as pixels:
             most = min(most, max(1, _CHUNK_BYTES // math.prod(pixels.shape[1:])))
             for first in range(start, len(pixels), most):
                 rows = pixels[first : first + most]

@@ -50,13 +50,11 @@ def put_lmdb(folder, contents):
     return folder
 
 
-def put_hdf5(path, pixels, **labels):
+def put_hdf5(path, pixels):
     h5py = pytest.importorskip("h5py")
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
         file["data"] = pixels
-        for name, values in labels.items():
-            file[f"labels/resnet/{name}"] = values
     return path
 
 

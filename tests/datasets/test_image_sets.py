@@ -12,7 +12,7 @@ from PIL import Image
 
 from ot_latent import datasets
 from ot_latent.cli import main
-from ot_latent.datasets import CorruptDataError, MissingDataError, PartialDataWarning
+from ot_latent.datasets import MissingDataError, PartialDataWarning
 from ot_latent.datasets.sources import open_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
@@ -82,17 +82,13 @@ def test_threads_may_load_the_same_database(empty_data):
         assert list(loaded) == [(300, size, size, 3) for size in sizes]
 
 
-def test_lld_file_folder_and_labels(empty_data):
-    pixels, clusters = icons(), np.arange(7) % 3
-    put_hdf5(empty_data / "lld_icons" / "LLD-icon.hdf5", pixels, rc_64=clusters)
-    put_hdf5(empty_data / "lld_icons" / "LLD-icon-sharp.hdf5", pixels[:4], rc_64=clusters[:4])
+def test_lld_file_and_folder(empty_data):
+    pixels = icons()
+    put_hdf5(empty_data / "lld_icons" / "LLD-icon.hdf5", pixels)
+    put_hdf5(empty_data / "lld_icons" / "LLD-icon-sharp.hdf5", pixels[:4])
     expected = pixels.transpose(0, 2, 3, 1)
     np.testing.assert_array_equal(datasets.lld_icons(), expected)
     np.testing.assert_array_equal(datasets.lld_icons(sharp=True), expected[:4])
-    np.testing.assert_array_equal(datasets.lld_labels(), clusters)
-    np.testing.assert_array_equal(datasets.lld_labels(sharp=True), clusters[:4])
-    with pytest.raises(CorruptDataError, match="no dataset 'labels/resnet/rc_9'"):
-        datasets.lld_labels("resnet/rc_9")
     (empty_data / "lld_icons" / "LLD-icon.hdf5").unlink()
     files = {f"{i}.png": encoded(Image.fromarray(image), "PNG") for i, image in enumerate(expected)}
     put_files(empty_data / "lld_icons" / "LLD_favicons_clean_png", files)

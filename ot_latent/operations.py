@@ -255,9 +255,7 @@ def _direction(z: Array) -> Array:
     return z / array_namespace(z).where(norm > 0, norm, 1.0)
 
 
-def _weighted_sum(
-    zs: Sequence[Array], weights: Array, prior: AnyPrior | None, laws: Sequence[Any] | None = None
-) -> Array:
+def _weighted_sum(zs: Sequence[Array], weights: Array, prior: AnyPrior | None, laws: Any = None) -> Array:
     """Σ w_i z_i, matched where there is a prior."""
     whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
     if weights.ndim == 1:
@@ -276,7 +274,7 @@ def _weighted_sum(
     return array_namespace(y).astype(_map_back(weights, whole, laws)(y), dtype, copy=False)
 
 
-def _map_back(weights: Array, prior: Any, laws: Sequence[Any] | None) -> Any:
+def _map_back(weights: Array, prior: Any, laws: Any) -> Any:
     """The optimal map from the law of the weighted sum to the prior, if there is one."""
     if prior is None:
         return None

@@ -53,7 +53,12 @@ AnyPrior: TypeAlias = PointPrior | Sequence[Prior]
 
 def _entry_by_entry(name: str) -> Callable[[Any, Array], Array]:
     """The method `name` of `SeveralLaws`, each entry by its own law."""
-    return lambda self, x: self.apply([getattr(law, name) for law in self.laws], x)
+
+    def method(self: Any, x: Array) -> Array:
+        return self.apply([getattr(law, name) for law in self.laws], x)
+
+    method.__name__, method.__doc__ = name, f"The {name} of each entry, by its own law."
+    return method
 
 
 class SeveralLaws:
@@ -61,6 +66,8 @@ class SeveralLaws:
 
     A subclass has ``laws``, and ``apply(functions, x)``, which calls ``functions[i]`` on the entries of x
     that law i has, and ``spread(values)``, which puts ``values[i]`` there.
+
+    ``pdf`` gives the densities of the coordinates; that of a point of a `Product` is their product.
     """
 
     laws: Sequence[Any]

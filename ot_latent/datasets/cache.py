@@ -82,7 +82,14 @@ def decoded_images(source: Source, wanted: Wanted, label: str, on_error: str) ->
                 _build(path, source, wanted, on_error)
     journal = _read_journal(path)
     _report(journal, source, on_error)
-    return _open(path, (journal.written, *wanted.shape))
+    shape = (journal.written, *wanted.shape)
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+        if images.shape != shape or images.dtype != np.uint8:
+            raise ValueError(f"{images.dtype} of shape {images.shape}, where its journal says uint8 of shape {shape}")
+    except (ValueError, EOFError) as error:
+        raise CorruptDataError(f"{path} is damaged ({error}). Remedy: remove it.") from error
+    return images
 
 
 def _build(path: Path, source: Source, wanted: Wanted, on_error: str) -> None:
@@ -97,7 +104,14 @@ def _build(path: Path, source: Source, wanted: Wanted, on_error: str) -> None:
         row = math.prod(wanted.shape)
         if size < start + journal.written * row:
             journal = Journal()  # somebody tampered with it: begin anew
-        _check_space(path.parent, (len(source) - journal.read) * row)
+        needed, free = (len(source) - journal.read) * row, shutil.disk_usage(path.parent).free
+        if needed > free:
+            raise OSError(
+                errno.ENOSPC,
+                f"{needed / 1e9:.1f} GB are needed for decoded images, {free / 1e9:.1f} GB are free. "
+                "Make room, ask for a smaller size, or set XDG_CACHE_HOME to a larger disk",
+                str(path.parent),
+            )
         file.truncate(start + journal.written * row)  # what a killed run wrote after its last entry of the journal
         file.seek(0, os.SEEK_END)
         _append(path, file, journal, source, wanted, on_error)
@@ -168,33 +182,12 @@ def _report(journal: Journal, source: Source, on_error: str) -> None:
     warnings.warn(f"left out: {text}", SkippedImagesWarning, stacklevel=4)
 
 
-def _open(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-        if images.shape != shape or images.dtype != np.uint8:
-            raise ValueError(f"{images.dtype} of shape {images.shape}, where its journal says uint8 of shape {shape}")
-    except (ValueError, EOFError) as error:
-        raise CorruptDataError(f"{path} is damaged ({error}). Remedy: remove it.") from error
-    return images
-
-
 def write_head(file: BinaryIO, count: int, wanted: Wanted) -> int:
     """Begin a ``.npy`` file; returns the length of its head, which numpy makes the same for every count."""
     file.seek(0)
     shape = (count, *wanted.shape)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return file.tell()
-
-
-def _check_space(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC,
-            f"{needed / 1e9:.1f} GB are needed for decoded images, {free / 1e9:.1f} GB are free. "
-            "Make room, ask for a smaller size, or set XDG_CACHE_HOME to a larger disk",
-            str(folder),
-        )
 
 
 def _enter(path: Path, file: BinaryIO, journal: Journal) -> None:

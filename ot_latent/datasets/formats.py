@@ -51,10 +51,10 @@ def read_cifar10(split: str, data_dir: str | Path | None, partial: bool) -> tupl
     if find(folders, archive.name) is None and (whole or partial):
         if not found:
             raise MissingDataError(f"{say}. {instructions('cifar10', data_dir)}")
-        images, labels = read_batches(found)
+        arrays = read_batches(found)
         if not whole:
             warnings.warn(say, PartialDataWarning, stacklevel=3)
-        return images, labels
+        return arrays
     try:
         path = fetch("cifar10", archive, data_dir)
     except MissingDataError as error:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ot_latent.datasets import loaders
+from ot_latent.datasets.files import check_choice
 from ot_latent.datasets.pixels import to_square
 
 #: Images that are worked on at a time: their floats at 128x128 in colour take 200 MB.
@@ -19,46 +20,35 @@ CELEBA_TRAIN, CELEBA_TEST = 162_770, 19_962
 #: Of the ten images of each person of Olivetti, the last ones are held out.
 OLIVETTI_HELD_OUT = 2
 
+#: Names that `training_images` takes.
+SETS = ("mnist", "cifar10", "icons", "celeba", "olivetti")
 
 Images = tuple[np.ndarray, np.ndarray | None]
-Folder = str | Path | None
 
 
-def _icons(side: int, split: str, data_dir: Folder) -> Images:
-    """Both sets of icons at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests."""
-    large, small = (loaders.icons(name, data_dir) for name in ("crypto32", "fugue16"))
-    images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
-    held_out = np.arange(len(images)) % 10 == 9
-    return images[held_out if split == "test" else ~held_out], None
-
-
-def _celeba(side: int, split: str, data_dir: Folder) -> Images:
-    """The official sets, 162,770 and 19,962."""
-    images = loaders.celeba(side, data_dir)
-    return images[:CELEBA_TRAIN] if split == "train" else images[-CELEBA_TEST:], None
-
-
-def _olivetti(side: int, split: str, data_dir: Folder) -> Images:
-    """Eight images of each person and their mirror images, 640, or the two others, 80; 64 pixels a side."""
-    images, _ = loaders.olivetti(data_dir)
-    persons = images.reshape(-1, 10, *images.shape[1:])
-    test = slice(10 - OLIVETTI_HELD_OUT, None)
-    if split == "test":
-        return persons[:, test].reshape(-1, *images.shape[1:]), None
-    # one image of every person after the other, so that the first ones show many persons
-    train = persons[:, : test.start].swapaxes(0, 1).reshape(-1, *images.shape[1:])
-    return np.concatenate([train, train[:, :, ::-1]]), None
-
-
-#: Images (n, h, w) or (n, h, w, 3) uint8 and labels, or None, by name, from (side, split, data_dir).
-_SETS: dict[str, Callable[[int, str, Folder], Images]] = {
-    "mnist": lambda side, split, data_dir: loaders.mnist(split, data_dir),
-    # of those batches that are at hand; a warning names them if some are missing
-    "cifar10": lambda side, split, data_dir: loaders.cifar10(split, data_dir, partial=True),
-    "icons": _icons,
-    "celeba": _celeba,
-    "olivetti": _olivetti,
-}
+def _loaded(name: str, side: int, split: str, data_dir: str | Path | None) -> Images:
+    """Images (n, h, w) or (n, h, w, 3) uint8, and labels or None."""
+    test = split == "test"
+    match name:
+        case "mnist":
+            return loaders.mnist(split, data_dir)
+        case "cifar10":  # of those batches that are at hand; a warning names them if some are missing
+            return loaders.cifar10(split, data_dir, partial=True)
+        case "icons":  # both sets at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests
+            large, small = (loaders.icons(size, data_dir) for size in ("crypto32", "fugue16"))
+            images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
+            return images[(np.arange(len(images)) % 10 == 9) == test], None
+        case "celeba":  # the official sets
+            images = loaders.celeba(side, data_dir)
+            return images[-CELEBA_TEST:] if test else images[:CELEBA_TRAIN], None
+        case _:  # olivetti: eight images of each person and their mirror images, 640, or the two others, 80
+            images, _ = loaders.olivetti(data_dir)
+            persons = images.reshape(-1, 10, 64, 64)
+            if test:
+                return persons[:, -OLIVETTI_HELD_OUT:].reshape(-1, 64, 64), None
+            # one image of every person after the other, so that the first ones show many persons
+            train = persons[:, :-OLIVETTI_HELD_OUT].swapaxes(0, 1).reshape(-1, 64, 64)
+            return np.concatenate([train, train[:, :, ::-1]]), None
 
 
 def training_images(
@@ -90,11 +80,10 @@ def training_images(
     ValueError
         If the set or the split is not known.
     """
-    if name not in _SETS:
-        raise ValueError(f"name must be one of {', '.join(_SETS)}, got {name!r}")
-    if split not in ("train", "test"):
-        raise ValueError(f"split must be 'train' or 'test', got {split!r}")
-    images, labels = _SETS[name](side, split, data_dir)
+    if name not in SETS:
+        raise ValueError(f"name must be one of {', '.join(SETS)}, got {name!r}")
+    check_choice("split", split, ("train", "test"))
+    images, labels = _loaded(name, side, split, data_dir)
     return _resized(images[:most], side), None if labels is None else labels[:most]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -175,21 +176,14 @@ def lsun_bedrooms(
 
 
 def lld_icons(sharp: bool = False, data_dir: str | Path | None = None, on_error: str = "raise") -> np.memmap:
-    """LLD's icons, from ``LLD-icon.hdf5`` or the unpacked folder of PNG files.
+    """LLD's icons, (n, 32, 32, 3) uint8, from ``LLD-icon.hdf5`` or the unpacked folder of PNG files.
 
     Parameters
     ----------
     sharp : bool
         Those of ``LLD-icon-sharp.hdf5`` instead: the subset without blurred ones.
-    data_dir : path, optional
-        A folder that holds ``lld_icons/``; by default ``$OT_LATENT_DATA``. HDF5 files need the extra
-        ``data``.
-    on_error : "raise" or "skip"
-        As of `celeba`, which also lists what is raised.
-
-    Returns
-    -------
-    (n, 32, 32, 3) uint8, read-only and memory-mapped
+    data_dir, on_error
+        As of `celeba`, which also lists what is returned and raised. HDF5 files need the extra ``data``.
     """
     sources = ("LLD-icon-sharp.hdf5",) if sharp else ("LLD-icon.hdf5", "LLD_favicons_clean_png")
     source = open_first("lld_icons", sources, data_dir)
@@ -248,4 +242,8 @@ def image_folder(
 
 
 #: Loaders of sets that are decoded.
-_DECODED = {"celeba": celeba, "lsun_bedrooms": lsun_bedrooms, "lld_icons": lld_icons}
+_DECODED: dict[str, Callable[..., np.memmap]] = {
+    "celeba": celeba,
+    "lsun_bedrooms": lsun_bedrooms,
+    "lld_icons": lld_icons,
+}

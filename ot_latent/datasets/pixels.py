@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 #: Pixels of one image: more than any set of the papers has. What claims more is refused before it is decoded.
 MAX_PIXELS = 2**26
-
 #: Decoders that are tried; others, as that of PostScript, may run what the file says.
 _FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-
 #: Kinds of pixels of eight bits or less, which become RGB without loss of range.
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 

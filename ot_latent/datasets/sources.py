@@ -20,48 +20,30 @@ from contextlib import contextmanager
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ot_latent.datasets.catalogue import CorruptDataError
 
-if TYPE_CHECKING:
-    import h5py
-    import lmdb
-
 #: How names of images end; what else lies beside them is passed over.
 EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-
 #: Bytes of one encoded image: more than any of the papers' sets has. What is larger is refused unread.
 MAX_ENCODED = 2**26
-
 #: Encoded bytes that a chunk gathers before it is handed out: large images shall not fill the memory.
 _CHUNK_BYTES = 2**25
-
 #: An image's name and its encoded bytes, or its pixels as (channels, height, width).
 Item = tuple[str, bytes | np.ndarray]
 
 
 class Source:
-    """Encoded images in a fixed order.
-
-    Parameters
-    ----------
-    path : path
-
-    Attributes
-    ----------
-    fingerprint : str
-        Another one when the images are others.
-    """
+    """Encoded images in a fixed order. Where they are others, ``fingerprint`` is another text."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._count, self.fingerprint = self._survey()
 
     def __len__(self) -> int:
-        """How many images there are."""
         return self._count
 
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
@@ -193,7 +175,6 @@ class ZipSource(Source):
 
 #: lmdb refuses to open a database that another thread of the process has open.
 _ONE_DATABASE = threading.Lock()
-
 #: Values of a database in one chunk. They lie scattered, and the system maps about 300 kB for each.
 _MOST_MAPPED = 128
 
@@ -206,7 +187,7 @@ class LmdbSource(Source):
             return transaction.stat()["entries"], _stamp(self.path / "data.mdb")
 
     @contextmanager
-    def _transaction(self) -> Iterator[lmdb.Transaction]:
+    def _transaction(self) -> Iterator[Any]:
         lmdb, data = _extra("lmdb", self.path), self.path / "data.mdb"
         try:
             with _ONE_DATABASE, lmdb.open(str(self.path), readonly=True, create=False, lock=False) as database:
@@ -245,7 +226,7 @@ class Hdf5Source(Source):
             return len(pixels), _stamp(self.path)
 
     @contextmanager
-    def _pixels(self) -> Iterator[h5py.Dataset]:
+    def _pixels(self) -> Iterator[Any]:
         h5py = _extra("h5py", self.path)
         try:
             with h5py.File(self.path, "r") as file:

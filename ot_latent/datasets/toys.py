@@ -5,13 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 _DIAGONAL = 10 / np.sqrt(2)
-
 #: Centres of the eight Gaussians, (8, 2), in the order in which Liu 2018 (section 4.1) prints them.
 EIGHT_CENTERS = np.array(
     [(10, 0), (-10, 0), (0, 10), (0, -10)] + [(a * _DIAGONAL, b * _DIAGONAL) for a in (1, -1) for b in (1, -1)]
 )
-
-
 #: Centres of the 25 Gaussians of `gaussian_grid`, (25, 2).
 GRID_CENTERS = np.array([(x, y) for x in range(-2, 3) for y in range(-2, 3)], dtype=float)
 
@@ -23,7 +20,6 @@ def eight_gaussians(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     ----------
     n : int
         Number of points, a multiple of 8; the paper takes 256.
-    rng : int or Generator
 
     Returns
     -------
@@ -44,7 +40,6 @@ def gaussian_grid(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     ----------
     n : int
         Number of points, a multiple of 25.
-    rng : int or Generator
 
     Returns
     -------
@@ -69,11 +64,6 @@ def _around(centers: np.ndarray, deviation: float, n: int, rng: int | np.random.
 
 def swiss_roll(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     """A spiral of one and a half turns in the plane, radius 0.5 to 2, with noise of deviation 0.05.
-
-    Parameters
-    ----------
-    n : int
-    rng : int or Generator
 
     Returns
     -------

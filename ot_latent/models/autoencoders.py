@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ot_latent.models import networks, objectives
 from ot_latent.models.networks import frozen
@@ -46,26 +46,26 @@ class Autoencoder(nn.Module):
         self.encoder = networks.encoder(outputs, width, channels, side)
         self.decoder = networks.decoder(latent_dim, width, channels, side)
 
-    def posterior(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of a Gaussian Q(Z|X), each (n, latent_dim)."""
         mean, log_variance = self.encoder(images).chunk(2, dim=1)
         return mean, log_variance
 
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
+    def encode(self, images: Tensor) -> Tensor:
         """Mean of Q(Z|X): (n, channels, side, side) -> (n, latent_dim)."""
         return self.posterior(images)[0] if self.gaussian else self.encoder(images)
 
-    def draw(self, images: torch.Tensor) -> torch.Tensor:
+    def draw(self, images: Tensor) -> Tensor:
         """One code z ~ Q(Z|X) for each image: (n, channels, side, side) -> (n, latent_dim)."""
         if not self.gaussian:
             return self.encode(images)
         return _gaussian_draw(*self.posterior(images))
 
-    def decode(self, codes: torch.Tensor) -> torch.Tensor:
+    def decode(self, codes: Tensor) -> Tensor:
         """Images of codes: (n, latent_dim) -> (n, channels, side, side) with values in (0, 1)."""
         return self.decoder(codes)
 
-    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Squared error of the reconstruction, ‖x - Dec(Enc(x))‖², the total under "loss"."""
         return {"loss": squared_error(images, self.decode(self.encode(images)))}
 
@@ -90,7 +90,7 @@ class VAE(Autoencoder):
         self.variance = variance
         self.config |= {"variance": variance}
 
-    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Negative evidence bound, eq. (5) up to the decoder's constant: KL(Q(Z|X), P_Z) + ‖x - G(z)‖² / (2 sigma²)."""
         mean, log_variance = self.posterior(images)
         divergence = gaussian_divergence(mean, log_variance).mean()
@@ -133,7 +133,7 @@ class WAEMMD(_WAE):
         Q(Z|X) is a Gaussian instead of a point.
     """
 
-    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Squared error and penalty, E ‖x - G(z)‖² + weight * MMD²(Q_Z, P_Z), see `objectives.mmd`."""
         codes = self.draw(images)
         error = squared_error(images, self.decode(codes))
@@ -155,18 +155,18 @@ class WAEGAN(_WAE):
 
     adversarial = True
 
-    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Penalised squared error, eq. (13), for encoder and decoder, see `objectives.pot`."""
         with frozen(self.critic):
             return objectives.pot(*self._batch(images), self.critic, self.weight)
 
-    def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def critic_loss(self, images: Tensor) -> dict[str, Tensor]:
         """Minus the penalty of `loss`, for the critic."""
         with torch.no_grad():
             _, _, codes, noise = self._batch(images)
         return {"loss": -objectives.gan_value(self.critic(codes), self.critic(noise))}
 
-    def _batch(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _batch(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         codes = self.draw(images)
         return images, self.decode(codes), codes, torch.randn_like(codes)
 
@@ -196,7 +196,7 @@ class AAE(WAEGAN):
         del self.config["weight"]
         self.config |= {"variance": variance}
 
-    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Penalised likelihood, eq. (7), for encoder and decoder, see `objectives.aae`."""
         with frozen(self.critic):
             return objectives.aae(*self._batch(images), self.critic, self.variance)
@@ -230,32 +230,32 @@ class AVB(Autoencoder):
         self.critic = networks.JoinedNetwork(latent_dim, 1, width, channels, side)
         self.config |= {"variance": variance, "noise_dim": noise_dim}
 
-    def encode(self, images: torch.Tensor) -> torch.Tensor:
+    def encode(self, images: Tensor) -> Tensor:
         """The code at the centre of the noise, e(x, 0): (n, channels, side, side) -> (n, latent_dim)."""
         return self.encoder(images, images.new_zeros(len(images), self.noise_dim))
 
-    def draw(self, images: torch.Tensor) -> torch.Tensor:
+    def draw(self, images: Tensor) -> Tensor:
         """A random code for each image, e(x, eps) with eps ~ N(0, I): (n, channels, side, side) -> (n, latent_dim)."""
         noise = torch.randn(len(images), self.noise_dim, device=images.device, dtype=images.dtype)
         return self.encoder(images, noise)
 
-    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Variational bound, eq. (6), for encoder and decoder, see `objectives.avb`."""
         codes = self.draw(images)
         with frozen(self.critic):
             return objectives.avb(images, self.decode(codes), codes, self._logits, self.variance)
 
-    def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def critic_loss(self, images: Tensor) -> dict[str, Tensor]:
         """Minus the value of eq. (4) between pairs (x, z) with z from Q(Z|x) and from the prior."""
         with torch.no_grad():
             codes = self.draw(images)
         drawn, prior = self._logits(images, codes), self._logits(images, torch.randn_like(codes))
         return {"loss": -objectives.gan_value(drawn, prior)}
 
-    def _logits(self, images: torch.Tensor, codes: torch.Tensor) -> torch.Tensor:
+    def _logits(self, images: Tensor, codes: Tensor) -> Tensor:
         return self.critic(images, codes).squeeze(1)
 
 
-def _gaussian_draw(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+def _gaussian_draw(mean: Tensor, log_variance: Tensor) -> Tensor:
     """A point of N(mean, diag exp(log_variance)) for each row, with gradients into both."""
     return mean + torch.exp(log_variance / 2) * torch.randn_like(mean)

@@ -15,27 +15,15 @@ from torch import nn
 
 from ot_latent._storage import checkout, file_hash, write_atomically
 from ot_latent.brenier import Potential
-from ot_latent.models import autoencoders, classifiers, gans
+from ot_latent.models.autoencoders import AAE, AVB, VAE, WAEGAN, WAEMMD, Autoencoder
+from ot_latent.models.classifiers import CifarClassifier, DigitClassifier
+from ot_latent.models.gans import DCGAN, WGANGP
 
 #: Every kind of model that a card may name. A card is data: it can choose among these, nothing else.
 KINDS: dict[str, Callable[..., nn.Module]] = {
-    "Autoencoder": autoencoders.Autoencoder,
-    "VAE": autoencoders.VAE,
-    "WAEMMD": autoencoders.WAEMMD,
-    "WAEGAN": autoencoders.WAEGAN,
-    "AAE": autoencoders.AAE,
-    "AVB": autoencoders.AVB,
-    "CifarClassifier": classifiers.CifarClassifier,
-    "DCGAN": gans.DCGAN,
-    "WGANGP": gans.WGANGP,
-    "DigitClassifier": classifiers.DigitClassifier,
-    "Potential": Potential,
+    kind.__name__: kind
+    for kind in (Autoencoder, VAE, WAEMMD, WAEGAN, AAE, AVB, CifarClassifier, DigitClassifier, DCGAN, WGANGP, Potential)
 }
-
-
-def card_path(weights: Path) -> Path:
-    """The card that belongs to a file of weights."""
-    return weights.with_suffix(".json")
 
 
 def save(weights: Path, model: nn.Module, card: dict[str, Any], critic: bool = True) -> Path:
@@ -59,7 +47,7 @@ def save(weights: Path, model: nn.Module, card: dict[str, Any], critic: bool = T
     content = as_bytes(tensors)
     write_atomically(weights, lambda path: path.write_bytes(content))
     text = json.dumps(described, indent=2) + "\n"
-    write_atomically(card_path(weights), lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(weights.with_suffix(".json"), lambda path: path.write_text(text, encoding="utf-8"))
     return weights
 
 
@@ -72,7 +60,7 @@ def round_to_half(model: nn.Module) -> None:
 
 def read_card(weights: Path) -> dict[str, Any]:
     """The card of a file of weights."""
-    return json.loads(card_path(weights).read_text(encoding="utf-8"))
+    return json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
 
 
 def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
@@ -100,7 +88,7 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
     described = dict(read_card(path)["model"])
     kind = described.pop("kind")
     if kind not in KINDS:
-        raise ValueError(f"{card_path(path)} names the model {kind!r}; known are {sorted(KINDS)}")
+        raise ValueError(f"{path.with_suffix('.json')} names the model {kind!r}; known are {sorted(KINDS)}")
     model = KINDS[kind](**described)
     try:
         tensors = load_file(path)

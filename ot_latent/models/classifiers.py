@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 def _convolution(before: int, after: int) -> list[nn.Module]:
@@ -32,15 +32,15 @@ class _Classifier(nn.Module):
         self.config: dict[str, Any] = config
         self.body, self.head = body, nn.Linear(features, 10)
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """Features of images: (n, channels, side, side) -> (n, features)."""
         return self.body(images)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Logits of the ten classes: (n, channels, side, side) -> (n, 10)."""
         return self.head(self.features(images))
 
-    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Cross-entropy, under "loss"."""
         return {"loss": nn.functional.cross_entropy(self(images), labels)}
 
@@ -79,7 +79,7 @@ class Residual(nn.Module):
         super().__init__()
         self.body = nn.Sequential(*_convolution(channels, channels), *_convolution(channels, channels))
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         return images + self.body(images)
 
 
@@ -117,23 +117,23 @@ class CifarClassifier(_Classifier):
         )
         super().__init__(body, 8 * width, width=width)
 
-    def features(self, images: torch.Tensor) -> torch.Tensor:
+    def features(self, images: Tensor) -> Tensor:
         """Features of images: (n, 3, 32, 32) -> (n, 8 width)."""
         return super().features(4 * images - 2)
 
-    def loss(self, images: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Cross-entropy; in training mode of randomly shifted and mirrored images."""
         if self.training:
             images = shifted_and_mirrored(images, self.padding)
         return super().loss(images, labels)
 
 
-def shifted_and_mirrored(images: torch.Tensor, padding: int) -> torch.Tensor:
+def shifted_and_mirrored(images: Tensor, padding: int) -> Tensor:
     """Each image padded by mirroring, cut out at a random place, and flipped or not: the same shape."""
     n, _, height, width = images.shape
     padded = nn.functional.pad(images, [padding] * 4, mode="reflect")
 
-    def places(length: int) -> torch.Tensor:
+    def places(length: int) -> Tensor:
         starts = torch.randint(2 * padding + 1, (n, 1), device=images.device)
         return starts + torch.arange(length, device=images.device)
 

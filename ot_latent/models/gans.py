@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ot_latent.models import networks, objectives
 from ot_latent.models.networks import frozen
@@ -46,11 +46,11 @@ class _GAN(nn.Module):
         """The law of every coordinate of z, as `ot_latent.interpolate` takes it."""
         return PRIORS[self.config["prior"]]
 
-    def generate(self, z: torch.Tensor) -> torch.Tensor:
+    def generate(self, z: Tensor) -> Tensor:
         """Images of latent points, G(z): (n, latent_dim) -> (n, channels, side, side) with values in [0, 1]."""
         return (self.generator(z) + 1) / 2
 
-    def _batch(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def _batch(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """The images, and as many of the generator, both with values in [-1, 1]."""
         z = self.prior.sample((len(images), self.latent_dim), like=images)
         return 2 * images - 1, self.generator(z)
@@ -82,15 +82,19 @@ class DCGAN(_GAN):
         config = {"side": side, "channels": channels, "latent_dim": latent_dim, "width": width, "prior": prior}
         critic = nn.Sequential(networks.encoder(1, width, channels, side, normalise_first=False), nn.Flatten(0))
         super().__init__(networks.decoder(latent_dim, width, channels, side, last=nn.Tanh), critic, config)
-        self.apply(_draw_small)
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, std=0.02)
+                if layer.bias is not None:
+                    nn.init.zeros_(layer.bias)
 
-    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Non-saturating loss of the generator, -E log T(G(z)), see `objectives.non_saturating`."""
         _, fakes = self._batch(images)
         with frozen(self.critic):
             return {"loss": objectives.non_saturating(self.critic(fakes))}
 
-    def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def critic_loss(self, images: Tensor) -> dict[str, Tensor]:
         """Cross-entropy of the critic, -E log T(x) - E log(1 - T(G(z))), see `objectives.gan_value`."""
         with torch.no_grad():
             real, fakes = self._batch(images)
@@ -130,13 +134,13 @@ class WGANGP(_GAN):
         generator = networks.residual_generator(latent_dim, width, channels, side)
         super().__init__(generator, networks.residual_critic(width, channels, side), config)
 
-    def loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Loss of the generator, -E f(G(z)): the part of `objectives.wasserstein_dual` that it moves."""
         _, fakes = self._batch(images)
         with frozen(self.critic):
             return {"loss": -self.critic(fakes).mean()}
 
-    def critic_loss(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    def critic_loss(self, images: Tensor) -> dict[str, Tensor]:
         """Loss of the critic, E f(G(z)) - E f(x) + penalty E (‖grad f‖ - 1)², eq. (3) of the paper.
 
         Under "w1" is the dual value, in the distance between images in [-1, 1].
@@ -146,11 +150,3 @@ class WGANGP(_GAN):
         w1 = objectives.wasserstein_dual(self.critic(real), self.critic(fakes))
         slopes = objectives.gradient_penalty(self.critic, real, fakes)
         return {"loss": self.config["penalty"] * slopes - w1, "w1": w1, "slopes": slopes}
-
-
-def _draw_small(layer: nn.Module) -> None:
-    """N(0, 0.02²) for the weights of linear and convolutional layers, 0 for their biases."""
-    if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-        nn.init.normal_(layer.weight, std=0.02)
-        if layer.bias is not None:
-            nn.init.zeros_(layer.bias)

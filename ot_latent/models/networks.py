@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ot_latent.brenier import perceptron
 
@@ -28,12 +28,12 @@ def encoder(
     ValueError
         If the side is none of `SIDES`.
     """
-    layers = _convolutions(width, channels, side, normalise_first)
-    return nn.Sequential(*layers, nn.Linear(_features(width, side), outputs))
+    layers, features = _convolutions(width, channels, side, normalise_first)
+    return nn.Sequential(*layers, nn.Linear(features, outputs))
 
 
-def _convolutions(width: int, channels: int, side: int, normalise_first: bool) -> list[nn.Module]:
-    """(n, channels, side, side) -> (n, `_features(width, side)`)."""
+def _convolutions(width: int, channels: int, side: int, normalise_first: bool) -> tuple[list[nn.Module], int]:
+    """Layers (n, channels, side, side) -> (n, features), and how many features these are."""
     sizes = [channels] + [width * 2**step for step in range(_halvings(side))]
     layers: list[nn.Module] = []
     for before, after in zip(sizes, sizes[1:], strict=False):
@@ -43,11 +43,7 @@ def _convolutions(width: int, channels: int, side: int, normalise_first: bool) -
             *([nn.BatchNorm2d(after)] if normalise else []),
             nn.LeakyReLU(0.2),
         ]
-    return [*layers, nn.Flatten()]
-
-
-def _features(width: int, side: int) -> int:
-    return width * 2 ** (_halvings(side) - 1) * 16
+    return [*layers, nn.Flatten()], sizes[-1] * 4 * 4
 
 
 def _halvings(side: int) -> int:
@@ -117,8 +113,7 @@ class ResidualBlock(nn.Module):
         shortcut = [] if keeps else [*down, _glorot(nn.Conv2d(before, after, 1)), *up]
         self.shortcut = nn.Sequential(*shortcut)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Filtered images: (n, before, h, w) -> (n, after, ...)."""
+    def forward(self, images: Tensor) -> Tensor:
         return self.shortcut(images) + self.body(images)
 
 
@@ -193,9 +188,9 @@ class JoinedNetwork(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int = 16, channels: int = 1, side: int = 64) -> None:
         super().__init__()
-        self.features = nn.Sequential(*_convolutions(width, channels, side, True))
-        self.head = perceptron(_features(width, side) + inputs, outputs, 2, 256, 0.2)
+        layers, features = _convolutions(width, channels, side, True)
+        self.features = nn.Sequential(*layers)
+        self.head = perceptron(features + inputs, outputs, 2, 256, 0.2)
 
-    def forward(self, images: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
-        """Outputs for pairs: (n, channels, side, side), (n, inputs) -> (n, outputs)."""
+    def forward(self, images: Tensor, vectors: Tensor) -> Tensor:
         return self.head(torch.cat([self.features(images), vectors], dim=1))

@@ -12,29 +12,33 @@ import math
 from collections.abc import Callable
 
 import torch
+from torch import Tensor
 from torch.nn.functional import softplus
+
+Critic = Callable[[Tensor], Tensor]
+OfPairs = Callable[[Tensor, Tensor], Tensor]  # a cost, or a critic of pairs
 
 #: Scales over which the kernel of `mmd` is summed, as in the code of the WAE paper.
 IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-def squared_error(data: torch.Tensor, decoded: torch.Tensor) -> torch.Tensor:
+def squared_error(data: Tensor, decoded: Tensor) -> Tensor:
     """Squared error ‖x - G(z)‖², summed over pixels and averaged over images: c(X, G(Z)) of Bousquet 2017."""
     return (data - decoded).square().flatten(1).sum(1).mean()
 
 
-def gaussian_divergence(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Divergence of Gaussians from the prior, KL(N(mean, diag exp(log_variance)), N(0, I)): (n, d), (n, d) -> (n,)."""
     return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
 
 
-def negative_log_likelihood(data: torch.Tensor, decoded: torch.Tensor, variance: float) -> torch.Tensor:
+def negative_log_likelihood(data: Tensor, decoded: Tensor, variance: float) -> Tensor:
     """Negative log-likelihood -E log p_G(x|z) of the decoder N(G(z), variance I), with its constant."""
     constant = data[0].numel() / 2 * math.log(2 * math.pi * variance)
     return squared_error(data, decoded) / (2 * variance) + constant
 
 
-def gan_value(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def gan_value(first: Tensor, second: Tensor) -> Tensor:
     """Value of a GAN, E log T(first) + E log(1 - T(second)), eq. (4) at one T, from the critic's logits.
 
     The largest value over all T is D_GAN = 2 D_JS - log 4, reached where the logit is the logarithm of
@@ -48,7 +52,7 @@ def gan_value(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return -softplus(-first).mean() - softplus(second).mean()
 
 
-def non_saturating(second: torch.Tensor) -> torch.Tensor:
+def non_saturating(second: Tensor) -> Tensor:
     """Non-saturating loss -E log T(second), which a GAN's generator descends instead of E log(1 - T(second)).
 
     Goodfellow et al. (2014), section 3: the fixed point of `gan_value` is the same, but the gradient
@@ -62,7 +66,7 @@ def non_saturating(second: torch.Tensor) -> torch.Tensor:
     return softplus(-second).mean()
 
 
-def wasserstein_dual(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def wasserstein_dual(first: Tensor, second: Tensor) -> Tensor:
     """Dual value of W1, E f(first) - E f(second), eq. (2) at one f, from the values of f = critic.
 
     The largest value over all f of slope at most 1 is W1 of the two laws. WGAN-GP lets the critic
@@ -71,9 +75,7 @@ def wasserstein_dual(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return first.mean() - second.mean()
 
 
-def gradient_penalty(
-    critic: Callable[[torch.Tensor], torch.Tensor], first: torch.Tensor, second: torch.Tensor
-) -> torch.Tensor:
+def gradient_penalty(critic: Critic, first: Tensor, second: Tensor) -> Tensor:
     """Gradient penalty E (‖grad critic(w)‖ - 1)² at random points w between pairs (Gulrajani et al. 2017, eq. (3)).
 
     Parameters
@@ -88,7 +90,7 @@ def gradient_penalty(
     return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
 
 
-def imq_kernel(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def imq_kernel(first: Tensor, second: Tensor) -> Tensor:
     """Inverse multiquadratic kernel of the WAE paper: (m, d), (n, d) -> (m, n).
 
     The sum over ``IMQ_SCALES`` s of C / (C + ‖x - y‖²), with C = 2 d s: 2 d is the expected squared
@@ -100,7 +102,7 @@ def imq_kernel(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return sum(constant / (constant + distances) for constant in constants)
 
 
-def mmd(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+def mmd(first: Tensor, second: Tensor) -> Tensor:
     """Unbiased estimate of the squared maximum mean discrepancy of two laws: a U-statistic.
 
     Parameters
@@ -124,7 +126,7 @@ def mmd(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
             f"got shapes {tuple(first.shape)} and {tuple(second.shape)}"
         )
 
-    def within(points: torch.Tensor) -> torch.Tensor:
+    def within(points: Tensor) -> Tensor:
         kernel, n = imq_kernel(points, points), len(points)
         return (kernel.sum() - kernel.diagonal().sum()) / (n * (n - 1))
 
@@ -132,14 +134,14 @@ def mmd(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 def pot(
-    data: torch.Tensor,
-    decoded: torch.Tensor,
-    codes: torch.Tensor,
-    noise: torch.Tensor,
-    critic: Callable[[torch.Tensor], torch.Tensor],
+    data: Tensor,
+    decoded: Tensor,
+    codes: Tensor,
+    noise: Tensor,
+    critic: Critic,
     weight: float,
-    cost: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = squared_error,
-) -> dict[str, torch.Tensor]:
+    cost: OfPairs = squared_error,
+) -> dict[str, Tensor]:
     """Penalised optimal transport, eq. (13): E c(X, G(Z)) + weight * D_GAN(Q_Z, P_Z)."""
     error = cost(data, decoded)
     penalty = gan_value(critic(codes), critic(noise))
@@ -147,13 +149,8 @@ def pot(
 
 
 def aae(
-    data: torch.Tensor,
-    decoded: torch.Tensor,
-    codes: torch.Tensor,
-    noise: torch.Tensor,
-    critic: Callable[[torch.Tensor], torch.Tensor],
-    variance: float,
-) -> dict[str, torch.Tensor]:
+    data: Tensor, decoded: Tensor, codes: Tensor, noise: Tensor, critic: Critic, variance: float
+) -> dict[str, Tensor]:
     """Adversarial auto-encoder, eq. (7): D_GAN(Q_Z, P_Z) - E log p_G(X|Z).
 
     2 ``variance`` times this is `pot` with weight 2 ``variance`` plus a constant (section 4.1).
@@ -163,13 +160,7 @@ def aae(
     return {"loss": penalty + likelihood, "nll": likelihood, "penalty": penalty}
 
 
-def avb(
-    data: torch.Tensor,
-    decoded: torch.Tensor,
-    codes: torch.Tensor,
-    critic: Callable[[torch.Tensor, torch.Tensor], torch.Tensor],
-    variance: float,
-) -> dict[str, torch.Tensor]:
+def avb(data: Tensor, decoded: Tensor, codes: Tensor, critic: OfPairs, variance: float) -> dict[str, Tensor]:
     """Adversarial variational Bayes, eq. (6): E KL(Q(Z|X), P_Z) - E log p_G(X|Z).
 
     As in the paper's footnote 1, the divergence is the mean logit of a critic of pairs (x, z) that

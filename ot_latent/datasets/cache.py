@@ -16,7 +16,7 @@ import os
 import shutil
 import time
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -152,7 +152,7 @@ def _decoded_chunks(source: Source, wanted: Wanted, start: int) -> Generator[lis
     most = min(CHUNK_IMAGES, max(1, CHUNK_BYTES // math.prod(wanted.shape)))
     workers = os.cpu_count() or 1  # decoders and resizing release the interpreter's lock
     with ThreadPoolExecutor(workers) as pool:
-        waiting = iter([])
+        waiting: Iterable[list[np.ndarray | str]] = []
         for chunk in chain(source.chunks(start, most), [[]]):
             share = max(1, math.ceil(len(chunk) / workers))
             shares = [chunk[first : first + share] for first in range(0, len(chunk), share)]

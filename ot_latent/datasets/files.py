@@ -92,13 +92,11 @@ def fetch(name: str, file: DataFile, data_dir: str | Path | None) -> Path:
     import pooch
     import requests
 
-    failures = []
+    failures, official = [], f"md5:{file.md5}"
     for url in file.urls:
         try:
             # pooch moves the file into the cache only after its hash agreed
-            return Path(
-                pooch.retrieve(url, known_hash=f"md5:{file.md5}", fname=file.name, path=folders[-1], progressbar=True)
-            )
+            return Path(pooch.retrieve(url, known_hash=official, fname=file.name, path=folders[-1], progressbar=True))
         except requests.RequestException as error:
             failures.append(f"  {url}: {type(error).__name__}")
         except ValueError as error:

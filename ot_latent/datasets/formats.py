@@ -7,7 +7,7 @@ import hashlib
 import tarfile
 import warnings
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -34,16 +34,11 @@ def read_idx(path: Path) -> np.ndarray:
     return values.reshape(shape)
 
 
-def find_batches(batches: Collection[DataFile], folders: list[Path]) -> dict[DataFile, Path]:
-    """The unpacked batches that are here, gzipped or not."""
-    return {file: path for file in batches if (path := find(folders, file.name))}
-
-
 def read_cifar10(split: str, data_dir: str | Path | None, partial: bool) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of a split; see `datasets.cifar10`."""
     known, folders = data_set("cifar10"), folders_of("cifar10", data_dir)
     [archive], batches = known.files, known.splits[split]
-    found = find_batches(batches, folders)
+    found = {file: path for file in batches if (path := find(folders, file.name))}
     here = ", ".join(Path(file.name).name for file in found) or "none"
     count, official = (sum(file.count for file in files) for files in (found, batches))
     say = f"cifar10 {split}: {count:,} of {official:,} images are here unpacked; batches: {here}"

@@ -84,18 +84,15 @@ def training_images(
         raise ValueError(f"name must be one of {', '.join(SETS)}, got {name!r}")
     check_choice("split", split, ("train", "test"))
     images, labels = _loaded(name, side, split, data_dir)
-    return _resized(images[:most], side), None if labels is None else labels[:most]
-
-
-def _resized(images: np.ndarray, side: int) -> np.ndarray:
+    images, labels = images[:most], None if labels is None else labels[:most]
     planes = images[:, None] if images.ndim == 3 else np.moveaxis(images, 3, 1)
     if images.shape[1:3] == (side, side):
-        return planes
+        return planes, labels
     resized = np.empty((*planes.shape[:2], side, side), np.uint8)
     for first in range(0, len(images), ROWS):
         rows = slice(first, first + ROWS)
         resized[rows] = to_square(images[rows], side).mul_(255).round_().byte().numpy()
-    return resized
+    return resized, labels
 
 
 def channels_last(images: np.ndarray) -> np.ndarray:

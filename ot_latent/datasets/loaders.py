@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import numpy as np
 from ot_latent.datasets.cache import decoded_images
 from ot_latent.datasets.catalogue import MissingDataError, data_set
 from ot_latent.datasets.files import check_choice, fetch, find, folders_of, locate, open_first
-from ot_latent.datasets.formats import find_batches, read_batches, read_cifar10, read_idx
+from ot_latent.datasets.formats import read_batches, read_cifar10, read_idx
 from ot_latent.datasets.pixels import Wanted
 from ot_latent.datasets.sources import open_source
 
@@ -57,7 +56,7 @@ def get(name: str, data_dir: str | Path | None = None, **settings: Any) -> dict[
         found = locate(name, data_dir) | {made.name: made}
         return {name: path for name, path in found.items() if path}
     folders = folders_of(name, data_dir)
-    batches = find_batches(known.batches, folders)
+    batches = {file: path for file in known.batches if (path := find(folders, file.name))}
     if batches and len(batches) == len(known.batches) and not find(folders, known.files[0].name):
         read_batches(batches)  # their hashes are looked at
         return {Path(file.name).name: path for file, path in batches.items()}
@@ -242,8 +241,4 @@ def image_folder(
 
 
 #: Loaders of sets that are decoded.
-_DECODED: dict[str, Callable[..., np.memmap]] = {
-    "celeba": celeba,
-    "lsun_bedrooms": lsun_bedrooms,
-    "lld_icons": lld_icons,
-}
+_DECODED: dict[str, Any] = {"celeba": celeba, "lsun_bedrooms": lsun_bedrooms, "lld_icons": lld_icons}

@@ -57,9 +57,7 @@ class Autoencoder(nn.Module):
 
     def draw(self, images: Tensor) -> Tensor:
         """One code z ~ Q(Z|X) for each image: (n, channels, side, side) -> (n, latent_dim)."""
-        if not self.gaussian:
-            return self.encode(images)
-        return _gaussian_draw(*self.posterior(images))
+        return _gaussian_draw(*self.posterior(images)) if self.gaussian else self.encode(images)
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images of codes: (n, latent_dim) -> (n, channels, side, side) with values in (0, 1)."""

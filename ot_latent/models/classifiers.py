@@ -16,12 +16,8 @@ def _convolution(before: int, after: int) -> list[nn.Module]:
 class _Classifier(nn.Module):
     """A body that makes features of images, and a head that makes logits of features.
 
-    Attributes
-    ----------
-    channels, side : int
-        What `scorers.Classifier` brings images to.
-    config : dict
-        The arguments that build this network again.
+    `scorers.Classifier` brings images to ``channels`` and ``side``; ``config`` holds the arguments that
+    build this network again.
     """
 
     channels: int

@@ -21,16 +21,9 @@ PRIORS: dict[str, Uniform | Gaussian] = {"uniform": Uniform(-1, 1), "gaussian": 
 
 
 class _GAN(nn.Module):
-    """A generator and its critic: what the two GANs have in common.
+    """A generator, (n, latent_dim) -> images in [-1, 1], and its critic, such images -> (n,).
 
-    Parameters
-    ----------
-    generator : module
-        (n, latent_dim) -> images in [-1, 1].
-    critic : module
-        Images in [-1, 1] -> (n,).
-    config : dict
-        The arguments that build the model again, with ``latent_dim`` and ``prior`` among them.
+    ``config`` holds the arguments that build the model again, with ``latent_dim`` and ``prior`` among them.
     """
 
     def __init__(self, generator: nn.Module, critic: nn.Module, config: dict[str, Any]) -> None:

@@ -62,12 +62,8 @@ def decoder(
     in a tanh: ``last=nn.Tanh``.
     """
     sizes = [width * 2**step for step in reversed(range(_halvings(side)))]
-    layers = [
-        nn.Linear(latent_dim, sizes[0] * 16),
-        nn.Unflatten(1, (sizes[0], 4, 4)),
-        nn.BatchNorm2d(sizes[0]),
-        nn.ReLU(),
-    ]
+    first = sizes[0]
+    layers = [nn.Linear(latent_dim, first * 16), nn.Unflatten(1, (first, 4, 4)), nn.BatchNorm2d(first), nn.ReLU()]
     for before, after in zip(sizes, sizes[1:], strict=False):
         layers += [
             nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
@@ -110,8 +106,7 @@ class ResidualBlock(nn.Module):
         )
         # a 1x1 convolution commutes with both ways of resampling: it is done at the smaller side
         keeps = before == after and resample is None
-        shortcut = [] if keeps else [*down, _glorot(nn.Conv2d(before, after, 1)), *up]
-        self.shortcut = nn.Sequential(*shortcut)
+        self.shortcut = nn.Sequential(*([] if keeps else [*down, _glorot(nn.Conv2d(before, after, 1)), *up]))
 
     def forward(self, images: Tensor) -> Tensor:
         return self.shortcut(images) + self.body(images)

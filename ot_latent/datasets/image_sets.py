@@ -20,9 +20,6 @@ CELEBA_TRAIN, CELEBA_TEST = 162_770, 19_962
 #: Of the ten images of each person of Olivetti, the last ones are held out.
 OLIVETTI_HELD_OUT = 2
 
-#: Names that `training_images` takes.
-SETS = ("mnist", "cifar10", "icons", "celeba", "olivetti")
-
 Images = tuple[np.ndarray, np.ndarray | None]
 
 
@@ -41,7 +38,7 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None) -> Im
         case "celeba":  # the official sets
             images = loaders.celeba(side, data_dir)
             return images[-CELEBA_TEST:] if test else images[:CELEBA_TRAIN], None
-        case _:  # olivetti: eight images of each person and their mirror images, 640, or the two others, 80
+        case "olivetti":  # eight images of each person and their mirror images, 640, or the two others, 80
             images, _ = loaders.olivetti(data_dir)
             persons = images.reshape(-1, 10, 64, 64)
             if test:
@@ -49,6 +46,8 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None) -> Im
             # one image of every person after the other, so that the first ones show many persons
             train = persons[:, :-OLIVETTI_HELD_OUT].swapaxes(0, 1).reshape(-1, 64, 64)
             return np.concatenate([train, train[:, :, ::-1]]), None
+        case _:
+            raise ValueError(f"name must be one of mnist, cifar10, icons, celeba, olivetti, got {name!r}")
 
 
 def training_images(
@@ -80,8 +79,6 @@ def training_images(
     ValueError
         If the set or the split is not known.
     """
-    if name not in SETS:
-        raise ValueError(f"name must be one of {', '.join(SETS)}, got {name!r}")
     check_choice("split", split, ("train", "test"))
     images, labels = _loaded(name, side, split, data_dir)
     images, labels = images[:most], None if labels is None else labels[:most]
@@ -104,7 +101,7 @@ def digest(images: np.ndarray) -> str:
     """md5 of the bytes of images, chunk by chunk: they may be memory-mapped."""
     md5 = hashlib.md5(usedforsecurity=False)
     for first in range(0, len(images), ROWS):
-        md5.update(np.ascontiguousarray(images[first : first + ROWS]))
+        md5.update(images[first : first + ROWS].tobytes())
     return md5.hexdigest()
 
 

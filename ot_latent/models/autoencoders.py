@@ -43,7 +43,7 @@ class Autoencoder(nn.Module):
         self.config: dict[str, Any] = {"latent_dim": latent_dim, "width": width, "channels": channels, "side": side}
         self.latent_dim, self.channels, self.side = latent_dim, channels, side
         outputs = 2 * latent_dim if self.gaussian else latent_dim
-        self.encoder = networks.encoder(outputs, width, channels, side)
+        self.encoder: nn.Module = networks.encoder(outputs, width, channels, side)
         self.decoder = networks.decoder(latent_dim, width, channels, side)
 
     def posterior(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,8 @@ PRIORS: dict[str, Uniform | Gaussian] = {"uniform": Uniform(-1, 1), "gaussian": 
 class _GAN(nn.Module):
     """A generator, (n, latent_dim) -> images in [-1, 1], and its critic, such images -> (n,).
 
-    ``config`` holds the arguments that build the model again, with ``latent_dim`` and ``prior`` among them.
+    ``config`` holds the arguments that build the model again, with ``latent_dim`` and ``prior`` among them;
+    ``prior`` is the law of every coordinate of z, as `ot_latent.interpolate` takes it.
     """
 
     def __init__(self, generator: nn.Module, critic: nn.Module, config: dict[str, Any]) -> None:
@@ -33,11 +34,7 @@ class _GAN(nn.Module):
         self.config = config
         self.latent_dim: int = config["latent_dim"]
         self.generator, self.critic = generator, critic
-
-    @property
-    def prior(self) -> Uniform | Gaussian:
-        """The law of every coordinate of z, as `ot_latent.interpolate` takes it."""
-        return PRIORS[self.config["prior"]]
+        self.prior = PRIORS[config["prior"]]
 
     def generate(self, z: Tensor) -> Tensor:
         """Images of latent points, G(z): (n, latent_dim) -> (n, channels, side, side) with values in [0, 1]."""

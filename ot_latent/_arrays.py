@@ -9,19 +9,15 @@ import functools
 import math
 import numbers
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array, to_device
 from tqdm.auto import tqdm
-
-if TYPE_CHECKING:
-    import torch
 
 # A numpy array or a torch tensor, and where a user passes it also a number or a list of them. No type
 # says what the two kinds share.
@@ -307,19 +303,3 @@ def covariance_root(covariance: np.ndarray, least: float = 0.0) -> np.ndarray:
 
     values, vectors = linalg.eigh(covariance, driver="evd")
     return vectors * np.sqrt(values.clip(min=least)) @ vectors.T
-
-
-def resolve_device(device: str) -> torch.device:
-    """The torch device that "auto", "cpu", "cuda", "cuda:N" or "mps" names; auto prefers a GPU."""
-    check_device(device)
-    import torch
-
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
-
-
-def check_device(device: str) -> None:
-    """Refuse what `resolve_device` does not know, without importing torch."""
-    if not (isinstance(device, str) and re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", device)):
-        raise ValueError(f"device must be auto, cpu, cuda, cuda:N or mps, got {device!r}")

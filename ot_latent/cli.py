@@ -51,7 +51,7 @@ _seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_defau
 
 
 def _checked_device(context: click.Context, parameter: click.Parameter, value: str) -> str:
-    from ot_latent._arrays import check_device
+    from ot_latent.training.devices import check_device
 
     try:
         check_device(value)
@@ -177,8 +177,8 @@ def evaluate(generators: tuple[str, ...], n: int, seed: int, device: str) -> Non
       ot-latent evaluate mnist-dcgan-uniform --n 2000
     """
     with _one_line(FileNotFoundError):
-        from ot_latent._arrays import resolve_device
         from ot_latent.paper import table2
+        from ot_latent.training.devices import resolve_device
 
         known = {setting.name: setting for setting in table2.shipped()}
         if unknown := [name for name in generators if name not in known]:
@@ -202,8 +202,8 @@ def reference(names: tuple[str, ...], device: str, data_dir: Path | None) -> Non
       ot-latent reference mnist
     """
     with _one_line(FileNotFoundError, ValueError):
-        from ot_latent._arrays import resolve_device
         from ot_latent.scores import references
+        from ot_latent.training.devices import resolve_device
 
         for name in names or references.REFERENCES:
             click.echo(references.save(name, references.measure(name, data_dir, resolve_device(device))))

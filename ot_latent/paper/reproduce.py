@@ -23,10 +23,10 @@ from typing import Any
 import click
 from tqdm import tqdm
 
-from ot_latent._arrays import check_device
 from ot_latent._storage import checkout
 from ot_latent.paper.jobs import Job, Outcome, read_progress, run_job, where
 from ot_latent.paper.ledger import read_results, render_results
+from ot_latent.training.devices import check_device
 
 #: Reads the results that the others write, so it runs when they are done.
 LAST = "00_start_here"

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ot_latent._arrays import check_device, resolve_device
 from ot_latent._storage import checkout
 from ot_latent.paper import ledger
 from ot_latent.paper.claims import Interval, claims
+from ot_latent.training.devices import check_device, resolve_device
 from ot_latent.training.recipes import SCALES
 
 if TYPE_CHECKING:

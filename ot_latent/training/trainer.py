@@ -23,7 +23,6 @@ from accelerate import PartialState
 from torch import nn
 
 from ot_latent import brenier, datasets, scores
-from ot_latent._arrays import resolve_device
 from ot_latent._storage import States, checkout, locked
 from ot_latent.datasets.image_sets import Images, channels_last, digest, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
@@ -31,6 +30,7 @@ from ot_latent.latent_transport import LatentTransport
 from ot_latent.models import checkpoints
 from ot_latent.training.batches import Batches
 from ot_latent.training.curves import draw_losses
+from ot_latent.training.devices import resolve_device
 from ot_latent.training.loop import Training, processes
 from ot_latent.training.metrics import metrics, scorer_weights, transport_metrics
 from ot_latent.training.recipes import RECIPES, SCALES, AnyRecipe, Recipe, ToyRecipe, TransportRecipe

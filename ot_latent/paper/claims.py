@@ -14,8 +14,6 @@ error that follows from theirs. A number of the paper without a criterion is met
 it, within its error.
 """
 
-from __future__ import annotations
-
 import difflib
 import math
 import re

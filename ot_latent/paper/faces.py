@@ -1,7 +1,5 @@
 """The faces of notebook 07: CelebA where it is, else a stand-in that is named as such."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """One style for all figures, one way to save them, and the plots that notebooks share."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,25 +23,11 @@ COLORS = {
 
 def use_style() -> None:
     """Set matplotlib's defaults for every notebook."""
-    import matplotlib as mpl
+    import matplotlib.pyplot as plt
     import seaborn as sns
 
-    sns.set_theme(
-        context="notebook",
-        style="ticks",
-        palette=list(COLORS.values()),
-        rc={
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.titlesize": 12,
-            "axes.labelsize": 11,
-            "legend.frameon": False,
-            "figure.dpi": 80,
-            "figure.constrained_layout.use": True,
-            "image.cmap": "viridis",
-        },
-    )
-    mpl.rcParams["svg.hashsalt"] = "ot_latent"
+    sns.set_theme("notebook", "ticks", list(COLORS.values()))
+    plt.style.use(Path(__file__).with_suffix(".mplstyle"))
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -1,7 +1,5 @@
 """Paper against this run: verdicts on claims, the record in ``results.json``, and tables of it."""
 
-from __future__ import annotations
-
 import json
 import math
 import platform
@@ -25,16 +23,10 @@ VERDICTS = (
     "reproduced",
     "reproduced in ratio",
     "not reproduced",
-    "stand-in: holds",
-    "stand-in: fails",
-    "by construction: holds",
-    "by construction: fails",
-    "extension: holds",
-    "extension: fails",
+    *(f"{what}: {ends}" for what in ("stand-in", "by construction", "extension") for ends in ("holds", "fails")),
     "needs a GPU run",
 )
 _COLUMNS = ("claim", "paper", "ours", "95 % interval", "criterion", "verdict")
-
 _WIDTH = 32  # characters of a cell: six columns fit a wide terminal
 
 Row = dict[str, Any]
@@ -195,17 +187,12 @@ def write_results(folder: Path, name: str, section: Mapping[str, Any]) -> None:
     """Record what a notebook found, beside the other notebooks' results."""
     path = folder / "results.json"
     with locked(path):
-        results = read_results(folder) | {name: {**section, "versions": _versions()}}
+        loaded = (module for module in ("numpy", "scipy", "torch") if module in sys.modules)
+        versions = {module: sys.modules[module].__version__.split("+")[0] for module in loaded}
+        versions |= {"python": ".".join(platform.python_version_tuple()[:2]), "ot-latent": __version__}
+        results = read_results(folder) | {name: {**section, "versions": versions}}
         text = json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-
-
-def _versions() -> dict[str, str]:
-    versions = {"python": ".".join(platform.python_version_tuple()[:2]), "ot-latent": __version__}
-    for name in ("numpy", "scipy", "torch"):
-        if name in sys.modules:
-            versions[name] = sys.modules[name].__version__.split("+")[0]
-    return versions
 
 
 def render_results(results: Mapping[str, Any]) -> str:

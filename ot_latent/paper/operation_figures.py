@@ -115,8 +115,7 @@ def squared_norms(values: np.ndarray, prior: Any, limit: Any) -> Figure:
     x = np.linspace(0.01, 2, 400)
     fig, ax = plt.subplots(figsize=(7, 3.8))
     ax.plot(x, prior.pdf(x), color=COLORS["prior"], lw=2, label="prior")
-    bins = np.linspace(0, 2, 80)
-    ax.hist(values, bins, density=True, color=COLORS["linear"], alpha=0.6, label="midpoints, d = 100")
+    ax.hist(values, np.linspace(0, 2, 80), density=True, color=COLORS["linear"], alpha=0.6, label="midpoints, d = 100")
     ax.plot(x, limit.pdf(x), "--", color=COLORS["matched"], lw=2, label="their limit")
     ax.set(xlabel=r"squared norm / $\theta$", ylabel="density", ylim=(0, 5))
     ax.legend()
@@ -131,8 +130,8 @@ def entropic(epsilons: np.ndarray, curves: Mapping[str, np.ndarray], maps: Mappi
         ax.axhline(maps[law], color=COLORS[color], ls="--", lw=1.2, label=f"{law}, matched")
     ax.axhline(1.5, color="black", ls=":", label="draw again")
     ax.axhline(0.5, color="0.5", ls="-.", label="copy")
-    ax.set(xlabel=r"$\varepsilon$ in units of the prior's variance", ylim=(0, 1.6))
-    ax.set_ylabel("cost in units of the prior's variance")
+    of_variance = "in units of the prior's variance"
+    ax.set(xlabel=rf"$\varepsilon$ {of_variance}", ylabel=f"cost {of_variance}", ylim=(0, 1.6))
     ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     return fig
 

@@ -5,11 +5,8 @@ uniform on [0, 1]. `simulate_perturbation` estimates it as the paper did; `exact
 computes it.
 """
 
-from __future__ import annotations
-
 import math
 import numbers
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,7 +20,7 @@ from ot_latent.priors.numerical.tabulation import tabulate
 
 
 class Perturbation(NamedTuple):
-    """A mean relative change and its 95 % interval."""
+    """A mean relative change and its 95 % interval, ± 1.96 standard errors."""
 
     mean: float
     interval: tuple[float, float]
@@ -52,11 +49,6 @@ def simulate_perturbation(
     chunk : int
         Points held in memory at a time; the result does not depend on n in memory.
 
-    Returns
-    -------
-    Perturbation
-        The mean, and the interval of ± 1.96 standard errors.
-
     Examples
     --------
     >>> simulate_perturbation(Gaussian(0, 1), 100, n=1_000, rng=0).mean < 0.3
@@ -64,7 +56,8 @@ def simulate_perturbation(
     """
     draws: np.random.Generator = generator(rng)
     parts = []
-    for size in _chunks(n, chunk):
+    for start in range(0, n, chunk):
+        size = min(chunk, n - start)
         z1, z2 = prior.sample((2, size, d), draws)
         t = draws.random((size, 1))
         y = interpolate(z1, z2, t)
@@ -187,8 +180,3 @@ def _half_line(scale: float, step: float = 0.05, reach: float = 3.4) -> tuple[np
 def _gauss_legendre(low: float, high: float, n: int) -> tuple[np.ndarray, np.ndarray]:
     nodes, weights = np.polynomial.legendre.leggauss(n)
     return low + (high - low) * (nodes + 1) / 2, weights * (high - low) / 2
-
-
-def _chunks(n: int, chunk: int) -> Iterator[int]:
-    for start in range(0, n, chunk):
-        yield min(chunk, n - start)

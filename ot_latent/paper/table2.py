@@ -4,8 +4,6 @@
 the paper's table, where the results of 50,000 images are kept, and what a run records of them.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import tomllib

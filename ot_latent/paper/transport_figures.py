@@ -68,8 +68,7 @@ def draw_toy(
     """
     from matplotlib import colormaps
 
-    hue = (np.arctan2(*(codes - codes.mean(0)).T) / (2 * np.pi)) % 1
-    colors = colormaps["twilight"](hue)
+    colors = colormaps["twilight"]((np.arctan2(*(codes - codes.mean(0)).T) / (2 * np.pi)) % 1)
     draw_cells(axes[0], ot, colors, side, gap=np.ptp(codes, axis=0).max() / 10)
     axes[0].set(title="cells and singular set", ylabel=name)
     axes[1].scatter(*codes.T, s=2, c=colors, rasterized=True)

@@ -1,7 +1,5 @@
 """Two players in turn: the loop behind penalised transport, section 3.2 of Bousquet et al. (2017)."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -43,7 +41,10 @@ def alternate(
     FloatingPointError
         If a loss is not finite.
     """
-    player, critic = map(_adam, (parameters, critic_parameters), learning_rates)
+    player, critic = (
+        torch.optim.Adam(tensors, rate, betas=(0.5, 0.9), fused=True)
+        for tensors, rate in zip((parameters, critic_parameters), learning_rates, strict=True)
+    )
     schedules = [falling(optimizer, steps) for optimizer in (player, critic)]
     turns = [(critic_loss, critic)] * critic_steps + [(loss, player)]
     for step in range(1, steps + 1):
@@ -55,10 +56,6 @@ def alternate(
         for schedule in schedules:
             schedule.step()
         yield step
-
-
-def _adam(tensors: Iterable[torch.Tensor], rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(tensors, rate, betas=(0.5, 0.9), fused=True)
 
 
 def falling(optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:

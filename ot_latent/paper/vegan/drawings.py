@@ -1,7 +1,5 @@
 """Figures of notebooks 14 to 16, on Bousquet et al. (2017)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -95,11 +93,8 @@ def theorem1(pairs: Mapping[bool, np.ndarray], x: np.ndarray, z: np.ndarray) -> 
     """Draw both values of Theorem 1, (k, 2) by kind of decoder (is it random?), and an optimal encoder's codes."""
     fig, axes = plt.subplots(1, 3, figsize=(12, 3.9))
     axes[0].axline((0, 0), slope=1, color="0.6", ls=":")
-    for random_decoder, color, label in (
-        (True, COLORS["slerp"], "random decoders"),
-        (False, COLORS["linear"], "deterministic decoders"),
-    ):
-        axes[0].plot(*pairs[random_decoder].T, ".", ms=4, color=color, label=label)
+    for is_random, color, kind in ((True, "slerp", "random"), (False, "linear", "deterministic")):
+        axes[0].plot(*pairs[is_random].T, ".", ms=4, color=COLORS[color], label=f"{kind} decoders")
     axes[0].set(xlabel="$W_c$, over couplings (1)", ylabel="over encoders (11)", title="Theorem 1")
     axes[0].legend(loc="lower right", fontsize=9)
     axes[1].plot(x, z[: len(x)], ".", ms=2, color=COLORS["codes"])
@@ -118,17 +113,15 @@ def relaxation(weights: np.ndarray, curves: Mapping[str, np.ndarray], exact: flo
     ``predicted`` over lambda is the first order of the gap of the Kullback-Leibler penalty.
     """
     fig, axes = plt.subplots(1, 3, figsize=(12, 3.7))
-    colors = COLORS["matched"], COLORS["linear"]
-    for (name, curve), color in zip(curves.items(), colors, strict=True):
-        axes[0].semilogx(weights, curve[:, 0], color=color, lw=2, label=name)
-        axes[1].semilogx(weights, curve[:, 1], color=color, lw=2, label=name)
-        gap = np.where(exact - curve[:, 0] > 1e-9, exact - curve[:, 0], np.nan)
-        axes[2].loglog(weights, gap, color=color, lw=2, label=name)
+    for (name, curve), color in zip(curves.items(), ("matched", "linear"), strict=True):
+        style = {"color": COLORS[color], "lw": 2, "label": name}
+        axes[0].semilogx(weights, curve[:, 0], **style)
+        axes[1].semilogx(weights, curve[:, 1], **style)
+        axes[2].loglog(weights, np.where(exact - curve[:, 0] > 1e-9, exact - curve[:, 0], np.nan), **style)
     axes[0].axhline(exact, color=COLORS["prior"], ls="--", label="$W_c$")
     axes[0].set(xlabel=r"$\lambda$", title=r"The relaxed cost $W^\lambda$")
     axes[1].set(xlabel=r"$\lambda$", title=r"The constraint $\mu_\lambda$ that it stands for")
-    label = r"$\mathrm{Var}(\psi^*) / 2\lambda$"
-    axes[2].loglog(weights, predicted / weights, ":", color="0.3", label=label)
+    axes[2].loglog(weights, predicted / weights, ":", color="0.3", label=r"$\mathrm{Var}(\psi^*) / 2\lambda$")
     axes[2].set(xlabel=r"$\lambda$", title=r"The gap $W_c - W^\lambda$", ylim=(1e-3, 5))
     for ax in axes:
         ax.legend(fontsize=9)
@@ -140,8 +133,7 @@ def identity(ratios: np.ndarray, spreads: Mapping[float, np.ndarray]) -> Figure:
     fig, ax = plt.subplots(figsize=(7, 3.8))
     styles = zip(spreads.items(), ("linear", "matched", "codes"), ("-", "--", "-."), strict=True)
     for (variance, spread), color, style in styles:
-        label = rf"$\sigma^2 = {variance:g}$"
-        ax.loglog(ratios, spread, style, color=COLORS[color], lw=2, label=label)
+        ax.loglog(ratios, spread, style, color=COLORS[color], lw=2, label=rf"$\sigma^2 = {variance:g}$")
     title = r"$2\sigma^2 D_{AAE} - D_{POT}$, relative to the spread of $D_{POT}$"
     ax.set(xlabel=r"$\lambda\,/\,2\sigma^2$", ylabel="spread over networks", title=title)
     ax.legend()
@@ -154,10 +146,9 @@ def proposition2(sigmas: np.ndarray, star: np.ndarray, dagger: np.ndarray) -> Fi
     fig, axes = plt.subplots(1, 3, figsize=(12, 3.8))
     linear, matched = COLORS["linear"], COLORS["matched"]
     for s, style in ((0.3, ":"), (0.6, "--"), (0.9, "-")):
-        label, bound = rf"$\sigma = {s}$", s**2 + (1 - c) ** 2
-        w2 = (1 - np.hypot(c, s)) ** 2
-        axes[0].plot(c, w2, style, color=linear, label=rf"$W_2^2$, {label}")
-        axes[0].plot(c, bound, style, color=matched, label=rf"$W^\dagger$, {label}")
+        w2, bound = (1 - np.hypot(c, s)) ** 2, s**2 + (1 - c) ** 2
+        axes[0].plot(c, w2, style, color=linear, label=rf"$W_2^2$, $\sigma = {s}$")
+        axes[0].plot(c, bound, style, color=matched, label=rf"$W^\dagger$, $\sigma = {s}$")
         axes[0].plot(np.sqrt(1 - s**2), 0, "o", color=linear, clip_on=False)
         axes[0].plot(1, s**2, "o", color=matched)
     axes[0].set(xlabel="slope $c$", title="Two costs of one decoder", ylim=(0, 1.9))
@@ -207,8 +198,7 @@ def smooth_witnesses(
 
 def worst_gradients(ax: Axes, epsilons: np.ndarray, lipschitz: np.ndarray, primal: Mapping[float, np.ndarray]) -> None:
     """Draw the least cosine of almost optimal gradients: of the dual, and of the primal for some s."""
-    label = "dual, 1-Lipschitz, any $s$"
-    ax.semilogx(epsilons, lipschitz, color=COLORS["matched"], lw=2, label=label)
+    ax.semilogx(epsilons, lipschitz, color=COLORS["matched"], lw=2, label="dual, 1-Lipschitz, any $s$")
     for (s, cosines), color in zip(primal.items(), ("linear", "noise"), strict=True):
         ax.semilogx(epsilons, cosines, color=COLORS[color], lw=2, label=f"primal, $s = {s}$")
     ax.set(xlabel=r"$\varepsilon$", ylabel="least cosine", title="The worst gradient")
@@ -231,8 +221,7 @@ def bounds_of_js(ax: Axes, pairs: np.ndarray) -> None:
     grid = np.geomspace(1e-4, 20, 200)
     ax.loglog(pairs[:, 0], pairs[:, 1], ".", ms=4, color=COLORS["noise"], label="pairs of laws")
     ax.loglog(grid, grid / 2, color=COLORS["matched"], label="KL / 2")
-    label = r"$\sqrt{KL}\,/\,2$, the paper's step"
-    ax.loglog(grid, np.sqrt(grid) / 2, "--", color=COLORS["linear"], label=label)
+    ax.loglog(grid, np.sqrt(grid) / 2, "--", color=COLORS["linear"], label=r"$\sqrt{KL}\,/\,2$, the paper's step")
     ax.loglog(grid, grid, ":", color=COLORS["prior"], label="KL")
     ax.axvline(0.25, color="0.7", lw=0.8)
     ax.set(xlabel="KL", ylabel="JS", title="What bounds JS", xlim=(5e-5, 30), ylim=(1e-5, 30))
@@ -262,8 +251,7 @@ def eight_points(models: Mapping[tuple[str, float], Mapping[str, Any]], keys: Se
             ax.scatter(*found[name][: len(rows)].T, s=4, color=marks[rows])
             ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         column[0].set_title(rf"{kind}, $\sigma^2 = {variance}$")
-        hollow = {"marker": "s", "facecolors": "none", "edgecolors": COLORS["matched"]}
-        column[1].scatter(*CIRCLE.T, s=70, **hollow)
+        column[1].scatter(*CIRCLE.T, s=70, marker="s", facecolors="none", edgecolors=COLORS["matched"])
     axes[0, 0].set_ylabel("codes")
     axes[1, 0].set_ylabel("decoded, and data (squares)")
     return fig

@@ -1,7 +1,5 @@
 """Equation (12) of Bousquet et al. (2017) on finite spaces: the relaxed constraint."""
 
-from __future__ import annotations
-
 import numpy as np
 import ot
 from scipy.optimize import linprog, minimize
@@ -29,8 +27,7 @@ class Relaxation:
     def total_variation(self, weight: float) -> tuple[float, float]:
         """W^lambda and mu_lambda for the total variation, F = sum_z |Q_Z(z) - P_Z(z)| / 2: a linear program."""
         k = len(self.p_z)
-        price = np.r_[self.cost.ravel(), np.full(k, weight / 2)]
-        found = linprog(price, *self._excess(), *self._equal())
+        found = linprog(np.r_[self.cost.ravel(), np.full(k, weight / 2)], *self._excess(), *self._equal())
         return found.fun, found.x[-k:].sum() / 2
 
     def constrained(self, mu: float) -> float:

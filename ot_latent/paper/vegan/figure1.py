@@ -1,7 +1,5 @@
 """Figure 1 of Bousquet et al. (2017) from trained models: eight data points on a circle, codes in the plane."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +16,6 @@ from ot_latent.paper.vegan.alternate import alternate, descend, falling
 _BATCH, _WIDTH, _SLOPE, _NEIGHBOURS = 256, 64, 0.2, 30
 
 _ANGLES = torch.arange(8) * (2 * torch.pi / 8)
-
 #: The data, (8, 2).
 CIRCLE = torch.stack([_ANGLES.cos(), _ANGLES.sin()], dim=1)
 

@@ -5,8 +5,6 @@ as several of them share the code. Over a set of N images it is a weighted mean,
 Q(z|x_i) / sum_j Q(z|x_j): no estimate, whatever the networks are.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +15,6 @@ from ot_latent.datasets.pixels import to_square
 from ot_latent.models.autoencoders import Autoencoder
 
 _ROWS = 100  # images or codes that are worked on at a time
-
 _LAPLACIAN = torch.tensor([[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]])
 
 
@@ -84,12 +81,8 @@ def posterior_weights(codes: torch.Tensor, mean: torch.Tensor, log_variance: tor
     """
     codes, mean, log_variance = codes.double(), mean.double(), log_variance.double()
     precision = (-log_variance).exp()
-    squares = (
-        codes.square() @ precision.T
-        - 2 * codes @ (mean * precision).T
-        + (mean.square() * precision + log_variance).sum(1)
-    )
-    return (-squares / 2).softmax(1)
+    squares = codes.square() @ precision.T - 2 * codes @ (mean * precision).T
+    return (-(squares + (mean.square() * precision + log_variance).sum(1)) / 2).softmax(1)
 
 
 def averaging(model: Autoencoder, images: np.ndarray, probes: int, draws: int = 4) -> Averaging:
@@ -119,10 +112,7 @@ def averaging(model: Autoencoder, images: np.ndarray, probes: int, draws: int = 
         )
     with torch.inference_mode():
         reference = _Reference(model, images)
-        parts = [
-            _followed(reference, torch.arange(start, min(start + _ROWS, probes)), draws)
-            for start in range(0, probes, _ROWS)
-        ]
+        parts = [_followed(reference, rows, draws) for rows in torch.arange(probes).split(_ROWS)]
     return Averaging(*(torch.cat(values).cpu().numpy() for values in zip(*parts, strict=True)))
 
 
@@ -135,9 +125,8 @@ class _Reference:
         self.pixels = torch.tensor(images, device=self.device).flatten(1).float() / 255
         first = self.squares(torch.arange(min(_ROWS, len(images))))
         if not model.gaussian and not torch.equal(model.draw(first), model.encode(first)):
-            raise ValueError(
-                f"the encoder of {type(model).__name__} is random and has no density, which E[X | Z] needs"
-            )
+            kind = type(model).__name__
+            raise ValueError(f"the encoder of {kind} is random and has no density, which E[X | Z] needs")
         encode = model.posterior if model.gaussian else lambda rows: (model.encode(rows),)
         chunks = (encode(self.squares(rows)) for rows in torch.arange(len(images)).split(_ROWS))
         self.mean, *variances = (torch.cat(values) for values in zip(*chunks, strict=True))
@@ -178,19 +167,12 @@ def _followed(reference: _Reference, rows: torch.Tensor, draws: int) -> tuple[to
         weights = reference.weights(codes)
         best = reference.best(weights, original.shape[-1])
         decoded.append(reference.model.decode(codes))
-        of_draws.append(
-            (
-                sharpness(decoded[-1]),
-                sharpness(best),
-                _squares(original - decoded[-1]),
-                (reference.distances(codes).argmin(1) != rows).float(),
-                1 - weights.gather(1, rows[:, None])[:, 0].float(),
-                _squares(decoded[-1] - best),
-            )
-        )
-    sharp, best_sharp, error, foreign, others, to_best = (
-        torch.stack(values).mean(0) for values in zip(*of_draws, strict=True)
-    )
+        sharp, error, to_best = sharpness(decoded[-1]), _squares(original - decoded[-1]), _squares(decoded[-1] - best)
+        foreign = (reference.distances(codes).argmin(1) != rows).float()
+        others = 1 - weights.gather(1, rows[:, None])[:, 0].float()
+        of_draws.append((sharp, sharpness(best), error, foreign, others, to_best))
+    means = (torch.stack(values).mean(0) for values in zip(*of_draws, strict=True))
+    sharp, best_sharp, error, foreign, others, to_best = means
     spread = torch.stack(decoded).var(0).flatten(1).sum(1)
     pictures = torch.cat([original, decoded[-1], best], dim=1)
     return sharpness(original), sharp, best_sharp, error, spread, foreign, others, to_best, pictures

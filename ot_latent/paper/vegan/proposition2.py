@@ -1,7 +1,5 @@
 """Proposition 2 of Bousquet et al. (2017) by stochastic gradients: X, Z standard normal, decoder N(c z, sigma^2)."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
@@ -9,9 +7,7 @@ from ot_latent.models.objectives import gan_value, pot
 from ot_latent.paper.vegan.alternate import alternate
 
 _BATCH = 256
-
-# an encoder that makes two codes of the data point and two coins
-_START = 0.3 * torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+_START = 0.3 * torch.tensor([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]])  # makes two codes of the data point and two coins
 
 
 def fit_slopes(sigmas: np.ndarray, repeats: int, noise_in_code: bool, steps: int) -> np.ndarray:

@@ -4,8 +4,6 @@ Two data points -1 and 1 and two generated points -s and s, with masses p and 1 
 W1 is 1 - s, and f*(t) = |t| a best witness of J(f) = E f(X) - E f(G(Z)).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The objectives of Propositions 4 and 5 of Bousquet et al. (2017) by quadrature: all on the line."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np
@@ -12,16 +10,13 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(16)
 
 #: Data from two Gaussians as nodes, (32,).
 X = np.concatenate([-1.5 + 0.5 * _NODES, 1.5 + 0.5 * _NODES])
-
 #: Their probabilities, (32,).
 P_X = np.tile(_WEIGHTS, 2) / (2 * _WEIGHTS.sum())
 
 #: Codes on a grid, (361,), and its step.
 Z, DZ = np.linspace(-9, 9, 361, retstep=True)
-
 #: The density of the prior on the grid, (361,); its sum times the step is one.
 PRIOR = stats.norm.pdf(Z) / (stats.norm.pdf(Z).sum() * DZ)
-
 
 #: Codes -> the mean of the data.
 Decoder = Callable[[np.ndarray], np.ndarray]

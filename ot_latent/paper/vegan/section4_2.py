@@ -4,8 +4,6 @@ Penalised transport trains an encoder and comes from above, WGAN-GP trains a cri
 Each reports its objective, and certifies a bound that holds whatever the training did.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter

@@ -1,7 +1,5 @@
 """Theorem 1 of Bousquet et al. (2017) on finite spaces: random problems."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -7,8 +7,7 @@ samples, scored chunk by chunk, and compared.
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
     from ot_latent.scores.scorers import Scorer
 
 RANDOM = "random"
-
-# Rows of each operation that stand for the generator when a run resumes: cheap beside any n.
-_PROBES = 4
+_PROBES = 4  # rows of each operation that stand for the generator when a run resumes: cheap beside any n
 
 
 @dataclass(frozen=True)
@@ -118,11 +115,6 @@ def evaluate_operations(
     device : torch device
         Where the generator is; the scorer knows its own.
 
-    Returns
-    -------
-    Evaluation
-        Prints as a table; ``["2-point matched"].p_value`` and all other numbers are in it.
-
     Raises
     ------
     ValueError
@@ -148,7 +140,11 @@ def evaluate_operations(
     """
     law, chosen = as_prior(prior), _chosen(operations)
     _check_at_least(n=(n, BLOCKS), seed=(seed, 0), batch=(batch, 1))
-    _check_scorer(scorer)
+    if lacking := [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]:
+        raise TypeError(
+            f"scorer must have {', '.join(lacking)}, {type(scorer).__name__} has not: wrap a network "
+            "in scorers.Classifier"
+        )
     samples = _Samples(generator, law, scorer, chosen, _dimension(law, dimension), seed, device)
     probes = {name: samples.features(name, 0, _PROBES) for name in chosen}
     classes = scorer.probabilities(probes[RANDOM]).shape[1]
@@ -188,15 +184,6 @@ def _check_at_least(**arguments: tuple[Any, int]) -> None:
             raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
 
 
-def _check_scorer(scorer: object) -> None:
-    lacking = [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]
-    if lacking:
-        raise TypeError(
-            f"scorer must have {', '.join(lacking)}, {type(scorer).__name__} has not: wrap a network "
-            "in scorers.Classifier"
-        )
-
-
 def _dimension(prior: PointPrior, dimension: int | None) -> int:
     known = getattr(prior, "d", None)
     if known is None and dimension is None:
@@ -226,7 +213,10 @@ class _Samples:
         # random samples are stream 0, the points of all operations are streams 1, 2, ...
         first = 0 if name == RANDOM else 1
         latents = self._latents(self.operations[name], name, chunk, rows, first)
-        with torch.inference_mode(), self._torch_seed(chunk, first):
+        device, sequence = torch.device(self.device), np.random.SeedSequence((self.seed, chunk, first))
+        # generators may add noise of their own: seed torch, and leave no trace
+        with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(int(sequence.generate_state(1)[0]))
             images = self.generator(latents)
         return self.scorer.features(_checked_images(images, rows))
 
@@ -242,15 +232,6 @@ class _Samples:
                 f"got {latents.dtype} of shape {latents.shape}"
             )
         return torch.from_numpy(latents).float().to(self.device)
-
-    @contextmanager
-    def _torch_seed(self, chunk: int, stream: int) -> Iterator[None]:
-        """Seed torch for generators that add noise of their own, and leave no trace."""
-        device = torch.device(self.device)
-        with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            sequence = np.random.SeedSequence((self.seed, chunk, stream))
-            torch.manual_seed(int(sequence.generate_state(1)[0]))
-            yield
 
 
 def _checked_images(images: Any, rows: int) -> torch.Tensor:

@@ -1,11 +1,8 @@
 """What an evaluation has counted so far, in memory and on disk."""
 
-from __future__ import annotations
-
 import json
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +36,10 @@ class Tally:
             total.merge(half)
         return total
 
-    def attributes(self) -> Iterator[tuple[str, Any]]:
+    def attributes(self) -> list[tuple[str, Any]]:
         """Name and owner of each number or array that changes."""
-        for name in ("seen", "sums", "negentropies"):
-            yield name, self.inception
-        for half in self.halves:
-            for name in ("count", "mean", "scatter"):
-                yield name, half
+        own = [(name, self.inception) for name in ("seen", "sums", "negentropies")]
+        return own + [(name, half) for half in self.halves for name in ("count", "mean", "scatter")]
 
 
 class EvaluationState:
@@ -87,7 +81,13 @@ class EvaluationState:
         """
         if self.path is None or not self.path.exists():
             return 0
-        arrays = _read(self.path)
+        try:
+            with np.load(self.path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in ("settings", *file.files)}
+        except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"resume: {self.path} is no state of an evaluation, or damaged ({error}): remove it"
+            ) from error
         self._require_same(arrays)
         for index, (name, owner) in enumerate(self._attributes()):
             value = arrays[f"value{index}"]
@@ -118,24 +118,14 @@ class EvaluationState:
             return
         arrays = {"settings": np.array(self.settings), "done": np.array(done)}
         arrays |= {f"probe{index}": probe for index, probe in enumerate(self.probes)}
-        arrays |= {
-            f"value{index}": np.asarray(getattr(owner, name)) for index, (name, owner) in enumerate(self._attributes())
-        }
-        write_atomically(self.path, lambda path: _write(path, arrays))
+        arrays |= {f"value{index}": np.asarray(getattr(*pair[::-1])) for index, pair in enumerate(self._attributes())}
+
+        def write(path: Path) -> None:
+            with path.open("wb") as stream:  # given a path, numpy would append a suffix
+                np.savez(stream, **arrays)
+
+        write_atomically(self.path, write)
         self.saved = time.monotonic()
 
     def _attributes(self) -> list[tuple[str, Any]]:
         return [pair for tally in self.tallies for pair in tally.attributes()]
-
-
-def _read(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in ("settings", *file.files)}
-    except (zipfile.BadZipFile, KeyError, EOFError, OSError, ValueError, TypeError) as error:
-        raise ValueError(f"resume: {path} is no state of an evaluation, or damaged ({error}): remove it") from error
-
-
-def _write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with path.open("wb") as stream:  # given a path, numpy would append a suffix
-        np.savez(stream, **arrays)

@@ -13,10 +13,7 @@ from ot_latent.scores.evaluation_state import Tally
 from ot_latent.scores.frechet import frechet_distance
 
 _LEVEL, _POWER = 0.05, 0.95
-
-# No log of a score is known better than rounding errors allow.
-_ROUNDING = 1e-12
-
+_ROUNDING = 1e-12  # no log of a score is known better than rounding errors allow
 _COLUMNS = ("operation", "Inception Score", "change", "95 % interval", "p", "would find", "FID")
 
 
@@ -97,28 +94,22 @@ class Evaluation:
         return cls(**record | {"rows": tuple(rows)})
 
     def __getitem__(self, name: str) -> OperationScore:
-        for row in self.rows:
-            if row.name == name:
-                return row
-        raise KeyError(f"{name!r}; there are {[row.name for row in self.rows]}")
+        rows = {row.name: row for row in self.rows}
+        if name not in rows:
+            raise KeyError(f"{name!r}; there are {list(rows)}")
+        return rows[name]
 
     def table(self) -> str:
         """The table as text, with what its columns mean."""
-        return "\n".join([self._title(), self._formatted("plain"), self._note()])
+        return "\n".join(self._parts("plain"))
 
     __str__ = __repr__ = table
 
     def _repr_markdown_(self) -> str:
-        return "\n\n".join([self._title(), self._formatted("github"), self._note()])
+        return "\n\n".join(self._parts("github"))
 
-    def _formatted(self, style: str) -> str:
-        return tabulate(self._cells(), _COLUMNS, style, disable_numparse=True)
-
-    def _title(self) -> str:
-        return f"Under {self.scorer}; {self.n:,} images a row, seed {self.seed}."
-
-    def _cells(self) -> list[tuple[str, ...]]:
-        return [
+    def _parts(self, style: str) -> tuple[str, str, str]:
+        cells = [
             (
                 row.name,
                 f"{row.inception:.3f} ± {row.deviation:.3f}",
@@ -127,19 +118,19 @@ class Evaluation:
             )
             for row in self.rows
         ]
-
-    def _note(self) -> str:
         return (
+            f"Under {self.scorer}; {self.n:,} images a row, seed {self.seed}.",
+            tabulate(cells, _COLUMNS, style, disable_numparse=True),
             "Inception Score: mean ± sd of 10 splits. Change against random samples, of all images "
             "as one split. p: of no change. Would find: the smallest change found with 95 % power "
             "at level 5 %. FID: to the random samples; in their own row, what as many other random "
-            "samples would have."
+            "samples would have.",
         )
 
 
 def _change_cells(change: Change | None) -> tuple[str, ...]:
     if change is None:
-        return ("", "", "", "")
+        return ("",) * 4
     low, high = change.interval
     return (
         f"{change.relative:+.2%}",

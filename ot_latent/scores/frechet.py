@@ -14,8 +14,7 @@ from scipy import linalg, stats
 
 from ot_latent._arrays import covariance_root
 
-# Of the jackknife: with 20, the quantile of its t distribution is 2.09, near the 1.96 of many.
-_BLOCKS = 20
+_BLOCKS = 20  # of the jackknife: the quantile of its t distribution is 2.09 then, near the 1.96 of many
 
 
 def feature_rows(x: ArrayLike, name: str, like: np.ndarray | None = None) -> np.ndarray:
@@ -248,9 +247,7 @@ def frechet_bias(samples: ArrayLike, reference: Features, parts: int = 5, rng: i
     fixed = _moments(reference, "reference")
     order = np.random.default_rng(rng).permutation(n)
     counts = np.arange(1, parts + 1)
-    means = [
-        np.mean([frechet_distance(rows[part], fixed) for part in np.array_split(order, count)]) for count in counts
-    ]
-    slope, at_infinity = np.polyfit(counts, means, 1)
-    distance = float(means[0])
-    return FrechetBias(distance, distance - float(at_infinity), float(at_infinity))
+    deals = (np.array_split(order, count) for count in counts)
+    means = [float(np.mean([frechet_distance(rows[part], fixed) for part in deal])) for deal in deals]
+    at_infinity = float(np.polyfit(counts, means, 1)[1])
+    return FrechetBias(means[0], means[0] - at_infinity, at_infinity)

@@ -1,7 +1,5 @@
 """Measures of images themselves: detail, saturation, principal components of pixels."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
@@ -28,7 +26,6 @@ def saturation(images: torch.Tensor) -> np.ndarray:
 
 
 _SIDE = 32  # details of two pixels of 64 are for `detail`, and 3 * 32² numbers an image are few
-
 _ROWS = 1_000  # images that are projected at a time
 
 

@@ -7,8 +7,6 @@ With p(y) the mean of p(y|x) over the images of a split, its score is
 so that the sums of p(y|x) and of p(y|x) log p(y|x) are all that it needs.
 """
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

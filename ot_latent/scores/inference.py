@@ -1,7 +1,5 @@
 """Networks applied to many images, chunk by chunk, without gradients: codes, images, features, errors."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import TypeAlias
@@ -56,8 +54,7 @@ def features(classifier: nn.Module, images: torch.Tensor, device: Device = "cpu"
 
 def predictions(classifier: nn.Module, features: np.ndarray, device: Device = "cpu") -> np.ndarray:
     """p(label | image) from the `features` of images: (n, d) -> (n, classes)."""
-    rows = torch.from_numpy(features)
-    return _chunked(lambda chunk: classifier.head(chunk).softmax(1), rows, device)
+    return _chunked(lambda chunk: classifier.head(chunk).softmax(1), torch.from_numpy(features), device)
 
 
 def reconstruction_errors(model: nn.Module, images: torch.Tensor, device: Device = "cpu") -> np.ndarray:

@@ -1,7 +1,5 @@
 """95 % intervals of ratios, of proportions and, by the bootstrap, of any statistic."""
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -9,8 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
-# Five of the resampled statistics lie beyond each end of a 95 % interval.
-_RESAMPLES = 200
+_RESAMPLES = 200  # five of the resampled statistics lie beyond each end of a 95 % interval
 
 
 def ratio_of_means(first: np.ndarray, second: np.ndarray) -> tuple[float, tuple[float, float]]:
@@ -82,16 +79,8 @@ def bootstrap_interval(
     with warnings.catch_warnings():
         # a statistic that is NaN, as 0 over 0, has an interval that is
         warnings.simplefilter("ignore", stats.DegenerateDataWarning)
-        result = stats.bootstrap(
-            samples,
-            statistic,
-            n_resamples=_RESAMPLES,
-            batch=1,  # n may be 50,000, and the statistic one of (n, 1000) probabilities
-            vectorized=True,
-            paired=paired,
-            confidence_level=0.95,
-            method="percentile",
-            rng=rng,
-        )
+        # one at a time: n may be 50,000, and the statistic one of (n, 1000) probabilities
+        chosen = {"n_resamples": _RESAMPLES, "batch": 1, "vectorized": True, "method": "percentile"}
+        result = stats.bootstrap(samples, statistic, paired=paired, confidence_level=0.95, rng=rng, **chosen)
     low, high = result.confidence_interval
     return float(low), float(high)

@@ -1,7 +1,5 @@
 """Nearest neighbours: how far images lie from the training set, and whether a generator copies it."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -10,11 +8,8 @@ from scipy import stats
 
 from ot_latent.scores.frechet import feature_rows
 
-# Bytes of squared distances in memory at a time.
-_BYTES = 2**26
-
-# Relative size of rounding errors in squared distances by scalar products, with a margin.
-_ROUNDING = 1e-12
+_BYTES = 2**26  # of squared distances in memory at a time
+_ROUNDING = 1e-12  # relative size of rounding errors in squared distances by scalar products, with a margin
 
 
 def nearest_distances(x: ArrayLike, reference: ArrayLike) -> np.ndarray:
@@ -87,12 +82,6 @@ def memorisation(samples: ArrayLike, training: ArrayLike, held_out: ArrayLike) -
     ----------
     samples, training, held_out : (n, d), (m, d) and (l, d)
         Features or pixels, one row an image.
-
-    Returns
-    -------
-    Memorisation
-        ``ratio`` of the median distances, samples over held-out data (NaN where both are 0);
-        ``p_value``; both medians.
 
     Raises
     ------

@@ -1,7 +1,5 @@
 """Moments of the features of real images, as shipped: Fréchet distances (FID) without the data set."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +61,7 @@ def measure(name: str, data_dir: str | Path | None = None, device: str | torch.d
     images = reference.images(data_dir)
     scorer = Classifier(reference.scorer, device=device)
     moments: FeatureStatistics | None = None
-    count = -(-len(images) // ROWS)
-    for chunk in progress(float_chunks(images), f"features of {name}", count):
+    for chunk in progress(float_chunks(images), f"features of {name}", -(-len(images) // ROWS)):
         features = scorer.features(chunk)
         moments = moments or FeatureStatistics(features.shape[1])
         moments.update(features)
@@ -86,10 +83,7 @@ def save(name: str, moments: FeatureStatistics, out: str | Path | None = None) -
         A folder; by default ``data/reference``, where the shipped ones are.
     """
     scorer = _reference(name).scorer
-    tensors = {
-        "mean": torch.from_numpy(moments.mean).float(),
-        "covariance": torch.from_numpy(moments.covariance).float(),
-    }
+    tensors = {part: torch.from_numpy(getattr(moments, part)).float() for part in ("mean", "covariance")}
     card = {
         "command": f"ot-latent reference {name}",
         "images": str(moments.count),
@@ -97,8 +91,7 @@ def save(name: str, moments: FeatureStatistics, out: str | Path | None = None) -
         "scorer_sha256": checkpoints.weights_hash(scorer),
     }
     path = (Path(out) if out else _folder()) / f"{name}.safetensors"
-    content = as_bytes(tensors, card)
-    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    write_atomically(path, lambda temporary: temporary.write_bytes(as_bytes(tensors, card)))
     return path
 
 

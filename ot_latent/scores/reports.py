@@ -248,10 +248,6 @@ def image_report(
         Such as `scores.PixelComponents`.
     rng : int
         Seed of the bootstrap.
-
-    Returns
-    -------
-    dict of ImageScore
     """
     generator = np.random.default_rng(rng)
     pieces = np.array_split(training, -(-len(training) // _ROWS))
@@ -262,12 +258,11 @@ def image_report(
     for name, images in samples.items():
         seen = scorer.features(images)
         near = nearest_distances(seen, known)
-        nearest = bootstrap_interval((near, own), ratio_of_medians, generator)
         report[name] = ImageScore(
             frechet_distance(seen, reference),
             frechet_interval(seen, reference),
             *ratio_of_means(detail(images), sharp),
             float(ratio_of_medians(near, own)),
-            nearest,
+            bootstrap_interval((near, own), ratio_of_medians, generator),
         )
     return report

@@ -14,8 +14,6 @@ images first; density and coverage from prdc, which takes arrays, real images fi
     torch_fidelity.metric_prc.prc_features_to_metric(fake, real)
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Protocol
 
@@ -42,7 +40,6 @@ class FeatureExtractor(Protocol):
 
     def features(self, images: torch.Tensor) -> np.ndarray:
         """(n, channels, height, width) in [0, 1] -> (n, d)."""
-        ...
 
 
 class Scorer(FeatureExtractor, Protocol):
@@ -50,7 +47,6 @@ class Scorer(FeatureExtractor, Protocol):
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """p(y|x) from the features of images: (n, d) -> (n, classes)."""
-        ...
 
 
 class Classifier:
@@ -91,14 +87,17 @@ class Classifier:
         device: str | torch.device = "cpu",
     ) -> None:
         stored = isinstance(model, str | Path)
-        if name is None:
-            name = _described(model) if stored else type(model).__name__
         if stored:
+            path = checkpoints.shipped(model) if isinstance(model, str) else model
+            if name is None:
+                accuracy = checkpoints.read_card(path)["metrics"]["test_accuracy"]
+                name = f"{path.stem} (test accuracy {100 * accuracy:.2f} %)"
             model = checkpoints.load(model)
         if not (hasattr(model, "features") and hasattr(model, "head")):
             raise TypeError(
                 f"model must have the methods features(images) and head(features), {type(model).__name__} has not"
             )
+        name = type(model).__name__ if name is None else name
         self.model, self.name, self.device = model.to(device).eval(), name, device
 
     def features(self, images: torch.Tensor) -> np.ndarray:
@@ -144,12 +143,6 @@ def fitted(images: torch.Tensor, channels: int, side: int) -> torch.Tensor:
     )
 
 
-def _described(checkpoint: str | Path) -> str:
-    path = checkpoints.shipped(checkpoint) if isinstance(checkpoint, str) else checkpoint
-    accuracy = checkpoints.read_card(path)["metrics"]["test_accuracy"]
-    return f"{path.stem} (test accuracy {100 * accuracy:.2f} %)"
-
-
 class InceptionV3:
     """The ImageNet network of the original Inception Score and FID, as a scorer.
 
@@ -184,27 +177,22 @@ class InceptionV3:
         if not path.is_file():
             raise datasets.MissingDataError(f"path must be a TorchScript file, {path} is none")
         found = file_hash(path)
-        official = found == INCEPTION_SHA256
-        self.name = "Inception v3 (2015-12-05)" if official else f"{path.name} ({found[:8]})"
+        self.name = "Inception v3 (2015-12-05)" if found == INCEPTION_SHA256 else f"{path.name} ({found[:8]})"
         self.device = device
         try:
             self.network = torch.jit.load(path, map_location=device).eval()
             self._weights = self.network.output.weight.detach()
-            self._require_consistent()
+            image = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
+            with torch.inference_mode():
+                expected = self.network(self._levels(image), no_output_bias=True).cpu().numpy()
+            computed = self.probabilities(self.features(image))
+            if expected.shape != computed.shape or not np.allclose(computed, expected, atol=1e-4):
+                raise RuntimeError("its output is not the softmax of its features by output.weight")
         except (RuntimeError, AttributeError, TypeError) as error:
             raise ValueError(
                 f"{path} is not the network of {INCEPTION_URL}: it is damaged or has another "
                 f"interface ({str(error).strip().splitlines()[-1]})"
             ) from error
-
-    def _require_consistent(self) -> None:
-        """Raise RuntimeError unless our probabilities are those that the network itself computes."""
-        image = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
-        with torch.inference_mode():
-            expected = self.network(self._levels(image), no_output_bias=True).cpu().numpy()
-        found = self.probabilities(self.features(image))
-        if expected.shape != found.shape or not np.allclose(found, expected, atol=1e-4):
-            raise RuntimeError("its output is not the softmax of its features by output.weight")
 
     def _levels(self, images: torch.Tensor) -> torch.Tensor:
         if images.ndim != 4 or images.shape[1] not in (1, 3):
@@ -214,10 +202,8 @@ class InceptionV3:
     def features(self, images: torch.Tensor) -> np.ndarray:
         """See `Scorer`."""
         with torch.inference_mode():
-            chunks = [
-                self.network(self._levels(chunk), return_features=True).cpu() for chunk in images.split(self.rows)
-            ]
-        return torch.cat(chunks).numpy()
+            levels = map(self._levels, images.split(self.rows))
+            return torch.cat([self.network(chunk, return_features=True).cpu() for chunk in levels]).numpy()
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
         """See `Scorer`."""
@@ -227,9 +213,7 @@ class InceptionV3:
 
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
-
 INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
-
 INCEPTION_URL = "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/" + INCEPTION_FILE
 
 
@@ -242,13 +226,7 @@ def _fetched() -> Path:
     try:
         # pooch moves the file there only after its hash agreed
         return Path(
-            pooch.retrieve(
-                INCEPTION_URL,
-                known_hash=f"sha256:{INCEPTION_SHA256}",
-                fname=INCEPTION_FILE,
-                path=folder,
-                progressbar=True,
-            )
+            pooch.retrieve(INCEPTION_URL, f"sha256:{INCEPTION_SHA256}", INCEPTION_FILE, folder, progressbar=True)
         )
     except requests.RequestException as error:
         raise datasets.MissingDataError(

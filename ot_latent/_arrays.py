@@ -3,8 +3,6 @@
 Nothing here imports torch: a torch tensor brings its own namespace along.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 import numbers

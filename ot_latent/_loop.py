@@ -1,7 +1,5 @@
 """The loop of every training run: losses are watched, states kept, and a killed run goes on."""
 
-from __future__ import annotations
-
 import math
 import time
 from abc import ABC, abstractmethod

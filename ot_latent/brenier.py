@@ -1,7 +1,5 @@
 """The Brenier potential as a network: D of Liu 2018, its map T(z) = z + grad D(z), and how it is fitted."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path

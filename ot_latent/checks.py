@@ -1,7 +1,5 @@
 """Do points still follow the prior? A calibrated test with an answer in words."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,8 +105,7 @@ def check_prior(
     if z.ndim < 2 or 0 in z.shape:
         raise ValueError(f"z must hold points along the first axis, got shape {tuple(z.shape)}")
     single = at_least_single(z)
-    values = single.detach().cpu().numpy() if is_torch_array(z) else single
-    values = values.astype(np.float64)
+    values = (single.detach().cpu().numpy() if is_torch_array(z) else single).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("z holds NaN or infinite values")
     rng, law = np.random.default_rng(rng), as_prior(prior)
@@ -120,18 +117,11 @@ def check_prior(
     if getattr(law, "d", dimension) != dimension:
         raise ValueError(f"z must have the {law.d} coordinates of {law!r}, got {dimension}")
     if getattr(law, "of_whole_points", False):
-        coordinates, norms, radius = _radial_tests(values, law, bits, rng)
+        coordinates, norms, radius = map(float, _radial_tests(values, law, bits, rng))
     else:
-        coordinates, norms, radius = _tests(values, law)
-    return PriorCheck(
-        p_value=float(min(1.0, 2 * min(coordinates, norms))),
-        level=level,
-        coordinates=float(coordinates),
-        norms=float(norms),
-        radius=float(radius),
-        points=len(values),
-        dimension=dimension,
-    )
+        coordinates, norms, radius = map(float, _tests(values, law))
+    p_value = min(1.0, 2 * min(coordinates, norms))
+    return PriorCheck(p_value, level, coordinates, norms, radius, len(values), dimension)
 
 
 def _tests(values: np.ndarray, prior: Any) -> tuple[float, float, float]:
@@ -140,8 +130,7 @@ def _tests(values: np.ndarray, prior: Any) -> tuple[float, float, float]:
     # from the nearer tail: far out, the other probability rounds to 1
     normal = np.where(below < above, special.ndtri(below), -special.ndtri(above))
     squares = np.minimum(normal**2, 1e6)  # outside the support normal is infinite
-    norms = squares.sum(1)
-    dimension = values.shape[1]
+    norms, dimension = squares.sum(1), values.shape[1]
     coordinates = stats.kstest(below.ravel(), "uniform").pvalue
     radial = stats.kstest(norms, stats.chi2(dimension).cdf).pvalue
     return coordinates, radial, np.mean(norms) / dimension

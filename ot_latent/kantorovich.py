@@ -1,7 +1,5 @@
 """Exact optimal transport between two finite sets of points: Liu 2018, eqs. (12)-(14), (16), (17)."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import gcd
 from threading import local

@@ -9,8 +9,6 @@ The points that go in must be independent of each other and follow the prior; nu
 tensors, any leading shape, the latent dimension last.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +30,7 @@ from ot_latent.monotone import ScaledMap, monotone_map
 from ot_latent.priors.laws import AnyPrior, Prior
 from ot_latent.priors.product import as_prior
 
-# Single precision can still multiply by its inverse.
+# Each weight vector fits into single precision, and so does its inverted scale.
 _LARGEST_WEIGHT = 1e30
 
 
@@ -234,20 +232,15 @@ def slerp(z1: Array, z2: Array, t: Array) -> Array:
     z1, z2 = at_least_single(z1), at_least_single(z2)
     (t,) = conform(z1, parameter(t, "t"))
     xp = array_namespace(z1)
-    omega = _angle(z1, z2)
+    # to full precision at every size (Kahan)
+    u, v = _direction(z1), _direction(z2)
+    omega = 2 * xp.atan2(euclidean_norm(u - v), euclidean_norm(u + v))  # (..., 1)
     somewhere = xp.any(z1 != 0, axis=-1, keepdims=True) & xp.any(z2 != 0, axis=-1, keepdims=True)
     circle = somewhere & (xp.sin(omega) > 8 * xp.finfo(dtype).eps)
     omega = xp.where(circle, omega, 1.0)
     w1 = xp.where(circle, xp.sin(t * omega) / xp.sin(omega), t + 0 * omega)
     w2 = xp.where(circle, xp.sin((1 - t) * omega) / xp.sin(omega), 1 - t + 0 * omega)
     return xp.astype(w1 * z1 + w2 * z2, dtype, copy=False)
-
-
-def _angle(z1: Array, z2: Array) -> Array:
-    """The angle between two vectors, (..., 1), to full precision at every size (Kahan)."""
-    xp = array_namespace(z1)
-    u, v = _direction(z1), _direction(z2)
-    return 2 * xp.atan2(euclidean_norm(u - v), euclidean_norm(u + v))
 
 
 def _direction(z: Array) -> Array:
@@ -278,24 +271,18 @@ def _map_back(weights: Array, prior: Any, laws: Any) -> Any:
     """The optimal map from the law of the weighted sum to the prior, if there is one."""
     if prior is None:
         return None
-    _require_size(weights)
+    largest = array_namespace(weights).max(abs(weights), axis=0)
+    too_small = (largest > 0) & (largest < 1 / _LARGEST_WEIGHT)
+    if bool((too_small | (largest > _LARGEST_WEIGHT)).any()):
+        raise ValueError(
+            f"the largest weight of a matched sum must be between {1 / _LARGEST_WEIGHT:g} and "
+            f"{_LARGEST_WEIGHT:g}, got {weights}: multiply all by one number, the result is the same"
+        )
     if laws is None:
         return monotone_map(prior.combine(weights), prior)
     from ot_latent.priors.scipy_prior import sum_law  # here, because sums of one law do without
 
     return monotone_map(sum_law(laws, weights), prior)
-
-
-def _require_size(weights: Array) -> None:
-    """Raise ValueError unless each weight vector fits into single precision, its scale inverted too."""
-    xp = array_namespace(weights)
-    largest = xp.max(abs(weights), axis=0)
-    too_small = (largest > 0) & (largest < 1 / _LARGEST_WEIGHT)
-    if bool(xp.any(too_small | (largest > _LARGEST_WEIGHT))):
-        raise ValueError(
-            f"the largest weight of a matched sum must be between {1 / _LARGEST_WEIGHT:g} and "
-            f"{_LARGEST_WEIGHT:g}, got {weights}: multiply all by one number, the result is the same"
-        )
 
 
 def _matched_sum(zs: Sequence[Array], weights: Array, T: Any) -> Array:

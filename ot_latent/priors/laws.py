@@ -1,7 +1,5 @@
 """What a prior of one latent coordinate offers, and how several laws act as one."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -111,6 +109,11 @@ class MapOfSeveral(MonotoneMap):
         return self.source.spread([T.cost(p) for T in self.maps])
 
 
+def draw_by_quantiles(law: Any, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
+    """Independent draws, by the quantile function; see `Uniform.sample`."""
+    return cast_like(law.icdf(draw("uniform", shape, rng, like)), like)
+
+
 @dataclass(frozen=True, eq=False)
 class LawPerEntry(SeveralLaws):
     """Several laws, one for each entry of `index`, which broadcasts against the points."""
@@ -118,16 +121,14 @@ class LawPerEntry(SeveralLaws):
     laws: tuple[Any, ...]
     index: np.ndarray
 
+    sample = draw_by_quantiles
+
     def __repr__(self) -> str:
         return f"LawPerEntry({len(self.laws)} laws, index of shape {self.index.shape})"
 
     def spread(self, values: Sequence[Any]) -> np.ndarray:
         """`values`, one for each law, with the shape of the index."""
         return np.array(values)[self.index]
-
-    def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
-        """Independent draws; see `Uniform.sample`."""
-        return draw_by_quantiles(self, shape, rng, like)
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone maps onto `target`: for `monotone_map`, which asks for them."""
@@ -199,11 +200,6 @@ def per_distinct_column(combine: Callable[[np.ndarray], Any], weights: Array) ->
     distinct, index = np.unique(columns, axis=1, return_inverse=True)
     laws = tuple(combine(column) for column in progress(distinct.T, "laws of weighted sums"))
     return LawPerEntry(laws, index.reshape(weights.shape[1:]))
-
-
-def draw_by_quantiles(law: Law, shape: int | Sequence[int], rng: Seed, like: Array) -> Array:
-    """Independent draws from `law` by its quantile function."""
-    return cast_like(law.icdf(draw("uniform", shape, rng, like)), like)
 
 
 def check_weights(weights: Array) -> Array:

@@ -99,10 +99,9 @@ class Radial:
             raise ValueError(f"shape must end in d = {self.d}, got {shape}")
         rng = generator(rng, like)
         z = draw("normal", shape, rng, like)
-        if self.radius is None:
+        length = self.radius
+        if length is None:
             length = self.norm.icdf(draw("uniform", (*shape[:-1], 1), rng, like))
-        else:
-            length = self.radius
         return cast_like(z * (length / euclidean_norm(z)), like)
 
     def combine(self, weights: Array) -> Radial:

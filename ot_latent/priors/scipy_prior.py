@@ -1,7 +1,5 @@
 """Priors from scipy.stats, any continuous law, and sums of points of different laws."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable, Sequence
@@ -20,9 +18,7 @@ from ot_latent.priors.uniform import Uniform, uniform_sum
 
 # Strictly stable laws about their location: Σ w_i Z_i is a scaled Z, with scale (Σ |w_i|^α)^(1/α).
 _STABILITY = {"norm": 2.0, "cauchy": 1.0, "levy": 0.5}
-
-# Laws of sums that a prior remembers: some 100 kB each where they are tabulated.
-_KEPT = 1024
+_KEPT = 1024  # laws of sums that a prior remembers: some 100 kB each where they are tabulated
 
 
 class ScipyPrior(NumericalLaw):

@@ -1,7 +1,5 @@
 """Laws that are symmetric about a centre, as weighted sums of uniforms are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ Agustsson et al. (2019), Table 1, need: two terms for interpolation and vicinity
 three for analogies, k for averages. ``Uniform.combine`` chooses among them.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from dataclasses import dataclass
@@ -18,9 +16,7 @@ from array_api_compat import array_namespace
 from ot_latent._arrays import Array, conform
 from ot_latent.priors.symmetric import Symmetric
 
-# Beyond these a table by quadrature is faster to make and to evaluate.
-MAX_PIECES = 4096
-
+MAX_PIECES = 4096  # beyond these a table by quadrature is faster to make and to evaluate
 # Newton's method for the inverse doubles its correct digits: six steps reach the last digit of
 # float64 from any start in the tests, and two more are a margin.
 NEWTON_STEPS = 8
@@ -173,12 +169,8 @@ def _pieces(half_widths: tuple[float, ...]) -> _Pieces:
         table.append([c * length**m / scale for m, c in enumerate(polynomial)])
         polynomial = _moved(polynomial, length)
     unit = max(widths)
-    return _Pieces(
-        unit=unit / denominator,
-        knots=np.array([x / unit for x in lower]),
-        lengths=np.array([length / unit for length in lengths]),
-        table=np.array(table),
-    )
+    knots, scaled = np.array([x / unit for x in lower]), np.array([length / unit for length in lengths])
+    return _Pieces(unit / denominator, knots, scaled, np.array(table))
 
 
 def _moved(polynomial: list[int], step: int) -> list[int]:

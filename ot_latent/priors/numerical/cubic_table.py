@@ -1,7 +1,5 @@
 """Smooth functions of one coordinate, monotone maps among them, at the speed of a table."""
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Callable
@@ -16,14 +14,8 @@ from ot_latent.priors.numerical.axis import Axis
 
 # Tabulated maps are accurate to this part of the target's interquartile range or, further out, of
 # the distance to its median; and constant beyond tails of exp(-LAST_LEVEL) / 2 = 1e-17.
-ERROR = 1e-9
-
-LAST_LEVEL = 38.5
-
-_MANTISSA = {4: 23, 8: 52}  # bits, by the bytes of a floating-point number
-
-_BIAS = {4: 127, 8: 1023}
-
+ERROR, LAST_LEVEL = 1e-9, 38.5
+_MANTISSA, _BIAS = {4: 23, 8: 52}, {4: 127, 8: 1023}  # bits, by the bytes of a floating-point number
 _LARGEST_OCTAVE = 100  # within the reach of single precision, with room for the panels
 
 
@@ -155,14 +147,12 @@ class TabulatedMap(MonotoneMap):
         super().__init__(source, target)
         self.exact, middle = MonotoneMap(source, target), target.icdf(0.5)
         spread = target.icdf(0.75) - target.icdf(0.25)
-        self.table = CubicTable(
-            self.exact,
-            self.exact.derivative,
-            source.axis,
-            source.inverse(np.array([-LAST_LEVEL, LAST_LEVEL])),
-            bits,
-            lambda values: ERROR * (spread + np.abs(values - middle)),
-        )
+        ends = source.inverse(np.array([-LAST_LEVEL, LAST_LEVEL]))
+
+        def tolerance(values: np.ndarray) -> np.ndarray:
+            return ERROR * (spread + np.abs(values - middle))
+
+        self.table = CubicTable(self.exact, self.exact.derivative, source.axis, ends, bits, tolerance)
 
     @elementwise
     def __call__(self, x: Array) -> Array:

@@ -12,23 +12,18 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import Array, Seed, elementwise, valid_probability
+from ot_latent._arrays import Array, elementwise, valid_probability
 from ot_latent.monotone import AffineMap, MonotoneMap
 from ot_latent.priors.laws import draw_by_quantiles
 from ot_latent.priors.numerical.axis import Axis
 from ot_latent.priors.numerical.cubic_table import tabulated_map
 from ot_latent.priors.numerical.piecewise import Piecewise
 
-# Sums of laws are resolved to tails of exp(-FAR_LEVEL) / 2 = 4e-27; beyond, they continue as power
-# laws.
-FAR_LEVEL = 60.0
-
 LOG2 = math.log(2)
-
+# Sums of laws are resolved to tails of exp(-FAR_LEVEL) / 2 = 4e-27; beyond, they continue as power laws.
+FAR_LEVEL = 60.0
 # Marks for quadrature: the level of the last, and how far they are apart, in η and in level.
-LAST_MARK = 1.3 * FAR_LEVEL
-
-MARK_STEPS = 1.2, 2.5
+LAST_MARK, MARK_STEPS = 1.3 * FAR_LEVEL, (1.2, 2.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +64,7 @@ class NumericalLaw:
 
     def shifted(self, shift: float) -> NumericalLaw:
         """The law of Z + shift."""
-        law = NumericalLaw(self.axis.shifted(shift), self.table, self.mean + shift, self.var)
-        return self._shared(law)
+        return self._shared(NumericalLaw(self.axis.shifted(shift), self.table, self.mean + shift, self.var))
 
     def _shared(self, law: NumericalLaw) -> NumericalLaw:
         """`law`, whose table is this one's, with what was computed from the table."""
@@ -97,8 +91,7 @@ class NumericalLaw:
         xp = array_namespace(x)
         place = x - self.axis.origin
         eta = self.axis.coordinate(place)
-        tail = 0.5 * xp.exp(-abs(self.table(eta)))
-        return tail * self.table.slope(eta) * self.axis.speed(place)
+        return 0.5 * xp.exp(-abs(self.table(eta))) * self.table.slope(eta) * self.axis.speed(place)
 
     @elementwise
     def cdf(self, x: Array) -> Array:
@@ -116,9 +109,7 @@ class NumericalLaw:
     def isf(self, q: Array) -> Array:
         return self.axis.origin + self.place(-_level(valid_probability(q)))
 
-    def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
-        """Independent draws, by the quantile function; see `Uniform.sample`."""
-        return draw_by_quantiles(self, shape, rng, like)
+    sample = draw_by_quantiles
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""
@@ -198,11 +189,8 @@ def _level(p: Array) -> Array:
 
 def _filled(points: np.ndarray, step: float) -> np.ndarray:
     """Increasing points with more between them, no two further apart than `step`."""
-    pieces = [
-        np.linspace(a, b, max(1, math.ceil((b - a) / step)), endpoint=False)
-        for a, b in itertools.pairwise(points)
-        if b > a
-    ]
+    pairs = [(a, b) for a, b in itertools.pairwise(points) if b > a]
+    pieces = [np.linspace(a, b, max(1, math.ceil((b - a) / step)), endpoint=False) for a, b in pairs]
     return np.array([*np.concatenate(pieces), points[-1]])
 
 

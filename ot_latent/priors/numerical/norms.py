@@ -1,7 +1,5 @@
 """Laws of the norms of sums of independent points of rotationally symmetric laws, by quadrature."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,11 +14,7 @@ from ot_latent.priors.numerical.piecewise import Piecewise
 
 # The law of a norm is resolved to tails of exp(-LAST_LEVEL) / 2 = 1e-9, from integrals up to far
 # smaller ones, and to this, relative to the tail.
-LAST_LEVEL = 20.0
-
-FAR = 60.0
-
-TOLERANCE = 1e-6
+LAST_LEVEL, FAR, TOLERANCE = 20.0, 60.0, 1e-6
 
 
 class _LawOfNorm:
@@ -44,17 +38,14 @@ class NormOfSum(_LawOfNorm):
 
     def __init__(self, d: int, X: NumericalLaw, Y: NumericalLaw) -> None:
         self.d, self.X, self.Y = d, X, Y
-        self.low = 0.0
-        self.high = X.support[1] + Y.support[1]
+        self.low, self.high = 0.0, X.support[1] + Y.support[1]
         self.reach = Y.icdf(0.5 * math.exp(-FAR)), Y.isf(0.5 * math.exp(-FAR))
 
     def _probability(self, rho: float, below: bool) -> float:
         s, mass = self._outer(rho)
-        certain = (
-            self.Y.cdf(np.maximum(rho - s, 0.0))
-            if below
-            else (self.Y.cdf(np.maximum(s - rho, 0.0)) + self.Y.sf(rho + s))
-        )
+        certain = self.Y.cdf(np.maximum(rho - s if below else s - rho, 0.0))
+        if not below:
+            certain = certain + self.Y.sf(rho + s)
         low = np.clip(np.abs(rho - s), *self.reach)
         high = np.clip(rho + s, *self.reach)
         # panels in sin², which takes away the square roots of the cosine's law at both ends
@@ -66,8 +57,8 @@ class NormOfSum(_LawOfNorm):
 
     def _outer(self, rho: float) -> tuple[np.ndarray, np.ndarray]:
         """Places s of ‖X‖ and their masses, panels ending where the inner integral has kinks."""
-        kinks = [abs(rho - end) for end in self.Y.support if math.isfinite(end)]
-        kinks += [rho, *(rho + end for end in self.Y.support if math.isfinite(end))]
+        ends = [end for end in self.Y.support if math.isfinite(end)]
+        kinks = [*(abs(rho - end) for end in ends), rho, *(rho + end for end in ends)]
         # towards s = ρ, where small norms of Y begin to count, panels shrink
         kinks += [rho * (1 + side * 0.3**k) for side in (-1, 1) for k in range(1, 7)]
         return _quadrature(self.X, kinks)

@@ -10,13 +10,9 @@ from array_api_compat import array_namespace
 
 from ot_latent._arrays import Array, conform
 
-# A panel has converged when its last coefficients are below this.
-TOLERANCE = 1e-11
-
+TOLERANCE = 1e-11  # a panel has converged when its last coefficients are below this
 _DEGREE = 15  # of the series, from sixteen values a panel
-
 _NODES = np.cos(math.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
-
 _TO_SERIES = np.linalg.inv(np.polynomial.chebyshev.chebvander(_NODES, _DEGREE)).T
 
 
@@ -72,14 +68,12 @@ class Piecewise:
         """Between two panels, or within one that was halved until it was narrow."""
         first, last = self.series @ (-1.0) ** np.arange(_DEGREE + 1), self.series.sum(1)
         narrow = np.diff(self.ends) < 1e-9 * (self.ends[-1] - self.ends[0])
-        return max(
-            np.max(np.abs(first[1:] - last[:-1]), initial=0.0), np.max(np.abs(last - first), where=narrow, initial=0.0)
-        )
+        within = np.max(np.abs(last - first), where=narrow, initial=0.0)
+        return max(np.max(np.abs(first[1:] - last[:-1]), initial=0.0), within)
 
     def joined(self, other: Piecewise) -> Piecewise:
         """This function up to where `other` begins, and `other` from there."""
-        ends = np.concatenate([self.ends[:-1], other.ends])
-        return Piecewise(ends, np.concatenate([self.series, other.series]))
+        return Piecewise(np.concatenate([self.ends[:-1], other.ends]), np.concatenate([self.series, other.series]))
 
     def mirrored(self) -> Piecewise:
         """x -> -f(-x)."""

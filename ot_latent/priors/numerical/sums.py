@@ -13,8 +13,6 @@ much; against exact laws the error is below 1e-10, relative to the tail.
 where there are few of them to each of many sums.
 """
 
-from __future__ import annotations
-
 import functools
 import heapq
 import itertools
@@ -31,9 +29,7 @@ from ot_latent.priors.numerical.law import FAR_LEVEL, LAST_MARK, LOG2, Numerical
 from ot_latent.priors.numerical.piecewise import Piecewise
 
 _NEGLIGIBLE = 28.0  # exp(-28) = 7e-13
-
 _GAUSS = np.polynomial.legendre.leggauss(10)
-
 # Levels whose places, added up, cover the sum: its tails are at least the product of the terms'.
 _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
 

@@ -6,8 +6,6 @@ in a coordinate in which they are nearly straight: the logarithm of the distance
 the support, or of one plus the distance to the median (`Axis`).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -21,13 +19,11 @@ from ot_latent.priors.numerical.piecewise import Piecewise
 Function: TypeAlias = Callable[[Any], Any]  # of numbers or numpy arrays
 
 _ROUNDING = 3e-11  # of a level, where it is worth interpolating
-
+_QUANTILES = 1e-4, 1e-2, 0.1, 0.25, 0.4  # where panels begin: from the tail through the lower half
 JUMP = (
     "the distribution function jumps, as that of a discrete law does: a monotone map needs a "
     "continuous law (Agustsson et al. 2019, Theorem 2)"
 )
-
-_QUANTILES = 1e-4, 1e-2, 0.1, 0.25, 0.4  # where panels begin: from the tail through the lower half
 
 
 def tabulate(law: Any) -> NumericalLaw:
@@ -45,15 +41,11 @@ def tabulate(law: Any) -> NumericalLaw:
     axis = Axis(low, median, high, left_unit, right_unit)
     table = _left_levels(law.cdf, law.icdf, law.pdf, axis)
     steps = left_unit * np.array([0.1, 0.3, 0.7, 0.9])
-    if abs(right_unit / left_unit - 1) < 1e-12 and np.allclose(
-        law.cdf(median - steps), law.sf(median + steps), rtol=1e-12, atol=0
-    ):
-        # symmetric: what scipy cannot resolve near an upper end it may resolve near the lower
-        right = table
-    else:
+    # symmetric: what scipy cannot resolve near an upper end it may resolve near the lower
+    right, tails = table, (law.cdf(median - steps), law.sf(median + steps))
+    if not (abs(right_unit / left_unit - 1) < 1e-12 and np.allclose(*tails, rtol=1e-12, atol=0)):
         right = _left_levels(lambda x: law.sf(-x), lambda q: -law.isf(q), lambda x: law.pdf(-x), axis.mirrored())
-    table = table.joined(right.mirrored())
-    return NumericalLaw(axis, table, float(law.mean), float(law.var))
+    return NumericalLaw(axis, table.joined(right.mirrored()), float(law.mean), float(law.var))
 
 
 def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis) -> Piecewise:
@@ -78,8 +70,7 @@ def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis) -> Pi
     quantiles = axis.coordinate(np.array([float(icdf(p)) for p in _QUANTILES]) - axis.origin)
     inner = quantiles[(quantiles > start) & (quantiles < 0)]
     table = Piecewise.fit(level, np.array([start, *np.unique(inner), 0.0]))
-    at_median = abs(float(table(np.zeros(1))[0]))
-    if at_median > 1e-6 or table.largest_jump > 0.01:
+    if abs(float(table(np.zeros(1))[0])) > 1e-6 or table.largest_jump > 0.01:
         raise ValueError(JUMP)
     return table
 
@@ -94,9 +85,8 @@ def _farthest(icdf: Function, axis: Axis) -> float:
             continue
         if axis.low < farthest < axis.median and math.isfinite(farthest):
             break
-    distance = abs(farthest - anchor)
     rounding = 1e-11 * abs(axis.low) if axis.left_bounded else 0.0
-    return axis.left_eta(max(distance, rounding))
+    return axis.left_eta(max(abs(farthest - anchor), rounding))
 
 
 def _log_cdf(cdf: Function, axis: Axis, distance: np.ndarray) -> np.ndarray:
@@ -120,8 +110,7 @@ def _levels_by_density(pdf: Function, axis: Axis, level: Function, start: float)
         """Between two coordinates."""
         eta = inner[:, None] + (outer - inner)[:, None] * nodes
         place = axis.place(eta)
-        speed = axis.speed(place)
-        return (pdf(axis.origin + place) / speed @ weights) * (inner - outer)
+        return (pdf(axis.origin + place) / axis.speed(place) @ weights) * (inner - outer)
 
     with np.errstate(all="ignore"):
         masses = np.nan_to_num(mass(ends[:-1], ends[1:]), posinf=0.0)

@@ -4,8 +4,6 @@ A job tells the cell that it is at through a small file, so that any process tha
 system can follow it.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import time
@@ -19,6 +17,8 @@ from nbclient.exceptions import DeadKernelError
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, papermill_engines
 from papermill.exceptions import PapermillExecutionError
+
+from ot_latent._storage import write_atomically
 
 
 @dataclass(frozen=True)
@@ -50,43 +50,27 @@ class _KernelEngine(Engine):
         code = [i for i, cell in enumerate(nb_man.nb.cells) if cell.cell_type == "code"]
 
         def tell(cell: Any, cell_index: int) -> None:
-            _write_progress(job, code.index(cell_index) + 1, len(code), cell.source)
+            state = {"cell": code.index(cell_index) + 1, "cells": len(code), "source": cell.source}
+            # in one step, because another process reads at any time
+            write_atomically(job.progress, lambda file: file.write_text(json.dumps(state), encoding="utf-8"))
 
         client = PapermillNotebookClient(
             nb_man, kernel_name=kernel_name, startup_timeout=start_timeout, on_cell_execute=tell
         )
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), str(job.threads))
+        environment = {**os.environ, "TQDM_DISABLE": "1", **threads}
+        environment.pop("MPLBACKEND", None)  # with a backend from outside, figures would not be shown inline
         # what the kernel process itself says would tear the progress lines
         with _log(job).open("w", encoding="utf-8") as log:
-            client.execute(cwd=str(job.source.parent), env=_kernel_environment(job.threads), stderr=log)
+            client.execute(cwd=str(job.source.parent), env=environment, stderr=log)
 
 
 papermill_engines.register("ot-latent", _KernelEngine)
 
 
-def _kernel_environment(threads: int) -> dict[str, str]:
-    environment = dict(os.environ)
-    # with a backend from outside, figures would not be shown inline
-    environment.pop("MPLBACKEND", None)
-    environment["TQDM_DISABLE"] = "1"
-    for library in ("OMP", "MKL", "OPENBLAS"):
-        environment[f"{library}_NUM_THREADS"] = str(threads)
-    return environment
-
-
-def _write_progress(job: Job, cell: int, cells: int, source: str) -> None:
-    """Say which cell runs. In one step, because another process reads at any time."""
-    unfinished = job.progress.with_suffix(".tmp")
-    unfinished.write_text(json.dumps({"cell": cell, "cells": cells, "source": source}), encoding="utf-8")
-    os.replace(unfinished, job.progress)
-
-
 def read_progress(job: Job) -> dict[str, Any] | None:
-    """What `_write_progress` said last, None for a job that has not begun."""
-    try:
-        state: dict[str, Any] = json.loads(job.progress.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return state
+    """The cell that a job said last that it runs, None for a job that has not begun."""
+    return json.loads(job.progress.read_text(encoding="utf-8")) if job.progress.is_file() else None
 
 
 def run_job(job: Job) -> Outcome:
@@ -95,8 +79,7 @@ def run_job(job: Job) -> Outcome:
     error = None
     try:
         # papermill would only warn and go on with the notebook's own values
-        missing = job.parameters.keys() - papermill.inspect_notebook(job.source).keys()
-        if missing:
+        if missing := job.parameters.keys() - papermill.inspect_notebook(job.source).keys():
             return Outcome(job.name, 0.0, f"it has no parameters {', '.join(sorted(missing))}")
         papermill.execute_notebook(
             job.source, job.target, job.parameters, engine_name="ot-latent", progress_bar=False, job=job

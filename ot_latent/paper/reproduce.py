@@ -103,9 +103,8 @@ def reproduce(
     check_device(device)
     root = Path(root or checkout()).resolve()
     build = Path(build_dir or root / "build").resolve()
-    is_committed_setting = scale == "quick" and seed == 0 and not train
-    default_figures = root / "figures" if is_committed_setting else build / f"figures-{scale}"
-    figures = Path(figures_dir or default_figures).resolve()
+    is_committed = scale == "quick" and seed == 0 and not train
+    figures = Path(figures_dir or (root / "figures" if is_committed else build / f"figures-{scale}")).resolve()
     sources = select_notebooks(notebooks, root / "notebooks")
     figures.mkdir(parents=True, exist_ok=True)
     parameters = {
@@ -152,9 +151,7 @@ def _execute(
 
 def _cores() -> int:
     """Cores that this process may use; a batch system often grants fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
@@ -166,12 +163,11 @@ def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
     def find(name: str) -> Path:
         for path in existing:
             number = path.stem[:2]
-            if name in (path.stem, path.name, number, number.lstrip("0") or "0"):
+            names = path.stem, path.name, number, str(int(number))
+            if name in names or Path(name).resolve() == path.resolve():
                 return path
-            if Path(name).resolve() == path.resolve():
-                return path
-        names = ", ".join(path.stem for path in existing)
-        raise ValueError(f"there is no notebook {name!r}; there are: {names}")
+        known = ", ".join(path.stem for path in existing)
+        raise ValueError(f"there is no notebook {name!r}; there are: {known}")
 
     return list(dict.fromkeys(find(str(name)) for name in wanted or existing))
 
@@ -182,26 +178,20 @@ def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: Progre
         outcomes = _collect(executor, jobs, lines)
     else:
         outcomes = _collect_in_processes(jobs, workers, lines)
-        if len(jobs) > 1:
-            # A killed process takes the whole pool along, the innocent with the guilty one:
-            # those that did not end run again, each alone.
-            for job in jobs:
-                if job.name not in outcomes:
-                    outcomes |= _collect_in_processes([job], 1, lines)
+        # A killed process takes the whole pool along, the innocent with the guilty one:
+        # those that did not end run again, each alone.
+        for job in [job for job in jobs if job.name not in outcomes and len(jobs) > 1]:
+            outcomes |= _collect_in_processes([job], 1, lines)
     for job in jobs:
         if job.name not in outcomes:
-            lost = f"its process died (killed, or out of memory) in {where(job)}"
-            outcomes[job.name] = Outcome(job.name, 0.0, lost)
+            outcomes[job.name] = Outcome(job.name, 0.0, f"its process died (killed, or out of memory) in {where(job)}")
             lines.end(outcomes[job.name])
     return outcomes
 
 
 def _collect_in_processes(jobs: list[Job], workers: int, lines: ProgressLines) -> dict[str, Outcome]:
-    with ProcessPoolExecutor(
-        workers,
-        mp_context=get_context("spawn"),  # a fork would copy the locks of the caller's threads
-        initializer=_end_with_the_parent,
-    ) as pool:
+    spawn = get_context("spawn")  # a fork would copy the locks of the caller's threads
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_the_parent) as pool:
         return _collect(pool, jobs, lines)
 
 
@@ -229,12 +219,10 @@ def _collect(executor: Executor, jobs: list[Job], lines: ProgressLines) -> dict[
         while pending:
             done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
-                try:
+                if not isinstance(future.exception(), BrokenExecutor):
                     outcome = future.result()
-                except BrokenExecutor:
-                    continue
-                outcomes[outcome.name] = outcome
-                lines.end(outcome)
+                    outcomes[outcome.name] = outcome
+                    lines.end(outcome)
             lines.update()
     finally:
         for future in pending:  # only after an interrupt
@@ -260,12 +248,9 @@ class ProgressLines:
     def __enter__(self) -> ProgressLines:
         if sys.stderr.isatty():
             for position, name in enumerate(self._jobs):
-                self._bars[name] = tqdm(
-                    position=position,
-                    bar_format="{desc}",
-                    ncols=get_terminal_size().columns,
-                    disable=False,  # TQDM_DISABLE is for the bars inside of kernels
-                )
+                # TQDM_DISABLE is for the bars inside of kernels
+                columns = get_terminal_size().columns
+                self._bars[name] = tqdm(position=position, bar_format="{desc}", ncols=columns, disable=False)
                 self._say(name, "waits")
         return self
 
@@ -284,14 +269,12 @@ class ProgressLines:
             silent = now - self._told.get(name, -_LINE_EVERY_SECONDS)
             if self._bars or silent >= _LINE_EVERY_SECONDS:
                 self._told[name] = now
-                elapsed = _clock(now - self._began[name])
-                self._say(name, f"cell {state['cell']} of {state['cells']}  {elapsed}")
+                self._say(name, f"cell {state['cell']} of {state['cells']}  {_clock(now - self._began[name])}")
 
     def end(self, outcome: Outcome) -> None:
         """Say how a notebook ended."""
         self._ended.add(outcome.name)
-        verb = "done" if outcome.error is None else "FAILED"
-        self._say(outcome.name, f"{verb}  {_clock(outcome.seconds)}")
+        self._say(outcome.name, f"{'done' if outcome.error is None else 'FAILED'}  {_clock(outcome.seconds)}")
 
     def _say(self, name: str, text: str) -> None:
         line = f"{name:{self._width}}  {text}"

@@ -160,13 +160,11 @@ class States:
         return None
 
     def _require_same(self, path: Path, before: dict[str, Any]) -> None:
-        if before == self.settings:
+        now = self.settings
+        if before == now:
             return
-        differences = "; ".join(
-            f"{key} was {before.get(key)!r} and is {self.settings.get(key)!r}"
-            for key in sorted(before.keys() | self.settings.keys())
-            if before.get(key) != self.settings.get(key)
-        )
+        keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+        differences = "; ".join(f"{key} was {before.get(key)!r} and is {now.get(key)!r}" for key in keys)
         raise ValueError(
             f"{path} is the state of a run with other settings: {differences}. Train with those, or "
             f"remove {self.folder} to start anew."

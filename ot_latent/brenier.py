@@ -1,5 +1,6 @@
 """The Brenier potential as a network: D of Liu 2018, its map T(z) = z + grad D(z), and how it is fitted."""
 
+import itertools
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,8 @@ def perceptron(inputs: int, outputs: int, hidden: int = 2, width: int = 64, slop
     (n, inputs) -> (n, outputs); a slope of 0 is ReLU.
     """
     sizes = [inputs] + [width] * hidden
-    layers = [
-        layer
-        for before, after in zip(sizes, sizes[1:], strict=False)
-        for layer in (nn.Linear(before, after), nn.LeakyReLU(slope))
-    ]
+    pairs = itertools.pairwise(sizes)
+    layers = [layer for pair in pairs for layer in (nn.Linear(*pair), nn.LeakyReLU(slope))]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
 
 
@@ -156,16 +154,10 @@ def fit_potential(
     DivergenceError
         If the loss is not finite.
     """
-    regression = Regression(
-        potential,
-        partial(regression_loss, weight=0),
-        learning_rate,
-        iterations,
-        decay=decay,
-        folder=Path(resume) if resume else None,
-        settings={"points": summary(points), "phi": summary(phi), "learning_rate": learning_rate},
-        save_seconds=save_seconds,
-    )
+    settings = {"points": summary(points), "phi": summary(phi), "learning_rate": learning_rate}
+    folder, loss = Path(resume) if resume else None, partial(regression_loss, weight=0)
+    kept: dict[str, Any] = {"decay": decay, "folder": folder, "settings": settings, "save_seconds": save_seconds}
+    regression = Regression(potential, loss, learning_rate, iterations, **kept)
     return regression.run(lambda step: (points, phi, points)).log
 
 
@@ -185,15 +177,9 @@ class Regression(Loop):
     log_every = 100  # iterations over which the losses of a line of the log are averaged
 
     def __init__(
-        self,
-        potential: Potential,
-        loss: Callable[..., torch.Tensor],
-        learning_rate: float,
-        iterations: int,
-        **kept: Any,
+        self, potential: Potential, loss: Callable[..., Any], learning_rate: float, iterations: int, **kept: Any
     ) -> None:
-        self.loss = loss
-        self.device = next(potential.parameters()).device
+        self.loss, self.device = loss, next(potential.parameters()).device
         self.optimizer = torch.optim.Adam(potential.parameters(), learning_rate, betas=(0.5, 0.999))
         steps: dict[str, Any] = {"length": iterations, "steps_per_unit": 1, "period": self.log_every}
         super().__init__("fit D", potential, [self.optimizer], **steps, **kept)

@@ -60,9 +60,8 @@ class KantorovichSolution:
         return float(np.sqrt(2 * self.cost))
 
     def __repr__(self) -> str:
-        return (
-            f"KantorovichSolution({len(self.phi)} -> {len(self.psi)} points, cost={self.cost:.6g}, gap={self.gap:.1e})"
-        )
+        size = f"{len(self.phi)} -> {len(self.psi)} points"
+        return f"KantorovichSolution({size}, cost={self.cost:.6g}, gap={self.gap:.1e})"
 
 
 def solve_kantorovich(x: Array, y: Array, a: Array = None, b: Array = None) -> KantorovichSolution:
@@ -115,9 +114,8 @@ def solve_kantorovich(x: Array, y: Array, a: Array = None, b: Array = None) -> K
     cost /= 2
     largest = cost.max()
     if not np.isfinite(largest) or (largest < _SMALLEST and (x != y[0]).any()):
-        raise ValueError(
-            f"the largest squared distance between x and y, {2 * largest:.1e}, is out of range; scale the points"
-        )
+        what = f"the largest squared distance between x and y, {2 * largest:.1e}"
+        raise ValueError(f"{what}, is out of range; scale the points")
     return _refined(cost, masses, work)
 
 
@@ -268,8 +266,7 @@ def _checked(
     primal = np.multiply(cost, plan, out=work[0]).sum() / a.sum()
     if primal == 0:  # costs are not negative: these are optimal, and have no rounding
         phi, psi = np.zeros_like(phi), np.zeros_like(psi)
-    gauge = phi.mean()
-    phi, psi = phi - gauge, psi - gauge
+    phi, psi = phi - phi.mean(), psi - phi.mean()
     value = (psi @ b - phi @ a) / a.sum()
     most = plan.max(axis=1, keepdims=True)
     matching = (plan >= (1 - _TOLERANCE) * most).argmax(axis=1)

@@ -312,23 +312,19 @@ class Ascent:
             # as if the steps that lead to heights as good as these had been made
             error = max(self.error.value, self.tolerance)
             state.length = math.ceil(max(_FIRST, len(state.heights) / (self.dual.batch * error)))
-            self._touch(state)
+            # lift planes without noise to the envelope: psi becomes the c-transform of phi
+            slack = torch.full_like(state.heights, math.inf)
+            self.dual.cells.set_heights(state.heights)
+            for noise in self.dual.noise(_TOUCH * len(slack), self.dual.seeded("touch")):
+                slack = torch.minimum(slack, self.dual.cells.slack(noise).double())
+            state.heights += slack
+            self.dual.set_heights(state.heights)
             state.size = self.dual.margin() / 4 * _FIRST / state.length
         else:
             state.size /= math.sqrt(2)
             state.length = math.ceil(math.sqrt(2) * state.length)
         state.done, state.length = 0, min(state.length, self.max_steps - state.steps)
         return False
-
-    def _touch(self, state: AscentState) -> None:
-        """Lift planes without noise to the envelope: psi becomes the c-transform of phi."""
-        dual = self.dual
-        slack = torch.full_like(state.heights, math.inf)
-        dual.cells.set_heights(state.heights)
-        for noise in dual.noise(_TOUCH * len(slack), dual.seeded("touch")):
-            slack = torch.minimum(slack, dual.cells.slack(noise).double())
-        state.heights += slack
-        dual.set_heights(state.heights)
 
     def _look(self, state: AscentState) -> bool:
         """Certify the averaged heights; False where a first glance shows that it would fail."""

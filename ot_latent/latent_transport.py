@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -151,17 +151,10 @@ class LatentTransport:
         potential.to(self.device)
         problem, loss = self._method(centered, folder)
         told = {"device", "potential_", "iterations"}
-        decided = {name: value for name, value in vars(self).items() if name not in told}
-        regression = Regression(
-            potential,
-            loss,
-            self.learning_rate,
-            self.iterations,
-            decay=self.method == "semidiscrete",
-            folder=folder,
-            settings=decided | {"codes": summary(codes)},
-            save_seconds=save_seconds,
-        )
+        settings = {name: value for name, value in vars(self).items() if name not in told} | {"codes": summary(codes)}
+        kept: dict[str, Any] = {"folder": folder, "settings": settings, "save_seconds": save_seconds}
+        decay = self.method == "semidiscrete"
+        regression = Regression(potential, loss, self.learning_rate, self.iterations, decay=decay, **kept)
         torch.set_flush_denormal(True)  # Adam's averages of silenced units become such, fifty times as slow
         try:
             regression.run(problem)
@@ -221,9 +214,8 @@ class DebiasedSemiDiscrete:
         points = _normal(distinct.shape, (seed, *b"gaussian")) @ _linear_map(codes)
 
         def solved(points: torch.Tensor, weights: torch.Tensor | None, name: str) -> SemiDiscreteOT:
-            state = resume and resume / f"{name}.safetensors"
             ot = SemiDiscreteOT(tolerance=tolerance, random_state=seed)
-            return ot.fit(points, weights=weights, resume=state)
+            return ot.fit(points, weights=weights, resume=resume and resume / f"{name}.safetensors")
 
         self.codes = solved(distinct, counts, "codes")
         self.bias = self._bias(points, solved(points, None, "gaussian"))

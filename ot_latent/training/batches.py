@@ -1,7 +1,5 @@
 """Batches of images, the same for a step whatever happened before."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
@@ -48,7 +46,8 @@ class Batches:
         self.batch, self.turns, self.seed, self.share = batch, turns, seed, share
         self.device = device
         self.arrays = [images] if labels is None else [images, labels.astype(np.int64)]
-        self.resident = device.type == "cuda" and _fits(self.arrays, device)
+        size = sum(array.nbytes for array in self.arrays)
+        self.resident = device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] / 2
         if self.resident:
             self.arrays = [torch.tensor(array, device=device) for array in self.arrays]
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0))
@@ -57,22 +56,15 @@ class Batches:
         """The batches of a step, one for each turn: images, and labels where there are some."""
         epoch, number = divmod(step, self.steps_per_epoch)
         if self._order[0] != epoch:
-            rng = np.random.default_rng((self.seed, epoch))
-            self._order = epoch, rng.permutation(self.count)
-        rank, processes = self.share
-        size = self.batch * self.turns
+            self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.count)
+        (rank, processes), size = self.share, self.batch * self.turns
         rows = self._order[1][number * size : (number + 1) * size].reshape(self.turns, -1)
         return [self._batch(turn[rank::processes]) for turn in rows]
 
     def _batch(self, rows: np.ndarray) -> list[torch.Tensor]:
         if self.resident:
             where = torch.from_numpy(rows).to(self.device)
-            parts = [array[where] for array in self.arrays]
+            images, *labels = (array[where] for array in self.arrays)
         else:
-            parts = [torch.from_numpy(array[rows]).to(self.device) for array in self.arrays]
-        return [as_floats(parts[0]), *parts[1:]]
-
-
-def _fits(arrays: list[np.ndarray], device: torch.device) -> bool:
-    free, _ = torch.cuda.mem_get_info(device)
-    return sum(array.nbytes for array in arrays) < free / 2
+            images, *labels = (torch.from_numpy(array[rows]).to(self.device) for array in self.arrays)
+        return [as_floats(images), *labels]

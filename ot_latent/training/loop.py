@@ -1,7 +1,5 @@
 """How every network of images is trained, alone or against its critic."""
 
-from __future__ import annotations
-
 import atexit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,8 +117,7 @@ class Training(Loop):
         terms: dict[str, torch.Tensor] = {}
         if self.critic:
             for images, *_ in turns:
-                found = self._move(self.critic, [images])
-                terms |= {f"critic_{name}": value for name, value in found.items()}
+                terms |= {f"critic_{name}": value for name, value in self._move(self.critic, [images]).items()}
         return terms | self._move(self.main, turns[-1])
 
     def _move(self, player: Player, batch: list[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -135,11 +132,9 @@ class Training(Loop):
 
     def _average(self, gradients: list[torch.Tensor]) -> None:
         """Make gradients and running statistics the means over the processes."""
-        statistics = [value for value in self.model.buffers() if value.is_floating_point()]
-        tensors = gradients + statistics
+        tensors = gradients + [value for value in self.model.buffers() if value.is_floating_point()]
         means = reduce(torch.cat([value.flatten() for value in tensors]), "mean")
-        pieces = means.split([value.numel() for value in tensors])
-        for value, mean in zip(tensors, pieces, strict=True):
+        for value, mean in zip(tensors, means.split([value.numel() for value in tensors]), strict=True):
             value.copy_(mean.view_as(value))
 
 
@@ -149,12 +144,11 @@ def _players(recipe: Recipe, model: Any) -> tuple[Player | None, Player]:
     def player(loss: Callable[..., dict[str, torch.Tensor]], parameters: list[nn.Parameter], rate: float) -> Player:
         return Player(loss, parameters, torch.optim.Adam(parameters, rate, betas=recipe.betas))
 
-    rate = recipe.learning_rate
-    if not hasattr(model, "critic"):
-        return None, player(model.loss, list(model.parameters()), rate)
-    critic = list(model.critic.parameters())
+    rate, critic = recipe.learning_rate, list(model.critic.parameters()) if hasattr(model, "critic") else []
     known = set(map(id, critic))
     others = [value for value in model.parameters() if id(value) not in known]
+    if not critic:
+        return None, player(model.loss, others, rate)
     critic_rate = rate if recipe.critic_learning_rate is None else recipe.critic_learning_rate
     return player(model.critic_loss, critic, critic_rate), player(model.loss, others, rate)
 
@@ -166,7 +160,7 @@ def computed_in(precision: str, model: nn.Module, device: torch.device) -> Itera
     What is done to their outputs, such as a loss, is float32 then.
     """
     lower = precision == "bfloat16"
-    hooks = [child.register_forward_hook(_in_float32) for child in model.children()] if lower else []
+    hooks = [child.register_forward_hook(lambda *call: call[-1].float()) for child in model.children() if lower]
     try:
         # kept copies of weights would add up gradients in bfloat16, and those of `no_grad` have none
         with torch.autocast(device.type, torch.bfloat16, enabled=lower, cache_enabled=False):
@@ -174,7 +168,3 @@ def computed_in(precision: str, model: nn.Module, device: torch.device) -> Itera
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def _in_float32(network: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    return output.float()

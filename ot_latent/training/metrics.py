@@ -1,7 +1,5 @@
 """What the card of a trained model says of it: numbers on held-out images, with 95 % intervals."""
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 from typing import Any
@@ -59,23 +57,15 @@ def metrics(
         Weights of the classifier that scores them.
     """
     if hasattr(model, "head"):
-        return _accuracy(model, images, labels, device)
+        seen = np.concatenate([scores.features(model, rows, device) for rows in float_chunks(images)])
+        right = int((scores.predictions(model, seen, device).argmax(1) == labels).sum())
+        interval = scores.proportion_interval(right, len(labels))
+        return {"test_accuracy": right / len(labels), "interval_95": list(interval)}
     if hasattr(model, "decode"):
-        return _reconstruction(model, images, device)
+        errors = np.concatenate([scores.reconstruction_errors(model, rows, device) for rows in float_chunks(images)])
+        mean, half = float(errors.mean()), float(1.96 * errors.std() / math.sqrt(len(errors)))
+        return {"test_squared_error": mean, "interval_95": [mean - half, mean + half]}
     return _generation(model, images, device, samples, scorer)
-
-
-def _accuracy(model: Any, images: np.ndarray, labels: np.ndarray, device: torch.device) -> dict[str, Any]:
-    seen = np.concatenate([scores.features(model, rows, device) for rows in float_chunks(images)])
-    right = int((scores.predictions(model, seen, device).argmax(1) == labels).sum())
-    interval = scores.proportion_interval(right, len(labels))
-    return {"test_accuracy": right / len(labels), "interval_95": list(interval)}
-
-
-def _reconstruction(model: Any, images: np.ndarray, device: torch.device) -> dict[str, Any]:
-    errors = np.concatenate([scores.reconstruction_errors(model, rows, device) for rows in float_chunks(images)])
-    mean, half = float(errors.mean()), float(1.96 * errors.std() / math.sqrt(len(errors)))
-    return {"test_squared_error": mean, "interval_95": [mean - half, mean + half]}
 
 
 def _generation(

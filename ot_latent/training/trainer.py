@@ -7,8 +7,6 @@ processes train together under ``accelerate launch --module ot_latent.cli train 
 ``torchrun --nproc-per-node 2 --module ot_latent.cli train NAME`` on CPUs.
 """
 
-from __future__ import annotations
-
 import platform
 import time
 from collections.abc import Callable
@@ -199,16 +197,8 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
         device=job.device,
         share=(together.process_index, together.num_processes),
     )
-    training = Training(
-        recipe,
-        model,
-        batches,
-        recipe.epochs[job.scale],
-        folder=job.folder,
-        together=together,
-        save_seconds=job.save_seconds,
-    )
-    state = training.train()
+    where: dict[str, Any] = {"folder": job.folder, "together": together, "save_seconds": job.save_seconds}
+    state = Training(recipe, model, batches, recipe.epochs[job.scale], **where).train()
     if together.is_main_process:
         checkpoints.round_to_half(model)
         held_out = job.images(recipe, recipe.side, "test")
@@ -227,25 +217,20 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
 
 
 def _save(recipe: AnyRecipe, job: _Job, model: nn.Module, facts: dict[str, Any]) -> None:
+    machine = f"{job.device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
+    if job.device.type == "cuda":
+        machine = torch.cuda.get_device_name(job.device)
+    count = job.together.num_processes
     card = {
         "recipe": recipe.name,
         "scale": job.scale,
         "seed": job.seed,
         "data": _data_card(recipe.data, job.data_dir),
-        "hardware": _hardware(job),
+        "hardware": machine if count == 1 else f"{count} processes, each {machine}",
         "torch": torch.__version__.split("+")[0],
         **facts,
     }
     checkpoints.save(job.weights, model, card, critic=False)
-
-
-def _hardware(job: _Job) -> str:
-    if job.device.type == "cuda":
-        machine = torch.cuda.get_device_name(job.device)
-    else:
-        machine = f"{job.device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
-    count = job.together.num_processes
-    return machine if count == 1 else f"{count} processes, each {machine}"
 
 
 def _data_card(name: str, data_dir: str | Path | None) -> dict[str, Any]:
@@ -265,14 +250,11 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
     def codes(split: str) -> np.ndarray:
         return scores.encode(model, channels_last(job.images(recipe, model.side, split)[0]), job.device)
 
-    fitted = codes("train")
-    iterations = recipe.iterations[job.scale]
-    latent = LatentTransport(recipe.method, iterations=iterations, random_state=job.seed, device=job.device).fit(
-        fitted, job.folder, job.save_seconds
-    )
+    fitted, iterations = codes("train"), recipe.iterations[job.scale]
+    latent = LatentTransport(recipe.method, iterations=iterations, random_state=job.seed, device=job.device)
+    latent.fit(fitted, job.folder, job.save_seconds)
     checkpoints.round_to_half(latent.potential_)
-    found = transport_metrics(latent, fitted, codes("test"))
-    facts = _iterations(recipe, job, started) | {"metrics": found}
+    facts = _iterations(recipe, job, started, transport_metrics(latent, fitted, codes("test")))
     _save(recipe, job, latent.potential_, facts)
 
 
@@ -292,14 +274,17 @@ def _train_toy(recipe: ToyRecipe, job: _Job) -> None:
         save_seconds=job.save_seconds,
     )
     found = {"loss_eq15_of_the_last_100": log[-1]["loss"]}
-    _save(recipe, job, potential.eval(), _iterations(recipe, job, started) | {"metrics": found})
+    _save(recipe, job, potential.eval(), _iterations(recipe, job, started, found))
 
 
-def _iterations(recipe: TransportRecipe | ToyRecipe, job: _Job, started: float) -> dict[str, Any]:
+def _iterations(
+    recipe: TransportRecipe | ToyRecipe, job: _Job, started: float, found: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "iterations": recipe.iterations[job.scale],
         "iterations_at_scale_paper": recipe.iterations["paper"],
         "minutes_of_the_last_run": round((time.monotonic() - started) / 60, 1),
+        "metrics": found,
     }
 
 

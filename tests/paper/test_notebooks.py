@@ -250,7 +250,9 @@ def test_notebook_runs_at_smoke(name, tmp_path):
     report = reproduce([name], scale="smoke", jobs=2, **folders)
     assert int(report) == 0, report.failed[0].error
     rows = read_results(folders["figures_dir"]).get(name, {"rows": {}})["rows"]
-    assert [key for key, row in rows.items() if row["verdict"] == "by construction: fails"] == []
+    # an estimate from so few samples may miss even what is true by construction; an exact number may not
+    exact = {key: row["verdict"] for key, row in rows.items() if row["interval"] is None}
+    assert [key for key, verdict in exact.items() if verdict == "by construction: fails"] == []
 
 
 @pytest.mark.notebooks

@@ -186,6 +186,11 @@ def euclidean_norm(z: Array) -> Array:
     return xp.where(square > 0, xp.where(square > 0, square, 1.0) ** 0.5, 0.0)
 
 
+def cores() -> int:
+    """Cores that this process may use; a batch system often grants fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass
 class Limits:
     """How work on arrays is cut into pieces and shared out; results do not depend on it.
@@ -205,9 +210,7 @@ class Limits:
     numpy_piece: int = 2**17
     torch_piece: int = 2**20
     points: int = 2**14
-    threads: int = int(os.environ.get("OMP_NUM_THREADS") or 0) or (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    threads: int = int(os.environ.get("OMP_NUM_THREADS") or 0) or cores()
 
 
 limits = Limits()

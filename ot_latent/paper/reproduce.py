@@ -23,6 +23,7 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from ot_latent._arrays import cores
 from ot_latent._storage import checkout
 from ot_latent.paper.jobs import Job, Outcome, read_progress, run_job, where
 from ot_latent.paper.ledger import read_results, render_results
@@ -115,7 +116,7 @@ def reproduce(
         "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
         "figures_dir": str(figures),
     }
-    report = _execute(sources, build, parameters, jobs or min(_cores(), len(sources)), executor)
+    report = _execute(sources, build, parameters, jobs or min(cores(), len(sources)), executor)
     for outcome in report.failed:
         click.echo(f"\n{'-' * 80}\n{outcome.name} failed: {outcome.error}", err=True)
     if (figures / "results.json").exists():
@@ -139,7 +140,7 @@ def _execute(
                 target=executed / source.name,
                 progress=Path(told, f"{source.stem}.json"),
                 parameters=parameters,
-                threads=max(1, _cores() // workers),
+                threads=max(1, cores() // workers),
             )
             for source in sources
         ]
@@ -147,11 +148,6 @@ def _execute(
             outcomes = _run([job for job in jobs if job.name != LAST], workers, executor, lines)
             outcomes |= _run([job for job in jobs if job.name == LAST], workers, executor, lines)
     return Report(tuple(outcomes[job.name] for job in jobs))
-
-
-def _cores() -> int:
-    """Cores that this process may use; a batch system often grants fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:

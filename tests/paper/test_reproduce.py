@@ -201,7 +201,7 @@ def test_a_notebook_without_a_parameter_is_refused(toy, capsys):
 
 def test_kernels_get_their_share_of_the_threads(toy, monkeypatch):
     before = dict(os.environ)
-    monkeypatch.setattr("ot_latent.paper.reproduce._cores", lambda: 6)
+    monkeypatch.setattr("ot_latent.paper.reproduce.cores", lambda: 6)
     assert kernel_says(toy, "__import__('os').environ['OMP_NUM_THREADS']", jobs=2) == "3"
     assert kernel_says(toy, "__import__('os').environ['MKL_NUM_THREADS']", jobs=7) == "1"
     assert dict(os.environ) == before

@@ -208,7 +208,7 @@ class Limits:
     """
 
     numpy_piece: int = 2**17
-    torch_piece: int = 2**20
+    torch_piece: int = 2**22
     points: int = 2**14
     threads: int = int(os.environ.get("OMP_NUM_THREADS") or 0) or cores()
 

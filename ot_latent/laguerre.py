@@ -3,8 +3,6 @@
 The equations stand in `semidiscrete`.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 import time
@@ -149,7 +147,7 @@ class AscentState:
         save_tensors(path, tensors, {"fit": fit, "numbers": numbers})
 
     @classmethod
-    def restore(cls, path: Path, fit: str, device: torch.device) -> AscentState:
+    def restore(cls, path: Path, fit: str, device: torch.device) -> "AscentState":
         """Read the state of the fit with this fingerprint; another one's is refused with a ValueError."""
         try:
             tensors, facts = read_tensors(path)

@@ -3,8 +3,6 @@
 By their Algorithms 1 and 2 (minibatch), or by semi-discrete transport to the whole set of codes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -114,7 +112,7 @@ class LatentTransport:
     def __repr__(self) -> str:
         return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
 
-    def fit(self, codes: Array, resume: str | Path | None = None, save_seconds: float = 60.0) -> LatentTransport:
+    def fit(self, codes: Array, resume: str | Path | None = None, save_seconds: float = 60.0) -> "LatentTransport":
         """Fit D to the codes.
 
         Parameters

@@ -8,10 +8,8 @@ law of Y is the one map that keeps the order of points,
 and applied to each coordinate it is optimal between laws with i.i.d. coordinates (Theorem 1).
 """
 
-from __future__ import annotations
-
-import itertools
 import math
+from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 from array_api_compat import array_namespace
@@ -52,7 +50,7 @@ class Law(Distribution, Protocol):
     def isf(self, q: Array, /) -> Array: ...
 
 
-def monotone_map(source: Distribution, target: Distribution) -> MonotoneMap:
+def monotone_map(source: Distribution, target: Distribution) -> "MonotoneMap":
     """The monotone map T that pushes `source` onto `target`.
 
     Parameters
@@ -137,8 +135,7 @@ class MonotoneMap:
         def moved(x: float) -> Any:
             return abs(self(x) - x) ** p * self.source.pdf(x)
 
-        pairs = itertools.pairwise(ends)
-        return math.fsum(quad(moved, *pair, epsabs=1e-13, epsrel=1e-11)[0] for pair in pairs)
+        return math.fsum(quad(moved, *pair, epsabs=1e-13, epsrel=1e-11)[0] for pair in pairwise(ends))
 
 
 class ScaledMap(MonotoneMap):

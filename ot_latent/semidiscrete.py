@@ -14,8 +14,6 @@ Heights are determined up to a constant; here sum_j b_j h_j = 0. They maximise t
     F(h) = sum_j b_j h_j - E u(z),        dF/dh_j = b_j - p_j,        p_j = P(z in cell j).
 """
 
-from __future__ import annotations
-
 import math
 import warnings
 from collections.abc import Iterator
@@ -103,7 +101,7 @@ class SemiDiscreteOT:
         heights: Array = None,
         resume: str | Path | None = None,
         save_seconds: float = 30.0,
-    ) -> SemiDiscreteOT:
+    ) -> "SemiDiscreteOT":
         """Maximise the semi-dual until the masses of the cells are certified.
 
         Parameters

@@ -1,11 +1,12 @@
 """The house is small and has few, named rooms: the measures that CONTRIBUTING states."""
 
 import ast
+from pathlib import Path
 
 import pytest
 
 MOST = {"lines of a file": 350, "lines of a function": 45, "modules of a room": 12}
-CORE_AND_PRIORS, LIBRARY = 5_850, 14_400  # lines; they shall only fall
+CORE_AND_PRIORS, LIBRARY = 5_500, 14_300  # lines; they shall only fall
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +43,8 @@ def test_rooms_hold_few_modules(files):
 
 def test_the_library_is_thin(files, root):
     lines = {path.relative_to(root / "ot_latent"): len(text.splitlines()) for path, text in files.items()}
+    # the command line lies flat, too, but on top of all rooms: it is no part of the core
     core = sum(n for path, n in lines.items() if len(path.parts) == 1 or path.parts[0] == "priors")
+    core -= lines[Path("cli.py")]
     assert core < CORE_AND_PRIORS
     assert sum(lines.values()) < LIBRARY

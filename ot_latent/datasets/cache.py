@@ -6,8 +6,6 @@ of everything that decides the content, so that other images, another size or an
 module make another file. Memory does not depend on the number of images.
 """
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

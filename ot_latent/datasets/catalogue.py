@@ -1,7 +1,5 @@
 """The data sets by name: official files with their hashes, terms, and what a user has to do for the rest."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Official files: where they lie, whether they are intact, and how they come here."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import warnings

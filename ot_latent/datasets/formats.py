@@ -1,7 +1,5 @@
 """LeCun's IDX format, and the binary format of CIFAR-10."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import tarfile

@@ -1,7 +1,5 @@
 """Images as networks take them: whole sets of bytes at a side, and their floats, chunk by chunk."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path

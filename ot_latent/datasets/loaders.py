@@ -6,8 +6,6 @@ Sets of many encoded images are decoded once, into a file of the cache that is m
 on. ``DATASETS`` describes all of them, and ``ot-latent data`` prints it.
 """
 
-from __future__ import annotations
-
 import inspect
 import re
 from pathlib import Path

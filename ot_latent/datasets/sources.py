@@ -4,8 +4,6 @@ A source counts its images, has a fingerprint that changes with them, and hands 
 order in chunks of bounded size, from any position on. Nothing is ever unpacked to disk.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib
 import math

@@ -1,7 +1,5 @@
 """Point sets of the papers that are drawn, not read."""
 
-from __future__ import annotations
-
 import numpy as np
 
 _DIAGONAL = 10 / np.sqrt(2)

@@ -4,8 +4,6 @@ Those that are trained against a critic have two: ``loss`` for encoder and decod
 critic. Each sends gradients to its own part alone.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

@@ -1,7 +1,5 @@
 """Weights on disk: safetensors beside a JSON card, written atomically, never pickles."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

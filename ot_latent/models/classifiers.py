@@ -1,7 +1,5 @@
 """Classifiers behind the scores of digits and of images in colour."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

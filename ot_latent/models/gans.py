@@ -4,8 +4,6 @@
 Both networks work on images in [-1, 1], those that go in and come out have values in [0, 1].
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

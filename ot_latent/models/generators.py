@@ -1,7 +1,5 @@
 """Every trained generator in one form: latent points of a known prior in, images out."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

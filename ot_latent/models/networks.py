@@ -1,7 +1,5 @@
 """Networks of the papers, each stated layer by layer."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -6,8 +6,6 @@ Throughout, ``data`` are points x of P_X, ``codes`` are z ~ Q(Z|x), ``decoded`` 
 points of the prior P_Z, and a critic is any function from points to logits: T = sigmoid(critic).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ Each notebook is one job on a `concurrent.futures.Executor`: processes of this m
 other executor that shares the file system (a cluster's, say) can be passed instead.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys
@@ -168,7 +166,7 @@ def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
     return list(dict.fromkeys(find(str(name)) for name in wanted or existing))
 
 
-def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: ProgressLines) -> dict[str, Outcome]:
+def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: "ProgressLines") -> dict[str, Outcome]:
     """Run all jobs and return their outcomes by name, whatever happens to the processes."""
     if executor is not None:
         outcomes = _collect(executor, jobs, lines)
@@ -185,7 +183,7 @@ def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: Progre
     return outcomes
 
 
-def _collect_in_processes(jobs: list[Job], workers: int, lines: ProgressLines) -> dict[str, Outcome]:
+def _collect_in_processes(jobs: list[Job], workers: int, lines: "ProgressLines") -> dict[str, Outcome]:
     spawn = get_context("spawn")  # a fork would copy the locks of the caller's threads
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_the_parent) as pool:
         return _collect(pool, jobs, lines)
@@ -206,7 +204,7 @@ def _end_with_the_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
-def _collect(executor: Executor, jobs: list[Job], lines: ProgressLines) -> dict[str, Outcome]:
+def _collect(executor: Executor, jobs: list[Job], lines: "ProgressLines") -> dict[str, Outcome]:
     """Outcomes of the jobs by name; those that went down with the executor are left out."""
     futures = {executor.submit(run_job, job): job for job in jobs}
     outcomes: dict[str, Outcome] = {}
@@ -241,7 +239,7 @@ class ProgressLines:
         self._ended: set[str] = set()
         self._bars: dict[str, tqdm[Any]] = {}
 
-    def __enter__(self) -> ProgressLines:
+    def __enter__(self) -> "ProgressLines":
         if sys.stderr.isatty():
             for position, name in enumerate(self._jobs):
                 # TQDM_DISABLE is for the bars inside of kernels

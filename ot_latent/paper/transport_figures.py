@@ -1,7 +1,5 @@
 """Drawings of transport maps: cells and their singular set, toys, potentials, codes, what batches lose."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 _REACH = 3.0  # of the noise that is drawn, in standard deviations
 
 
-def draw_cells(ax: Axes, ot: SemiDiscreteOT, colors: np.ndarray, side: int = 400, gap: float | None = None) -> None:
+def draw_cells(ax: Axes, ot: "SemiDiscreteOT", colors: np.ndarray, side: int = 400, gap: float | None = None) -> None:
     """Draw the cells of two-dimensional codes over the plane of the noise.
 
     Parameters
@@ -48,7 +46,7 @@ def draw_cells(ax: Axes, ot: SemiDiscreteOT, colors: np.ndarray, side: int = 400
 def draw_toy(
     axes: Sequence[Axes],
     name: str,
-    ot: SemiDiscreteOT,
+    ot: "SemiDiscreteOT",
     codes: np.ndarray,
     clouds: Mapping[str, np.ndarray],
     side: int = 400,
@@ -82,7 +80,7 @@ def draw_toy(
 def draw_map(
     fig: Figure,
     title: str,
-    potential: Potential,
+    potential: "Potential",
     noise: np.ndarray,
     codes: np.ndarray,
     image: np.ndarray,
@@ -158,7 +156,7 @@ def draw_spreads(ax: Axes, codes: np.ndarray, clouds: Mapping[str, np.ndarray]) 
     ax.legend()
 
 
-def draw_report(ax: Axes, report: Mapping[str, TransportScore]) -> None:
+def draw_report(ax: Axes, report: "Mapping[str, TransportScore]") -> None:
     """Draw what `scores.transport_report` gives: W2 of each cloud to held-out codes over that of codes."""
     scores = {name: score for name, score in report.items() if name != "codes"}
     middle = np.array([score.ratio for score in scores.values()])

@@ -1,7 +1,5 @@
 """The normal law of one latent coordinate."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Sequence
@@ -88,7 +86,7 @@ class Gaussian:
         mean, std = conform(draws, self.mean, self.std)
         return cast_like(mean + std * draws, like)
 
-    def combine(self, weights: Array) -> Gaussian:
+    def combine(self, weights: Array) -> "Gaussian":
         """The law of w_1 Z_1 + ... + w_k Z_k: Gaussian again.
 
         Parameters

@@ -1,7 +1,5 @@
 """Priors whose coordinates have different laws."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -55,7 +53,7 @@ class Product(SeveralLaws):
     def __repr__(self) -> str:
         return f"Product of {self.d} coordinates with {len(self.laws)} laws"
 
-    def combine(self, weights: Array) -> Product:
+    def combine(self, weights: Array) -> "Product":
         """The law of w_1 Z_1 + ... + w_k Z_k, again a `Product`; see `Uniform.combine`.
 
         Parameters

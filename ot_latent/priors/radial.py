@@ -9,8 +9,6 @@ is the gradient of a convex function of y (an increasing function of ‖y‖ alo
 optimal map for squared cost by Brenier's theorem.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Sequence
@@ -72,14 +70,14 @@ class Radial:
             raise ValueError(f"norm must be a law on [0, inf), got support {law.support}")
         self._set(d, law)
 
-    def _set(self, d: int, norm: Any = None, radius: float | None = None) -> Radial:
+    def _set(self, d: int, norm: Any = None, radius: float | None = None) -> "Radial":
         """`norm` may be a function that computes it when it is asked for."""
         self.d, self._norm, self.radius = _dimension(d), norm, radius
         self._known: dict[tuple[float, ...], Radial] = {}
         return self
 
     @classmethod
-    def _of(cls, d: int, norm: Any = None, radius: float | None = None) -> Radial:
+    def _of(cls, d: int, norm: Any = None, radius: float | None = None) -> "Radial":
         return cls.__new__(cls)._set(d, norm, radius)
 
     def __repr__(self) -> str:
@@ -104,7 +102,7 @@ class Radial:
             length = self.norm.icdf(draw("uniform", (*shape[:-1], 1), rng, like))
         return cast_like(z * (length / euclidean_norm(z)), like)
 
-    def combine(self, weights: Array) -> Radial:
+    def combine(self, weights: Array) -> "Radial":
         """The law of w_1 z_1 + ... + w_k z_k, rotationally symmetric too.
 
         Its norm is computed when it is needed (to match to a `Sphere` it is not), in seconds, to
@@ -137,7 +135,7 @@ class Radial:
             self._known[sizes] = Radial._of(self.d, functools.partial(self._norm_of_sum, sizes))
         return self._known[sizes]
 
-    def _scaled(self, size: float) -> Radial:
+    def _scaled(self, size: float) -> "Radial":
         if self.radius is not None:
             return Radial._of(self.d, radius=self.radius * size)
         return Radial._of(self.d, self.norm.scaled(size))
@@ -155,7 +153,7 @@ class Radial:
                 total = tabulate_norm(NormAndSphere(self.d, total, self.radius * size))
         return total
 
-    def map_to(self, target: Any) -> RadialMap:
+    def map_to(self, target: Any) -> "RadialMap":
         """The optimal map onto another radial law: for `monotone_map`, which asks for it."""
         return RadialMap(self, target)
 

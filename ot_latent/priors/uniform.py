@@ -1,7 +1,5 @@
 """The uniform law of one latent coordinate, and the law of a weighted sum of two."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -124,8 +122,7 @@ class Uniform:
         """
         draws = draw("uniform", shape, rng, like)
         low, high = conform(draws, self.low, self.high)
-        points = array_namespace(draws).clip(low + (high - low) * draws, low, high)
-        return cast_like(points, like)
+        return cast_like(array_namespace(draws).clip(low + (high - low) * draws, low, high), like)
 
     def combine(self, weights: Array) -> Any:
         """The exact law of w_1 Z_1 + ... + w_k Z_k.
@@ -170,10 +167,10 @@ class Uniform:
             return uniform_sum(center, [self.half_width * w for w in weights])
         return per_distinct_column(self.combine, weights)
 
-    def _scaled(self, weight: Array) -> Uniform:
+    def _scaled(self, weight: Array) -> "Uniform":
         return Uniform(*_in_order(weight * self.low, weight * self.high))
 
-    def _sum_of_two(self, w1: Array, w2: Array) -> Trapezoid:
+    def _sum_of_two(self, w1: Array, w2: Array) -> "Trapezoid":
         narrow, wide = _in_order(abs(self.half_width * w1), abs(self.half_width * w2))
         return Trapezoid(self.mean * (w1 + w2), wide, narrow)
 

@@ -1,7 +1,5 @@
 """From what an evaluation has counted to its numbers and its table."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -83,7 +81,7 @@ class Evaluation:
     seed: int
 
     @classmethod
-    def of(cls, record: dict[str, Any]) -> Evaluation:
+    def of(cls, record: dict[str, Any]) -> "Evaluation":
         """From the plain values that `dataclasses.asdict` makes, also after a trip through JSON."""
         rows = []
         for values in record["rows"]:

@@ -3,8 +3,6 @@
 Mean and covariance are all that it needs: `FeatureStatistics` gathers them chunk by chunk.
 """
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple, TypeAlias
 
@@ -74,7 +72,7 @@ class FeatureStatistics:
         self.scatter: np.ndarray = np.zeros((d, d))
 
     @classmethod
-    def of(cls, features: ArrayLike) -> FeatureStatistics:
+    def of(cls, features: ArrayLike) -> "FeatureStatistics":
         """The moments of a whole set, (n, d)."""
         features = np.asarray(features)
         moments = cls(features.shape[-1])
@@ -82,7 +80,7 @@ class FeatureStatistics:
         return moments
 
     @classmethod
-    def from_moments(cls, count: int, mean: ArrayLike, covariance: ArrayLike) -> FeatureStatistics:
+    def from_moments(cls, count: int, mean: ArrayLike, covariance: ArrayLike) -> "FeatureStatistics":
         """From the number of rows, their mean (d,), and their unbiased covariance (d, d)."""
         mean = np.asarray(mean, dtype=float)
         moments = cls(len(mean))
@@ -99,7 +97,7 @@ class FeatureStatistics:
         chunk.scatter = centred.T @ centred
         self.merge(chunk)
 
-    def merge(self, other: FeatureStatistics) -> None:
+    def merge(self, other: "FeatureStatistics") -> None:
         """Take in all that `other` has seen."""
         total = self.count + other.count
         if not total:

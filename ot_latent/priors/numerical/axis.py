@@ -1,7 +1,5 @@
 """Coordinates in which the levels of laws are nearly straight."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -52,15 +50,15 @@ class Axis:
         """The place of the median."""
         return self.left_unit if self.left_bounded else 0.0
 
-    def scaled(self, size: float) -> Axis:
+    def scaled(self, size: float) -> "Axis":
         ends = self.low * size, self.median * size, self.high * size
         return Axis(*ends, self.left_unit * size, self.right_unit * size)
 
-    def shifted(self, shift: float) -> Axis:
+    def shifted(self, shift: float) -> "Axis":
         ends = self.low + shift, self.median + shift, self.high + shift
         return Axis(*ends, self.left_unit, self.right_unit)
 
-    def mirrored(self) -> Axis:
+    def mirrored(self) -> "Axis":
         return Axis(-self.high, -self.median, -self.low, self.right_unit, self.left_unit)
 
     def coordinate(self, place: Array) -> Array:

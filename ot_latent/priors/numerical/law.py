@@ -1,7 +1,5 @@
 """A continuous law by its tabulated levels."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 import math
@@ -56,23 +54,23 @@ class NumericalLaw:
         """η as a function of the level."""
         return self.table.inverse()
 
-    def scaled(self, weight: float) -> NumericalLaw:
+    def scaled(self, weight: float) -> "NumericalLaw":
         """The law of weight * Z."""
         law = self if weight > 0 else self.mirrored
         size = abs(weight)
         return law._shared(NumericalLaw(law.axis.scaled(size), law.table, law.mean * size, law.var * size**2))
 
-    def shifted(self, shift: float) -> NumericalLaw:
+    def shifted(self, shift: float) -> "NumericalLaw":
         """The law of Z + shift."""
         return self._shared(NumericalLaw(self.axis.shifted(shift), self.table, self.mean + shift, self.var))
 
-    def _shared(self, law: NumericalLaw) -> NumericalLaw:
+    def _shared(self, law: "NumericalLaw") -> "NumericalLaw":
         """`law`, whose table is this one's, with what was computed from the table."""
         law.__dict__.update(inverse=self.inverse, marks=self.marks)
         return law
 
     @functools.cached_property
-    def mirrored(self) -> NumericalLaw:
+    def mirrored(self) -> "NumericalLaw":
         """The law of -Z."""
         law = NumericalLaw(self.axis.mirrored(), self.table.mirrored(), -self.mean, self.var)
         law.__dict__["inverse"] = self.inverse.mirrored()

@@ -1,7 +1,5 @@
 """Increasing functions as piecewise Chebyshev series that find their own panels."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 
@@ -35,7 +33,7 @@ class Piecewise:
     @classmethod
     def fit(
         cls, function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, tolerance: float = TOLERANCE
-    ) -> Piecewise:
+    ) -> "Piecewise":
         """Halve the panels between `ends` until the series of all of them have converged."""
         starts, stops = np.array(ends[:-1]), np.array(ends[1:])
         done: list[tuple[float, float, np.ndarray]] = []
@@ -71,11 +69,11 @@ class Piecewise:
         within = np.max(np.abs(last - first), where=narrow, initial=0.0)
         return max(np.max(np.abs(first[1:] - last[:-1]), initial=0.0), within)
 
-    def joined(self, other: Piecewise) -> Piecewise:
+    def joined(self, other: "Piecewise") -> "Piecewise":
         """This function up to where `other` begins, and `other` from there."""
         return Piecewise(np.concatenate([self.ends[:-1], other.ends]), np.concatenate([self.series, other.series]))
 
-    def mirrored(self) -> Piecewise:
+    def mirrored(self) -> "Piecewise":
         """x -> -f(-x)."""
         signs = -((-1.0) ** np.arange(self.series.shape[1]))
         return Piecewise(-self.ends[::-1], signs * self.series[::-1])
@@ -106,7 +104,7 @@ class Piecewise:
             last, before = series[..., degree] + 2 * s * last - before, last
         return series[..., 0] + s * last - before
 
-    def inverse(self) -> Piecewise:
+    def inverse(self) -> "Piecewise":
         """The inverse function, whose panels also end at 0."""
         # beginning with the images of the panels, so that no narrow feature falls between nodes
         ends = np.unique([*self(self.ends), 0.0])

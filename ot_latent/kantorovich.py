@@ -1,7 +1,7 @@
 """Exact optimal transport between two finite sets of points: Liu 2018, eqs. (12)-(14), (16), (17)."""
 
 from dataclasses import dataclass
-from math import gcd
+from math import gcd, isclose
 from threading import local
 
 import numpy as np
@@ -10,10 +10,11 @@ from scipy.spatial.distance import cdist
 
 from ot_latent._arrays import Array
 
+_SUMS = 1e-5  # relative difference of the sums of masses; single precision leaves 1e-7 and more
 _TOLERANCE = 1e-9  # of the relative duality gap and infeasibility; rounding leaves 1e-15 where nothing is far away
 _PIVOTS = 100_000_000  # the simplex method ends long before; a limit only guards against cycling
 _ROUNDS = 5  # of refinement; one is the rule, three are rare
-_GRAINS = 2.0**52  # of mass; floats hold their number without rounding
+_GRAINS = 2.0**52  # of mass; floats hold their number, and sums of them, without rounding
 _KEPT, _KEPT_BYTES = local(), 2**23  # arrays of a thread, and the most that it keeps
 _LARGE = 2**14  # entries of a cost matrix that is worth a start better than zero
 _SMALLEST = 1e-290  # squared distances below lose digits
@@ -39,7 +40,8 @@ class KantorovichSolution:
         sigma of eq. (17). Every target j that receives mass from source i minimises
         cost[i, j] + phi[i] - psi[j]; where the plan splits a source between several of them, sigma is
         the one that receives most, and the first of those within a relative 1e-9 of it. For equal
-        numbers of points with equal masses it is a permutation. The same arrays give the same matching.
+        numbers of points with equal masses it is a permutation. A source without mass has the target that
+        minimises this. The same arrays give the same matching.
         Points in another order give the same pairs if the optimal plan is unique and splits without
         ties; among several optimal plans, as duplicates have them, the order of the points decides.
     cost : float
@@ -74,8 +76,9 @@ def solve_kantorovich(x: Array, y: Array, a: Array = None, b: Array = None) -> K
     y : (n, d) array-like
         Target points (the codes).
     a : (m,), b : (n,) array-like, optional
-        Positive masses with equal sums, which are scaled to 1 and rounded to multiples of 2^-52; by
-        default equal ones.
+        Masses, not negative, with sums that are equal within a relative 1e-5; by default equal ones. Whole
+        numbers with equal sums are taken as they are; others are scaled to sum 1 and rounded to multiples
+        of 2^-52. Points without mass get the potentials that they would have with a little of it.
 
     Returns
     -------
@@ -85,10 +88,11 @@ def solve_kantorovich(x: Array, y: Array, a: Array = None, b: Array = None) -> K
     ------
     ValueError
         If shapes disagree, values are not finite, squared distances overflow or underflow, masses are
-        not positive or their sums differ.
+        negative, all zero, or their sums differ.
     ConvergenceError
-        If the duality gap exceeds 1e-9 of the optimal cost, the violation of a constraint 1e-9 of its
-        right-hand side or of the optimal cost, or if the simplex method stops early.
+        If the duality gap, with masses as they came, exceeds 1e-9 of the optimal cost, the violation of a
+        constraint 1e-9 of its right-hand side or of the optimal cost, if masses that were rounded to zero
+        could change the cost by as much, or if the simplex method stops early.
 
     Notes
     -----
@@ -116,7 +120,7 @@ def solve_kantorovich(x: Array, y: Array, a: Array = None, b: Array = None) -> K
     if not np.isfinite(largest) or (largest < _SMALLEST and (x != y[0]).any()):
         what = f"the largest squared distance between x and y, {2 * largest:.1e}"
         raise ValueError(f"{what}, is out of range; scale the points")
-    return _refined(cost, masses, work)
+    return _solved(cost, masses, work)
 
 
 def solve_w1(x: Array, y: Array, a: Array = None, b: Array = None) -> float:
@@ -151,24 +155,18 @@ def solve_w1(x: Array, y: Array, a: Array = None, b: Array = None) -> float:
     cdist(x, y, out=cost)
     if not np.isfinite(cost.max()):
         raise ValueError("the distances between x and y overflow; scale the points")
-    return _refined(cost, masses, work).cost
+    return _solved(cost, masses, work).cost
 
 
 def _problem(x: Array, y: Array, a: Array, b: Array) -> tuple[np.ndarray, np.ndarray, _Pair]:
-    """Points after they were checked, and masses as whole numbers with equal sums.
-
-    Flows of whole numbers have no rounding, and none goes astray for it.
-    """
+    """Points and masses after they were checked."""
     x, y = _points(x, "x"), _points(y, "y")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"x and y must have the same dimension, got {x.shape[1]} and {y.shape[1]}")
     a, b = _masses(a, len(x), "a"), _masses(b, len(y), "b")
-    if not np.isclose(a.sum(), b.sum(), rtol=1e-9):
-        raise ValueError(f"a and b must have equal sums, got {a.sum()} and {b.sum()}")
-    if np.ptp(a) == np.ptp(b) == 0:
-        common = gcd(len(a), len(b))
-        return x, y, (np.full(len(a), len(b) / common), np.full(len(b), len(a) / common))
-    return x, y, (_grains(a), _grains(b))
+    if not isclose(a.sum(), b.sum(), rel_tol=_SUMS):
+        raise ValueError(f"a and b must have equal sums, got {a.sum()} and {b.sum()}: divide each by its own")
+    return x, y, (a, b)
 
 
 def _arrays(shape: tuple[int, int]) -> np.ndarray:
@@ -184,14 +182,47 @@ def _arrays(shape: tuple[int, int]) -> np.ndarray:
     return arrays
 
 
+def _whole(a: np.ndarray, b: np.ndarray) -> _Pair:
+    """Masses as whole numbers with equal sums: flows of them have no rounding, and none goes astray for it."""
+    used = a[a > 0], b[b > 0]
+    if all(np.ptp(masses) == 0 for masses in used):
+        common = gcd(*map(len, used))
+        return (a > 0) * (len(used[1]) / common), (b > 0) * (len(used[0]) / common)
+    if a.sum() == b.sum() <= 2 * _GRAINS and all((masses == np.rint(masses)).all() for masses in used):
+        return a, b
+    return _grains(a), _grains(b)
+
+
 def _grains(masses: np.ndarray) -> np.ndarray:
-    """Masses in grains of 2^-52 of their sum, at least one each; the heaviest takes what is left."""
-    grains = np.maximum(np.rint(masses * (_GRAINS / masses.sum())), 1)
+    """Masses in grains of 2^-52 of their sum; the heaviest takes what rounding leaves."""
+    grains = np.rint(masses / masses.sum() * _GRAINS)
     grains[grains.argmax()] += _GRAINS - grains.sum()
     return grains
 
 
-def _refined(cost: np.ndarray, masses: _Pair, work: list[np.ndarray]) -> KantorovichSolution:
+def _solved(cost: np.ndarray, masses: _Pair, work: list[np.ndarray]) -> KantorovichSolution:
+    """The solution between the points that have mass, and what follows from it for the others."""
+    whole, shares = _whole(*masses), [values / values.sum() for values in masses]
+    i, j = (np.flatnonzero(values) for values in whole)
+    if (len(i), len(j)) == cost.shape:
+        return _refined(cost, whole, shares, work)
+    part = cost[np.ix_(i, j)]
+    found = _refined(part, (whole[0][i], whole[1][j]), [shares[0][i], shares[1][j]], list(np.empty((2, *part.shape))))
+    lost = max(values[grains == 0].sum() for values, grains in zip(shares, whole, strict=True)) * cost.max()
+    if lost > _TOLERANCE * found.cost:
+        raise ConvergenceError(
+            f"masses below 2^-53 of their sum, too small for double precision, would add up to {lost:.1e} to the cost "
+            f"{found.cost:.1e}: leave these points out, or solve for them alone"
+        )
+    gain = found.psi - cost[:, j]
+    phi, matching = gain.max(axis=1), j[gain.argmax(axis=1)]
+    phi[i], matching[i] = found.phi, j[found.matching]
+    psi = (cost + phi[:, None]).min(axis=0)
+    psi[j] = found.psi
+    return KantorovichSolution(phi - phi.mean(), psi - phi.mean(), matching, found.cost, found.gap)
+
+
+def _refined(cost: np.ndarray, masses: _Pair, shares: list[np.ndarray], work: list[np.ndarray]) -> KantorovichSolution:
     """Solve, with smaller costs until the solution is exact relative to the optimal cost.
 
     The simplex method resolves costs relative to the largest, which can be far above those that an
@@ -209,7 +240,7 @@ def _refined(cost: np.ndarray, masses: _Pair, work: list[np.ndarray]) -> Kantoro
         psi = np.add(cost, (phi + change)[:, None], out=work[0]).min(axis=0)
         phi = np.subtract(psi, cost, out=work[0]).max(axis=1)
         try:
-            return _checked(cost, masses, plan, (phi, psi), work)
+            return _checked(cost, masses, shares, plan, (phi, psi), work)
         except ConvergenceError as error:
             failure = error
         left, cap = cost, arcs * cost[plan > 0].max()
@@ -259,15 +290,15 @@ def _simplex(cost: np.ndarray, a: np.ndarray, b: np.ndarray) -> _Pair:
 
 
 def _checked(
-    cost: np.ndarray, masses: _Pair, plan: np.ndarray, dual: _Pair, work: list[np.ndarray]
+    cost: np.ndarray, masses: _Pair, shares: list[np.ndarray], plan: np.ndarray, dual: _Pair, work: list[np.ndarray]
 ) -> KantorovichSolution:
-    """The solution, after its optimality was verified rather than assumed."""
+    """The solution, after its optimality was verified rather than assumed, with masses before their rounding."""
     (a, b), (phi, psi) = masses, dual
     primal = np.multiply(cost, plan, out=work[0]).sum() / a.sum()
     if primal == 0:  # costs are not negative: these are optimal, and have no rounding
         phi, psi = np.zeros_like(phi), np.zeros_like(psi)
     phi, psi = phi - phi.mean(), psi - phi.mean()
-    value = (psi @ b - phi @ a) / a.sum()
+    value = psi @ shares[1] - phi @ shares[0]
     most = plan.max(axis=1, keepdims=True)
     matching = (plan >= (1 - _TOLERANCE) * most).argmax(axis=1)
     scale = max(primal, np.finfo(float).tiny)
@@ -305,6 +336,8 @@ def _masses(values: Array, count: int, name: str) -> np.ndarray:
     values = np.asarray(values, dtype=float)
     if values.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), got {values.shape}")
-    if not (np.isfinite(values) & (values > 0)).all():
-        raise ValueError(f"{name} must hold positive, finite masses")
+    with np.errstate(over="ignore"):
+        total = values.sum()
+    if not (values >= 0).all() or not 0 < total < np.inf:
+        raise ValueError(f"{name} must hold finite masses, none negative and not all zero")
     return values

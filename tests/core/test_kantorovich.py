@@ -147,7 +147,11 @@ def test_the_solution_is_deterministic_and_masses_are_scaled():
         (([[0.0]], [[np.inf]]), "y holds NaN or infinite"),
         ((np.zeros((0, 2)), [[1.0, 2.0]]), "x must have shape"),
         (([[0.0]], [[1.0]], [0.5, 0.5]), r"a must have shape \(1,\)"),
-        (([[0.0]], [[1.0]], None, [-1.0]), "b must hold positive"),
+        (([[0.0]], [[1.0]], None, [-1.0]), "b must hold finite masses, none negative"),
+        (([[0.0]], [[1.0]], [0.0]), "a must hold finite masses, .* not all zero"),
+        (([[0.0]], [[1.0]], [np.nan]), "a must hold finite masses"),
+        (([[0.0]] * 2, [[1.0]], [1e308, 1e308]), "a must hold finite masses"),
+        (([[0.0], [1.0]], [[2.0]], [1e-10, 1e-10], [5e-10]), "a and b must have equal sums"),
     ],
 )
 def test_bad_input_is_named(arguments, message):
@@ -201,6 +205,63 @@ def test_clusters_that_are_far_apart_keep_their_fine_structure(far, offset):
     assert solution.cost == pytest.approx(np.mean(halves), rel=1e-9)
     assert sorted(solution.matching) == list(range(40))
     check_optimal(x, y, solution)
+
+
+def test_whole_masses_on_clusters_that_are_far_apart():
+    """They are taken as they are: rounded shares of them would have to move a little between the clusters."""
+    rng = np.random.default_rng(0)
+    for far in np.geomspace(1e4, 1e8, 25):
+        inner, target = np.round(rng.standard_normal((2, 2, 6, 2)), 2)
+        a, b = rng.integers(1, 10, (2, 2, 6)).astype(float)
+        missing = a.sum(1) - b.sum(1)
+        a[:, 0] += np.maximum(-missing, 0)
+        b[:, 0] += np.maximum(missing, 0)
+        corners = far * np.array([[[0.0, 0.0]], [[1.0, 0.0]]])
+        x, y = ((corners + points).reshape(-1, 2) for points in (inner, target))
+        halves = [
+            otl.solve_kantorovich(x[i], y[i], *m).cost for i, *m in zip((slice(6), slice(6, 12)), a, b, strict=True)
+        ]
+        expected = np.average(halves, weights=a.sum(1))
+        assert otl.solve_kantorovich(x, y, a.ravel(), b.ravel()).cost == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("m", "n", "d"), [(3, 4, 1), (10, 15, 2), (40, 30, 3)])
+def test_points_without_mass_have_potentials(m, n, d):
+    x, y = clouds(m, n, d)
+    rng = np.random.default_rng(m)
+    a, b = rng.random(m) * (rng.random(m) < 0.6), rng.random(n) * (rng.random(n) < 0.6)
+    a[-1] = b[0] = 1.0
+    solution = otl.solve_kantorovich(x, y, a / a.sum(), b / b.sum())
+    assert solution.cost == pytest.approx(by_highs(x, y, a / a.sum(), b / b.sum()), rel=1e-7)
+    check_optimal(x, y, solution, a, b)
+    assert (b[solution.matching] > 0).all()
+
+
+def test_masses_too_small_for_double_precision():
+    """They are lost where they do not matter, and refused where they do: never lifted."""
+    x, y = [[0.0], [1.0]], [[0.1], [1e8]]
+    assert otl.solve_kantorovich(x, y, [1, 1e-30], [1, 1e-30]).cost == pytest.approx(0.005, rel=1e-9)
+    with pytest.raises(ConvergenceError, match="too small for double precision"):
+        otl.solve_kantorovich(x, y, [1, 1e-18], [1, 1e-18])
+
+
+def test_units_of_masses_do_not_matter():
+    x, y = clouds(20, 30, 2)
+    rng = np.random.default_rng(0)
+    a, b = rng.random(20), rng.random(30)
+    expected = otl.solve_kantorovich(x, y, a / a.sum(), b / b.sum()).cost
+    for unit in (1e-300, 1e-9, 1e300):
+        assert otl.solve_kantorovich(x, y, unit * a / a.sum(), unit * b / b.sum()).cost == pytest.approx(expected)
+
+
+def test_masses_in_single_precision():
+    """Their sums differ by rounding, as those of a softmax do."""
+    x, y = clouds(1_000, 3, 2)
+    a = np.random.default_rng(0).random(1_000, dtype=np.float32)
+    a /= a.sum()
+    b = np.array([0.2, 0.3, 0.49999988], np.float32)
+    assert a.sum(dtype=float) != b.sum(dtype=float)
+    check_optimal(x, y, otl.solve_kantorovich(x, y, a, b), a.astype(float), b.astype(float))
 
 
 @pytest.mark.parametrize("weighted", [False, True])

@@ -1,6 +1,9 @@
 """The loop of every training run: losses are watched, states kept, and a killed run goes on."""
 
 import math
+import numbers
+import signal
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
@@ -63,6 +66,7 @@ class Loop(ABC):
 
     unit: ClassVar[str]  # "epoch" or "iteration": what the log counts and learning rates go by
     leads = True  # shows progress and writes states, where several processes train together
+    alone = True  # no other process trains together with this one
 
     name: str
     model: nn.Module
@@ -76,11 +80,16 @@ class Loop(ABC):
     save_seconds: float
 
     def __post_init__(self) -> None:
-        self.steps = self.length * self.steps_per_unit
+        self.steps = count(self.length, f"{self.unit}s") * self.steps_per_unit
+        if not self.save_seconds >= 0:
+            raise ValueError(f"save_seconds must be at least 0, got {self.save_seconds}")
         lasting = {f"{self.unit}s": self.length} if self.decay else {}
         self.states = States(self.folder, self.settings | lasting) if self.folder else None
         self.state = LoopState()
         self.pending: list[dict[str, torch.Tensor]] = []
+        self.whole = True  # False within a step, from where an optimiser moves weights
+        for optimizer in self.optimizers:
+            optimizer.register_step_pre_hook(self._moves)
 
     @abstractmethod
     def take(self, step: int, batch: Any) -> dict[str, torch.Tensor]:
@@ -96,7 +105,7 @@ class Loop(ABC):
             self.state = LoopState(**facts)
 
     def run(self, batches: Callable[[int], Any]) -> LoopState:
-        """Take the steps that are left, with ``batches(step)`` computed ahead.
+        """Take the steps that are left, with ``batches(step)`` computed ahead. Ctrl-C writes a state on the way out.
 
         Raises
         ------
@@ -110,16 +119,27 @@ class Loop(ABC):
         done = self.state.step
         schedules = [self._schedule(optimizer) for optimizer in self.optimizers]
         shown = progress_bar(self.name, self.steps, done, "steps") if self.leads else nullcontext()
-        with ahead(batches, range(done, self.steps)) as coming, shown as bar:
+        waiting = interrupts_wait() if self.alone else nullcontext([])
+        with ahead(batches, range(done, self.steps)) as coming, shown as bar, waiting as interrupts:
             self.started = self.saved = time.monotonic()
-            for step in range(done, self.steps):
-                self.pending.append(self.take(step, next(coming)))
-                for schedule in schedules:
-                    schedule.step()
-                ends = (step + 1) % self.period == 0 or step + 1 == self.steps
-                if ends or (step + 1) % _CHECK_EVERY == 0:
-                    self._look(step + 1, bar)
-                    self._keep(ends)
+            try:
+                for step in range(done, self.steps):
+                    self.pending.append(self.take(step, next(coming)))
+                    for schedule in schedules:
+                        schedule.step()
+                    ends = (step + 1) % self.period == 0 or step + 1 == self.steps
+                    if ends or (step + 1) % _CHECK_EVERY == 0:
+                        self._look(step + 1, bar)
+                        self._keep(ends)
+                    self.whole = True
+                    if interrupts:
+                        raise KeyboardInterrupt
+            except KeyboardInterrupt:
+                if self.alone and self.whole:
+                    if self.pending:
+                        self._look(self.state.step + len(self.pending), bar)
+                    self._keep(False, leaves=True)
+                raise
         return self.state
 
     def _schedule(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
@@ -131,6 +151,9 @@ class Loop(ABC):
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
         return LambdaLR(optimizer, share, last_epoch=self.state.step - 1)
+
+    def _moves(self, *_: Any) -> None:
+        self.whole = False
 
     def _look(self, done: int, bar: Any) -> None:
         """Add up the losses of the steps since the last look, and show them."""
@@ -155,8 +178,8 @@ class Loop(ABC):
             f"{good[0] if good else 'none'}. A lower learning rate may help."
         )
 
-    def _keep(self, period_ends: bool) -> None:
-        """Close a line of the log, and write the state if it is time to."""
+    def _keep(self, period_ends: bool, leaves: bool = False) -> None:
+        """Close a line of the log, and write the state if it is time to, or the run is left."""
         now, state = time.monotonic(), self.state
         state.seconds += now - self.started
         self.started = now
@@ -164,13 +187,53 @@ class Loop(ABC):
             means = {name: value / state.summed for name, value in state.sums.items()}
             state.log.append({self.unit: state.step // self.steps_per_unit, **means})
             state.sums, state.summed = {}, 0
-        if state.step < self.steps and now - self.saved < self.save_seconds:
+        if not leaves and state.step < self.steps and now - self.saved < self.save_seconds:
             return
         if not all(torch.isfinite(value).all() for value in self.model.parameters()):
             self._diverged(state.step, "weights are not finite")
         if self.states and self.leads:
             self.states.save(state.step, self.model, self.optimizers, asdict(state))
         self.saved = now
+
+
+def count(value: Any, name: str, least: int = 1) -> int:
+    """`value` as an int; TypeError unless it is a whole number, ValueError below the least."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")
+    return int(value)
+
+
+def available(device: str | torch.device) -> torch.device:
+    """The torch device of that name; ValueError if torch cannot compute there."""
+    try:
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise ValueError(f"device must be one that torch finds here, got {str(device)!r}; take 'cpu'") from error
+    return torch.device(device)
+
+
+@contextmanager
+def interrupts_wait() -> Iterator[list[int]]:
+    """Let Ctrl-C end no step half-way: the list fills instead. A second one is not waited for."""
+    came: list[int] = []
+
+    def note(number: int, _: Any) -> None:
+        came.append(number)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield came
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:  # since the last step
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _KEPT = 2  # states of a run: one may be damaged
+_PATIENCE = 2.0  # seconds of waiting for a lock without a word
 
 
 def checkout() -> Path:
@@ -57,6 +59,13 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def tidy(*paths: Path) -> None:
+    """Remove what writers of these files, whose names may be patterns, left when they were killed. Needs their lock."""
+    for path in paths:
+        for half in path.parent.glob(f".{path.name}.????????"):  # as `write_atomically` names them
+            half.unlink(missing_ok=True)
+
+
 @contextmanager
 def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Hold the lock beside a file: one writer at a time. The system drops the lock of a process that dies.
@@ -65,13 +74,25 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     ------
     BlockingIOError
         If another process has the lock and ``wait`` is False.
+
+    Warns
+    -----
+    UserWarning
+        If it has to wait for more than two seconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    lock, busy = FileLock(path.with_suffix(".lock")), f"another process is at work in {path.parent}"
     try:
-        with FileLock(path.with_suffix(".lock"), blocking=wait):
-            yield
+        lock.acquire(timeout=_PATIENCE if wait else 0)
     except Timeout as error:
-        raise BlockingIOError(f"another process is at work in {path.parent}") from error
+        if not wait:
+            raise BlockingIOError(busy) from error
+        warnings.warn(f"{busy}; this one waits for it", stacklevel=3)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def file_hash(path: Path) -> str:
@@ -80,11 +101,31 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors and JSON into one file, for `read_tensors`."""
+def tensors_hash(tensors: dict[str, torch.Tensor], facts: str = "") -> str:
+    """SHA-256 of tensors, with their names, types and shapes, and of a text."""
     from safetensors.torch import save
 
-    content = save(tensors, {"facts": json.dumps(facts)})
+    content = save({name: value.contiguous() for name, value in tensors.items()})
+    return hashlib.sha256(content + facts.encode()).hexdigest()
+
+
+def hardware(device: torch.device) -> str:
+    """What the last digits of a computation depend on: the GPU or the number of threads, and of processes."""
+    import torch
+
+    machine = f"{device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
+    if device.type == "cuda":
+        machine = torch.cuda.get_device_name(device)
+    count = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    return machine if count == 1 else f"{count} processes, each {machine}"
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Write tensors and JSON into one file, with the hash of both, for `read_tensors`."""
+    from safetensors.torch import save
+
+    text = json.dumps(facts)
+    content = save(tensors, {"facts": text, "sha256": tensors_hash(tensors, text)})
     write_atomically(path, lambda file: file.write_bytes(content))
 
 
@@ -101,13 +142,16 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, json.loads(file.metadata()["facts"])
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+            text, written = (file.metadata()[name] for name in ("facts", "sha256"))
+        if tensors_hash(tensors, text) != written:
+            raise ValueError("its SHA-256 is not that of what was written")
+        return tensors, json.loads(text)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged or no state of a training run: {error}") from error
 
 
 class StateWarning(UserWarning):
-    """A state of a training run could not be written, or is damaged; the message names it."""
+    """A state of a training run could not be written, is damaged, or comes from other hardware; the message names it."""
 
 
 class States:
@@ -144,16 +188,21 @@ class States:
         Warns
         -----
         StateWarning
-            For each damaged one.
+            For each damaged one, and for one that was computed on other hardware.
         """
         for path in (paths := self.paths()):
             try:
                 tensors, facts = read_tensors(path)
+                settings, before = facts.pop("settings", {}), facts.pop("hardware", None)
+                if settings == self.settings:
+                    _restore(path, tensors, model, optimizers)
             except ValueError as error:
                 warnings.warn(f"{error}; going back to the state before it", StateWarning, 2)
                 continue
-            self._require_same(path, facts.pop("settings"))
-            _restore(tensors, model, optimizers)
+            self._require_same(path, settings)
+            if before != (now := hardware(next(model.parameters()).device)):
+                told = f"{path} was computed on {before!r} and goes on on {now!r}"
+                warnings.warn(f"{told}: last digits will not be those of an unbroken run", StateWarning, 2)
             return facts
         if paths:
             raise ValueError(f"no state in {self.folder} is whole; remove that folder to start anew")
@@ -183,7 +232,8 @@ class States:
         path = self.folder / f"state-{step:09d}.safetensors"
         lines = "".join(json.dumps(epoch) + "\n" for epoch in facts["log"])
         try:
-            save_tensors(path, _tensors_of(model, optimizers), facts | {"settings": self.settings})
+            facts = facts | {"settings": self.settings, "hardware": hardware(next(model.parameters()).device)}
+            save_tensors(path, _tensors_of(model, optimizers), facts)
             write_atomically(self.folder / self.LOG, lambda file: file.write_text(lines, "utf-8"))
         except OSError as error:
             kept = ", ".join(map(str, self.paths())) or "none"
@@ -194,12 +244,11 @@ class States:
 
     def tidy(self) -> None:
         """Remove what a killed run has half written."""
-        for file in self.folder.glob(".*"):
-            file.unlink()
+        tidy(self.folder / "state-*.safetensors", self.folder / self.LOG)
 
 
 def _tensors_of(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, torch.Tensor]:
-    """Weights and optimisers by names that `_restore` understands."""
+    """Weights and Adams by names that `_restore` understands."""
     tensors = {f"model.{name}": value.contiguous() for name, value in model.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
         for index, values in optimizer.state_dict()["state"].items():
@@ -207,18 +256,25 @@ def _tensors_of(model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -
     return tensors
 
 
-def _restore(tensors: dict[str, torch.Tensor], model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    model.load_state_dict({name[6:]: value for name, value in tensors.items() if name.startswith("model.")})
-    for number, optimizer in enumerate(optimizers):
-        parameters = [value for group in optimizer.param_groups for value in group["params"]]
-        state: dict[int, dict[str, torch.Tensor]] = {}
-        prefix = f"optimizer.{number}."
-        for name, value in tensors.items():
-            if name.startswith(prefix):
-                index, field = name.removeprefix(prefix).split(".")
-                parameter = parameters[int(index)]
-                if field != "step":
+def _restore(
+    path: Path, tensors: dict[str, torch.Tensor], model: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+) -> None:
+    left = dict(tensors)
+    try:
+        model.load_state_dict({name: left.pop(f"model.{name}") for name in model.state_dict()})
+        for number, optimizer in enumerate(optimizers):
+            state: dict[int, dict[str, torch.Tensor]] = {}
+            for index, parameter in enumerate(value for group in optimizer.param_groups for value in group["params"]):
+                prefix = f"optimizer.{number}.{index}."
+                if f"{prefix}step" in left:
                     # in the parameter's order of axes: another one might round differently
-                    value = parameter.detach().clone().copy_(value)
-                state.setdefault(int(index), {})[field] = value
-        optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+                    moments = {
+                        name: parameter.detach().clone().copy_(left.pop(prefix + name))
+                        for name in ("exp_avg", "exp_avg_sq")
+                    }
+                    state[index] = {"step": left.pop(f"{prefix}step"), **moments}
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+        if left:
+            raise KeyError(f"{', '.join(left)} belong to nothing")
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"{path} is damaged, or the state of another network: {error}") from error

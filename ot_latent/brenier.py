@@ -1,7 +1,9 @@
 """The Brenier potential as a network: D of Liu 2018, its map T(z) = z + grad D(z), and how it is fitted."""
 
 import itertools
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ot_latent._loop import Loop
+from ot_latent._loop import Loop, count
+from ot_latent._storage import locked, tensors_hash
 
 
 def perceptron(inputs: int, outputs: int, hidden: int = 2, width: int = 64, slope: float = 0.0) -> nn.Sequential:
@@ -17,7 +20,7 @@ def perceptron(inputs: int, outputs: int, hidden: int = 2, width: int = 64, slop
 
     (n, inputs) -> (n, outputs); a slope of 0 is ReLU.
     """
-    sizes = [inputs] + [width] * hidden
+    sizes = [inputs] + [width] * count(hidden, "hidden", 0)
     pairs = itertools.pairwise(sizes)
     layers = [layer for pair in pairs for layer in (nn.Linear(*pair), nn.LeakyReLU(slope))]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
@@ -39,7 +42,8 @@ class Potential(nn.Module):
 
     def __init__(self, dim: int, layers: int = 6, width: int = 512, slope: float = 0.2) -> None:
         super().__init__()
-        self.config = {"dim": dim, "layers": layers, "width": width, "slope": slope}
+        sizes = {"dim": dim, "layers": layers, "width": width}
+        self.config = {name: count(value, name) for name, value in sizes.items()} | {"slope": slope}
         self.body = perceptron(dim, 1, layers - 1, width, slope)
         self.register_buffer("shift", torch.zeros(dim))
         self.register_buffer("scale", torch.ones(()))
@@ -47,6 +51,20 @@ class Potential(nn.Module):
     def forward(self, points: torch.Tensor) -> torch.Tensor:
         values: torch.Tensor = self.body(points)
         return values.squeeze(1)
+
+    @classmethod
+    def seeded(cls, seed: int, **config: Any) -> "Potential":
+        """D with the weights that it has after ``torch.manual_seed(seed)``; torch's own generator stays as it is."""
+        with torch.device("meta"):
+            potential = cls(**config)
+        potential.to_empty(device="cpu")
+        generator = torch.Generator().manual_seed(seed)
+        for layer in potential.body:
+            if isinstance(layer, nn.Linear):  # as `nn.Linear.reset_parameters`
+                bound = 1 / math.sqrt(layer.in_features)
+                nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=generator)
+                nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
+        return potential
 
 
 def gradient(potential: nn.Module, points: torch.Tensor, create_graph: bool = False) -> torch.Tensor:
@@ -97,7 +115,7 @@ def transport(potential: Potential, points: torch.Tensor, rows: int = 16_384) ->
 
     So many rows go through D at a time: the default takes 350 MB with the paper's network.
     """
-    moved = [part + gradient(potential, part).detach() for part in points.split(rows)]
+    moved = [part + gradient(potential, part, part.requires_grad) for part in points.split(rows)]
     return potential.shift + potential.scale * torch.cat(moved)
 
 
@@ -150,21 +168,17 @@ def fit_potential(
     Raises
     ------
     ValueError
-        If ``resume`` holds the states of another fit.
+        If ``resume`` holds the states of another fit, or ``iterations`` is below 1.
     DivergenceError
         If the loss is not finite.
     """
-    settings = {"points": summary(points), "phi": summary(phi), "learning_rate": learning_rate}
+    data = tensors_hash({"points": points, "phi": phi})
+    settings = {"data": data, "learning_rate": learning_rate, "potential": potential.config}
     folder, loss = Path(resume) if resume else None, partial(regression_loss, weight=0)
     kept: dict[str, Any] = {"decay": decay, "folder": folder, "settings": settings, "save_seconds": save_seconds}
     regression = Regression(potential, loss, learning_rate, iterations, **kept)
-    return regression.run(lambda step: (points, phi, points)).log
-
-
-def summary(values: torch.Tensor) -> list[Any]:
-    """What tells the data of one fit from those of another, without the digits that a processor may change."""
-    deviation = float(values.std(correction=0)) or 1.0
-    return [*values.shape, round(float(values.mean()) / deviation, 3) + 0.0, f"{deviation:.3g}"]
+    with locked(folder / "fit") if folder else nullcontext():
+        return regression.run(lambda step: (points, phi, points)).log
 
 
 class Regression(Loop):

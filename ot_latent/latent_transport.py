@@ -3,7 +3,10 @@
 By their Algorithms 1 and 2 (minibatch), or by semi-discrete transport to the whole set of codes.
 """
 
-from collections.abc import Callable
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ot_latent._arrays import Array, covariance_root
-from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, summary, transport
+from ot_latent._arrays import Array, Seed, covariance_root, draw, parameter, require_positive
+from ot_latent._loop import available, count
+from ot_latent._storage import locked, tensors_hash, tidy
+from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, transport
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.semidiscrete import SemiDiscreteOT
 
@@ -99,15 +104,17 @@ class LatentTransport:
         if method not in _DEFAULTS:
             raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
         default = _DEFAULTS[method]
-        self.batch = default.batch if batch is None else batch
-        self.iterations = default.iterations if iterations is None else iterations
-        self.learning_rate = default.learning_rate if learning_rate is None else learning_rate
-        self.gradient_weight = default.gradient_weight if gradient_weight is None else gradient_weight
-        if self.batch < 2:
-            raise ValueError(f"batch must be at least 2, got {batch}")
-        self.method, self.up_to_constant, self.tolerance = method, up_to_constant, tolerance
-        self.layers, self.width, self.slope = layers, width, slope
-        self.random_state, self.device = random_state, torch.device(device)
+        self.batch = count(default.batch if batch is None else batch, "batch", 2)
+        self.iterations = count(default.iterations if iterations is None else iterations, "iterations")
+        self.learning_rate = float(default.learning_rate if learning_rate is None else learning_rate)
+        self.gradient_weight = float(default.gradient_weight if gradient_weight is None else gradient_weight)
+        self.method, self.up_to_constant, self.tolerance = method, up_to_constant, float(tolerance)
+        self.layers, self.width, self.slope = count(layers, "layers"), count(width, "width"), float(slope)
+        self.random_state, self.device = count(random_state, "random_state", 0), available(device)
+        require_positive(self.learning_rate, "learning_rate")
+        require_positive(self.tolerance, "tolerance")
+        if not self.gradient_weight >= 0:
+            raise ValueError(f"gradient_weight must be at least 0, got {gradient_weight}")
 
     def __repr__(self) -> str:
         return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
@@ -118,9 +125,10 @@ class LatentTransport:
         Parameters
         ----------
         codes : (n, d) array-like
+            Where all are equal, and where there is one, the map is exact: constant.
         resume : path, optional
             A folder for the last two states of the run, its log, and for "semidiscrete" the heights.
-            A run that was killed goes on from there.
+            A run that was killed goes on from there. One fit at a time works in it, others wait.
         save_seconds : float
             Between two states.
 
@@ -129,6 +137,8 @@ class LatentTransport:
         ValueError
             If codes are not finite with shape (n, d), or ``resume`` holds the states of a fit to other
             codes or with other settings.
+        TypeError
+            If codes are not real numbers.
         DivergenceError
             If the loss is not finite.
 
@@ -136,51 +146,85 @@ class LatentTransport:
         -----
         ConvergenceWarning
             For "semidiscrete", if the mass error was not certified to be below `tolerance`.
+        StateWarning
+            If the run goes on from a state that was computed on other hardware, or the newest one is damaged.
         """
-        folder = Path(resume) if resume else None
-        codes = torch.as_tensor(np.asarray(codes), dtype=torch.float32)
-        if codes.ndim != 2 or not torch.isfinite(codes).all():
-            raise ValueError(f"codes must be finite with shape (n, d), got shape {tuple(codes.shape)}")
-        torch.manual_seed(self.random_state)
-        potential = Potential(codes.shape[1], self.layers, self.width, self.slope)
-        potential.shift.copy_(codes.mean(0))
-        potential.scale.copy_((codes - potential.shift).square().mean().sqrt())
-        centered = (codes - potential.shift) / potential.scale
-        potential.to(self.device)
-        problem, loss = self._method(centered, folder)
+        folder, codes = Path(resume) if resume else None, _checked(codes)
+        config = {"dim": codes.shape[1], "layers": self.layers, "width": self.width, "slope": self.slope}
+        potential = Potential.seeded(self.random_state, **config)
+        if (codes == codes[0]).all():  # the map is constant
+            potential.shift.copy_(codes[0])
+            potential.scale.zero_()
+            self.potential_ = potential.to(self.device).eval()
+            return self
+        unit = 2.0 ** (math.frexp(float(codes.abs().max()))[1] - 1)  # exact, and squares do not overflow
+        scaled = codes / unit
+        shift = scaled.mean(0)
+        scale = (scaled - shift).square().mean().sqrt()
+        potential.shift.copy_(unit * shift)
+        potential.scale.copy_(unit * scale)
         told = {"device", "potential_", "iterations"}
-        settings = {name: value for name, value in vars(self).items() if name not in told} | {"codes": summary(codes)}
+        settings = {name: value for name, value in vars(self).items() if name not in told}
+        settings["codes"] = tensors_hash({"codes": codes})
         kept: dict[str, Any] = {"folder": folder, "settings": settings, "save_seconds": save_seconds}
-        decay = self.method == "semidiscrete"
-        regression = Regression(potential, loss, self.learning_rate, self.iterations, decay=decay, **kept)
-        torch.set_flush_denormal(True)  # Adam's averages of silenced units become such, fifty times as slow
-        try:
-            regression.run(problem)
-        finally:
-            torch.set_flush_denormal(False)
+        kept["decay"] = self.method == "semidiscrete"
+        potential.to(self.device)
+        regression = Regression(potential, self._loss(), self.learning_rate, self.iterations, **kept)
+        with locked(folder / "fit") if folder else nullcontext():
+            problem = self._problem((scaled - shift) / scale, folder)
+            with _denormals_flushed():
+                regression.run(problem)
         self.potential_ = potential.eval()
         return self
 
-    def _method(
-        self, codes: torch.Tensor, folder: Path | None
-    ) -> tuple[Callable[[int], tuple[torch.Tensor, ...]], Callable[..., torch.Tensor]]:
-        """What a step fits D to, and by which loss."""
+    def _loss(self) -> Callable[..., torch.Tensor]:
         if self.method == "minibatch":
-            loss = partial(regression_loss, weight=self.gradient_weight, up_to_constant=self.up_to_constant)
-            return partial(minibatch_problem, codes.numpy(), self.batch, self.random_state), loss
-        problem = DebiasedSemiDiscrete(codes, self.batch, self.random_state, self.tolerance, folder)
-        return problem, partial(exact_loss, weight=self.gradient_weight)
+            return partial(regression_loss, weight=self.gradient_weight, up_to_constant=self.up_to_constant)
+        return partial(exact_loss, weight=self.gradient_weight)
+
+    def _problem(self, codes: torch.Tensor, folder: Path | None) -> Callable[[int], tuple[torch.Tensor, ...]]:
+        """What a step fits D to."""
+        if self.method == "minibatch":
+            return partial(minibatch_problem, codes.numpy(), self.batch, self.random_state)
+        return DebiasedSemiDiscrete(codes, self.batch, self.random_state, self.tolerance, folder)
 
     def transform(self, noise: Array) -> torch.Tensor:
         """The codes that noise is mapped to, Algorithm 2, step 1: (n, d) -> (n, d)."""
+        noise, dim = torch.as_tensor(noise).float().to(self.device), self._dimension()
+        if noise.ndim != 2 or noise.shape[1] != dim:
+            raise ValueError(f"noise must have shape (n, {dim}), got {tuple(noise.shape)}")
+        return transport(self.potential_, noise)
+
+    def sample(self, n: int, rng: Seed = 0) -> torch.Tensor:
+        """New codes, n of them: (n, d)."""
+        like = torch.empty(0)
+        return self.transform(draw("normal", (count(n, "n", 0), self._dimension()), rng, like))
+
+    def _dimension(self) -> int:
         if not hasattr(self, "potential_"):
             raise RuntimeError("this LatentTransport is not fitted yet; call fit(codes) first")
-        return transport(self.potential_, torch.as_tensor(noise).float().to(self.device))
+        return len(self.potential_.shift)
 
-    def sample(self, n: int, rng: int = 0) -> torch.Tensor:
-        """New codes, n of them: (n, d)."""
-        generator = torch.Generator().manual_seed(rng)
-        return self.transform(torch.randn(n, len(self.potential_.shift), generator=generator))
+
+def _checked(codes: Array) -> torch.Tensor:
+    """Codes in single precision, on the processor."""
+    codes = torch.as_tensor(parameter(codes, "codes")).detach().float().cpu()
+    if codes.ndim != 2 or 0 in codes.shape or not torch.isfinite(codes).all():
+        shape = tuple(codes.shape)
+        raise ValueError(f"codes must be finite in single precision with shape (n, d), not empty; got shape {shape}")
+    return codes
+
+
+@contextmanager
+def _denormals_flushed() -> Iterator[None]:
+    """Numbers below 1e-38 are zero here: Adam's averages of silenced units become such, fifty times as slow."""
+    before = sys.float_info.min / 2 == 0
+    torch.zeros(2**17).add_(1)  # starts torch's threads: those that start in here would flush for ever
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
 
 
 def minibatch_problem(codes: np.ndarray, batch: int, seed: int, step: int) -> tuple[torch.Tensor, ...]:
@@ -208,6 +252,8 @@ class DebiasedSemiDiscrete:
 
     def __init__(self, codes: torch.Tensor, batch: int, seed: int, tolerance: float, resume: Path | None) -> None:
         self.batch, self.seed = batch, seed
+        if resume:
+            tidy(resume / "codes.safetensors", resume / "gaussian.safetensors")
         distinct, counts = torch.unique(codes, dim=0, return_counts=True)
         points = _normal(distinct.shape, (seed, *b"gaussian")) @ _linear_map(codes)
 

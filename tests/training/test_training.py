@@ -39,13 +39,15 @@ def test_every_recipe_of_images_trains_at_smoke(workshop, celeba, name):
     if RECIPES[name].scorer == "cifar10-classifier":
         lend_a_scorer(workshop.folder)
     try:
-        path = workshop.train(name, images=160, out=workshop.folder)
+        # the recipe's own precision once: processors without instructions for it are slow
+        own = {"precision": RECIPES[name].precision} if name == "mnist-wae-mmd" else {}
+        path = workshop.train(name, images=160, out=workshop.folder, **own)
     except datasets.MissingDataError as error:
         pytest.skip(str(error).splitlines()[0])
     card, model = checkpoints.read_card(path), checkpoints.load(path)
     assert card["epochs"] == 1 and card["images"] == 160
     assert card["epochs_at_scale_paper"] == RECIPES[name].epochs["paper"]
-    assert card["precision"] == RECIPES[name].precision
+    assert card["precision"] == own.get("precision", "float32")
     assert {"recipe", "scale", "seed", "hardware", "minutes", "data"} <= card.keys()
     assert card["data"]["terms"]
     assert not hasattr(model, "critic")  # it is not shipped

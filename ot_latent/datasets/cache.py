@@ -25,18 +25,20 @@ from typing import BinaryIO
 import numpy as np
 
 from ot_latent._arrays import progress_bar
-from ot_latent._storage import locked, write_atomically
+from ot_latent._storage import locked, tidy, write_atomically
 from ot_latent.datasets.catalogue import CorruptDataError, MissingDataError, SkippedImagesWarning
 from ot_latent.datasets.files import cache_dir, check_choice
 from ot_latent.datasets.pixels import UnusableImage, Wanted, decode
 from ot_latent.datasets.sources import Item, Source
 
 #: Part of every file's name. Raise it when the same source and `Wanted` shall give other pixels.
-VERSION = 1
+VERSION = 2
 #: The most decoded bytes and images of a chunk: enough to keep all cores busy, little beside any machine's memory.
 CHUNK_BYTES, CHUNK_IMAGES = 2**24, 1024
 #: Seconds of work that a killed run loses; the disk is waited for as often.
 SECONDS = 2.0
+#: What a complaint about images ends with.
+_REMEDY = "To leave such images out: on_error='skip', or on the command line --skip-broken."
 #: Skipped images that the journal names, so that it stays small; all of them are counted.
 NAMES = 100
 
@@ -76,6 +78,7 @@ def decoded_images(source: Source, wanted: Wanted, label: str, on_error: str) ->
     path = cache_dir() / "decoded" / f"{label}-{wanted.size}-{digest}.npy"
     if not path.exists():
         with locked(path):
+            tidy(path.with_suffix(".json"))
             if not path.exists():  # unless another process has just made it
                 _build(path, source, wanted, on_error)
     journal = _read_journal(path)
@@ -133,7 +136,7 @@ def _append(path: Path, file: BinaryIO, journal: Journal, source: Source, wanted
                     file.write(image.data)
                     journal.written += 1
                 elif on_error == "raise":
-                    raise CorruptDataError(f"{source.path}: {image}. Pass on_error='skip' to leave such images out.")
+                    raise CorruptDataError(f"{source.path}: {image}. {_REMEDY}")
                 else:
                     journal.skipped += 1
                     if len(journal.names) < NAMES:
@@ -176,7 +179,7 @@ def _report(journal: Journal, source: Source, on_error: str) -> None:
     names = ", ".join(journal.names) + (", ..." if journal.skipped > len(journal.names) else "")
     text = f"{journal.skipped:,} of {len(source):,} images of {source.path} are unusable: {names}"
     if on_error == "raise":
-        raise CorruptDataError(f"{text}. Pass on_error='skip' to leave them out.")
+        raise CorruptDataError(f"{text}. {_REMEDY}")
     warnings.warn(f"left out: {text}", SkippedImagesWarning, stacklevel=4)
 
 

@@ -20,21 +20,23 @@ class PartialDataWarning(UserWarning):
 
 
 class SkippedImagesWarning(UserWarning):
-    """The caller asked to leave out images that do not decode; the message counts and names them."""
+    """Files are left out: they are no images by their names, or do not decode; the message counts and names them."""
 
 
 @dataclass(frozen=True)
 class DataFile:
     """One official file: its name, the md5 of its bytes and the addresses that serve it.
 
-    Of a file in an archive, the name is that in the archive; it may lie here unpacked, and ``count`` is the
-    number of its images.
+    A download ends after ``size`` bytes and ``seconds``. Of a file in an archive, the name is that in the
+    archive; it may lie here unpacked, and ``count`` is the number of its images.
     """
 
     name: str
     md5: str
     urls: tuple[str, ...] = ()
     count: int = 0
+    size: int = 0
+    seconds: float = 0
 
 
 @dataclass(frozen=True)

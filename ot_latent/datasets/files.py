@@ -1,11 +1,19 @@
 """Official files: where they lie, whether they are intact, and how they come here."""
 
 import hashlib
+import numbers
 import os
+import threading
+import time
 import warnings
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from ot_latent._arrays import progress_bar
+from ot_latent._storage import locked, tidy, write_atomically
 from ot_latent.datasets.catalogue import CorruptDataError, DataFile, MissingDataError, PartialDataWarning, data_set
 from ot_latent.datasets.sources import Source, open_source
 
@@ -24,6 +32,14 @@ def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
     names = [repr(choice) for choice in choices]
     if repr(value) not in names:
         raise ValueError(f"{what} must be {' or '.join(names)}, got {value!r}")
+
+
+def check_count(what: str, value: int, most: int | None = None) -> int:
+    """`value` as an int; refuse what is no whole number from 1 to the most."""
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < 1 or (most and value > most):
+        raise ValueError(f"{what} must be a whole number from 1 {f'to {most}' if most else 'on'}, got {value!r}")
+    return int(value)
 
 
 def folders_of(name: str, data_dir: str | Path | None) -> list[Path]:
@@ -75,7 +91,7 @@ def fetch(name: str, file: DataFile, data_dir: str | Path | None) -> Path:
     MissingDataError
         If the file is not here and no address delivers it.
     CorruptDataError
-        If its hash differs from the official one.
+        If its hash differs from the official one, or that of what the addresses deliver.
     """
     folders = folders_of(name, data_dir)
     if path := find(folders, file.name):
@@ -87,19 +103,63 @@ def fetch(name: str, file: DataFile, data_dir: str | Path | None) -> Path:
                 "Remove it and run the command again."
             )
         return path
-    import pooch
+    if not file.urls:
+        raise MissingDataError(_missing(name, file.name, data_dir))
     import requests
 
-    failures, official = [], f"md5:{file.md5}"
-    for url in file.urls:
+    target, tried = folders[-1] / file.name, ""
+    kind: type[Exception] = MissingDataError
+    with locked(target):
+        tidy(target)
+        for url in () if target.exists() else file.urls:  # unless another process has just fetched it
+            try:
+                write_atomically(target, partial(_within, file.seconds, _download, url, file))
+                break
+            except requests.RequestException as error:
+                tried += f"  {url}: {type(error).__name__}\n"
+            except TimeoutError:
+                tried += f"  {url}: it was not here after {file.seconds:g} seconds\n"
+            except CorruptDataError as error:
+                tried, kind = f"{tried}  {url}: {error}\n", CorruptDataError
+    if target.exists():
+        return target
+    raise kind(_missing(name, file.name, data_dir, tried))
+
+
+def _within(seconds: float, work: Callable[..., None], *arguments: Any) -> None:
+    """Do some work; after so many seconds leave it to itself, whatever it waits for, and raise TimeoutError."""
+    done: Future[None] = Future()
+
+    def run() -> None:
         try:
-            # pooch moves the file into the cache only after its hash agreed
-            return Path(pooch.retrieve(url, known_hash=official, fname=file.name, path=folders[-1], progressbar=True))
-        except requests.RequestException as error:
-            failures.append(f"  {url}: {type(error).__name__}")
-        except ValueError as error:
-            raise CorruptDataError(f"the download of {url} was refused: {error}") from error
-    raise MissingDataError(_missing(name, file.name, data_dir, "\n".join(failures)))
+            done.set_result(work(*arguments))
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    done.result(seconds)
+
+
+def _download(url: str, file: DataFile, temporary: Path) -> None:
+    """Write what an address delivers, unless it is too much, too slow or not the official file."""
+    import requests
+
+    md5, due = hashlib.md5(usedforsecurity=False), time.monotonic() + file.seconds
+    with (
+        requests.get(url, stream=True, timeout=30, headers={"Accept-Encoding": "identity"}) as response,
+        temporary.open("wb") as stream,
+        progress_bar(f"downloading {file.name}", file.size, 0, "bytes") as bar,
+    ):
+        response.raise_for_status()
+        for piece in response.iter_content(2**16):
+            md5.update(piece)
+            bar.update(stream.write(piece))
+            if stream.tell() > file.size:
+                raise CorruptDataError(f"it has more than the official {file.size:,} bytes")
+            if time.monotonic() > due:
+                raise TimeoutError  # nobody waits any more
+    if (found := md5.hexdigest()) != file.md5:
+        raise CorruptDataError(f"its md5 is {found}, expected {file.md5}")
 
 
 def _missing(name: str, what: str, data_dir: str | Path | None, tried: str = "") -> str:
@@ -108,7 +168,7 @@ def _missing(name: str, what: str, data_dir: str | Path | None, tried: str = "")
     text = f"{name}: {what} is missing. Looked into\n" + "".join(f"  {folder}\n" for folder in folders)
     if tried:
         text += (
-            f"and tried to download\n{tried}\nRemedy: on a machine with a network run `ot-latent data "
+            f"and tried to download\n{tried}Remedy: on a machine with a network run `ot-latent data "
             f"get {name}`, or put the official file at {folders[-1] / what}, or set "
             f"OT_LATENT_DATA to a folder that holds {name}/{what}. "
         )
@@ -132,6 +192,7 @@ def open_first(name: str, sources: Collection[str], data_dir: str | Path | None,
     if official and len(source) != official:
         say = f"{name}: {path} holds {len(source):,} images, the official set {official:,}"
         if not partial:
-            raise MissingDataError(f"{say}. Pass partial=True to go on with those that are here.")
+            way = f"datasets.{name}(partial=True), or on the command line ot-latent data get {name} --partial,"
+            raise MissingDataError(f"{say}. To go on with those that are here: {way} takes them.")
         warnings.warn(say, PartialDataWarning, stacklevel=3)
     return source

@@ -1,14 +1,14 @@
 """Images as networks take them: whole sets of bytes at a side, and their floats, chunk by chunk."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ot_latent.datasets import loaders
-from ot_latent.datasets.files import check_choice
+from ot_latent.datasets.files import check_choice, check_count
 from ot_latent.datasets.pixels import to_square
 
 #: Images that are worked on at a time: their floats at 128x128 in colour take 200 MB.
@@ -21,14 +21,14 @@ OLIVETTI_HELD_OUT = 2
 Images = tuple[np.ndarray, np.ndarray | None]
 
 
-def _loaded(name: str, side: int, split: str, data_dir: str | Path | None) -> Images:
+def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files: Collection[str] | None) -> Images:
     """Images (n, h, w) or (n, h, w, 3) uint8, and labels or None."""
     test = split == "test"
     match name:
         case "mnist":
             return loaders.mnist(split, data_dir)
-        case "cifar10":  # of those batches that are at hand; a warning names them if some are missing
-            return loaders.cifar10(split, data_dir, partial=True)
+        case "cifar10":
+            return loaders.cifar10(split, data_dir, files=files)
         case "icons":  # both sets at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests
             large, small = (loaders.icons(size, data_dir) for size in ("crypto32", "fugue16"))
             images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
@@ -49,15 +49,20 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None) -> Im
 
 
 def training_images(
-    name: str, side: int, split: str = "train", data_dir: str | Path | None = None, most: int | None = None
+    name: str,
+    side: int,
+    split: str = "train",
+    data_dir: str | Path | None = None,
+    most: int | None = None,
+    files: Collection[str] | None = None,
 ) -> Images:
     """The images of a set, resized, as bytes.
 
     Parameters
     ----------
     name : str
-        "mnist"; "cifar10", of which those batches are taken that are here; "icons", both sets of
-        `datasets.icons`, every tenth for tests; "celeba"; or "olivetti".
+        "mnist", "cifar10", "icons" (both sets of `datasets.icons`, every tenth for tests), "celeba" or
+        "olivetti".
     side : int
         In pixels.
     split : "train" or "test"
@@ -65,6 +70,8 @@ def training_images(
         Folder of the data sets.
     most : int, optional
         Take only so many, the first ones.
+    files : collection of str, optional
+        Take these batches of CIFAR-10 only, whatever else is here; by default all official ones.
 
     Returns
     -------
@@ -76,9 +83,13 @@ def training_images(
     ------
     ValueError
         If the set or the split is not known.
+    MissingDataError
+        If a part of it is neither here nor to be downloaded.
     """
     check_choice("split", split, ("train", "test"))
-    images, labels = _loaded(name, side, split, data_dir)
+    if most is not None:
+        check_count("most", most)
+    images, labels = _loaded(name, side, split, data_dir, files)
     images, labels = images[:most], None if labels is None else labels[:most]
     planes = images[:, None] if images.ndim == 3 else np.moveaxis(images, 3, 1)
     if images.shape[1:3] == (side, side):

@@ -8,6 +8,7 @@ on. ``DATASETS`` describes all of them, and ``ot-latent data`` prints it.
 
 import inspect
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def get(name: str, data_dir: str | Path | None = None, **settings: Any) -> dict[
     known, loader = data_set(name), _DECODED.get(name)
     understood = inspect.signature(loader).parameters if loader else {}
     if unknown := sorted(settings.keys() - understood.keys()):
-        raise ValueError(f"data set {name} takes no {', '.join(unknown)}")
+        flag = " (--skip-broken)" if "on_error" in unknown else ""
+        raise ValueError(f"data set {name} takes no {', '.join(unknown)}{flag}")
     if loader:
         made = Path(str(loader(data_dir=data_dir, **settings).filename))
         found = locate(name, data_dir) | {made.name: made}
@@ -82,7 +84,10 @@ def mnist(split: str = "train", data_dir: str | Path | None = None) -> tuple[np.
 
 
 def cifar10(
-    split: str = "train", data_dir: str | Path | None = None, partial: bool = False
+    split: str = "train",
+    data_dir: str | Path | None = None,
+    partial: bool = False,
+    files: Collection[str] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """CIFAR-10, from the archive of its binary version or from the archive's unpacked batches.
 
@@ -95,6 +100,8 @@ def cifar10(
     partial : bool
         Go on with those batches that are here, and download nothing. A `PartialDataWarning` names
         them.
+    files : collection of str, optional
+        Take these batches only, such as ``("data_batch_1.bin",)``, whatever else is here.
 
     Returns
     -------
@@ -109,7 +116,7 @@ def cifar10(
         If the md5 of the archive or of a batch differs from the official one.
     """
     check_choice("split", split, data_set("cifar10").splits)
-    return read_cifar10(split, data_dir, partial)
+    return read_cifar10(split, data_dir, partial, files)
 
 
 def celeba(
@@ -157,6 +164,8 @@ def lsun_bedrooms(
     on_error: str = "raise",
 ) -> np.memmap:
     """LSUN's bedrooms: the largest central square, resized; in the order of the database's keys.
+
+    The database is trusted: its reader follows what the file says, so that a forged one may end the process.
 
     Parameters
     ----------
@@ -212,7 +221,10 @@ def icons(name: str = "crypto32", data_dir: str | Path | None = None) -> np.ndar
 def image_folder(
     path: str | Path, size: int, crop: int | None = None, grey: bool = False, on_error: str = "raise"
 ) -> np.memmap:
-    """Your own images: those in a folder and its subfolders, or in a zip, in the order of their names.
+    """Your own images: those in a folder and its subfolders, in a zip or HDF5 file, in the order of their names.
+
+    Subfolders may be links; hidden ones are passed over. A `SkippedImagesWarning` counts files that are not read,
+    as those whose names do not end as those of images do. `datasets.pixels.decode` says what becomes of colours.
 
     Parameters
     ----------
@@ -233,7 +245,7 @@ def image_folder(
     path = Path(path)
     if not path.exists():
         raise MissingDataError(f"{path} does not exist")
-    label = re.sub(r"[^\w.]+", "_", path.resolve().stem) or "images"
+    label = re.sub(r"[^\w.]+", "_", path.resolve().stem)[:40] or "images"
     wanted = Wanted(size, crop, grey=grey)
     return decoded_images(open_source(path), wanted, f"folder-{label}", on_error)
 

@@ -6,13 +6,16 @@ order in chunks of bounded size, from any position on. Nothing is ever unpacked 
 
 import hashlib
 import importlib
+import lzma
 import math
 import os
 import re
 import stat
 import threading
+import warnings
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -22,10 +25,16 @@ from typing import Any
 
 import numpy as np
 
-from ot_latent.datasets.catalogue import CorruptDataError
+from ot_latent.datasets.catalogue import CorruptDataError, SkippedImagesWarning
 
-#: How names of images end; what else lies beside them is passed over.
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+#: How names of images end.
+EXTENSIONS = tuple(
+    ".apng .avif .bmp .dib .gif .jfif .jpe .jpeg .jpg .mpo .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()
+)
+#: How names of what often lies beside them end; what else is passed over is counted in a warning.
+_BESIDE = (".csv", ".db", ".html", ".ini", ".json", ".md", ".txt", ".xml", ".yaml", ".yml")
+#: Folders of systems, which are passed over as hidden ones are.
+_SYSTEM = ("$RECYCLE.BIN", "@Recycle", "@eaDir", "__MACOSX", "lost+found", "System Volume Information")
 #: Bytes of one encoded image: more than any of the papers' sets has. What is larger is refused unread.
 MAX_ENCODED = 2**26
 #: Encoded bytes that a chunk gathers before it is handed out: large images shall not fill the memory.
@@ -35,10 +44,13 @@ Item = tuple[str, bytes | np.ndarray]
 
 
 class Source:
-    """Encoded images in a fixed order. Where they are others, ``fingerprint`` is another text."""
+    """Encoded images in a fixed order. Where they are others, ``fingerprint`` is another text.
+
+    ``passed`` counts files that may be images, too, by the ends of their names.
+    """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.passed = path, Counter[str]()
         self._count, self.fingerprint = self._survey()
 
     def __len__(self) -> int:
@@ -66,14 +78,26 @@ def open_source(path: Path) -> Source:
         If it is none of the known kinds, damaged, or holds entries that point outside of it.
     ModuleNotFoundError
         If reading it needs an extra of this package that is not installed.
+
+    Warns
+    -----
+    SkippedImagesWarning
+        If files are passed over that may be images, too.
     """
+    kinds = {".hdf5": Hdf5Source, ".h5": Hdf5Source, ".zip": ZipSource}
     if path.is_dir():
-        return LmdbSource(path) if (path / "data.mdb").is_file() else FolderSource(path)
-    if path.suffix in (".hdf5", ".h5"):
-        return Hdf5Source(path)
-    if path.suffix == ".zip":
-        return ZipSource(path)
-    raise CorruptDataError(f"{path} is neither a folder of images, a folder with data.mdb, a .zip nor an .hdf5 file")
+        source: Source = LmdbSource(path) if (path / "data.mdb").is_file() else FolderSource(path)
+    elif kind := kinds.get(path.suffix.lower()):
+        source = kind(path)
+    else:
+        raise CorruptDataError(
+            f"{path} is neither a folder of images, a folder with data.mdb, a .zip nor an .hdf5 file"
+        )
+    if source.passed:
+        counts = ", ".join(f"{count:,} {ending}" for ending, count in source.passed.most_common(9))
+        text = f"{path}: files are passed over, because their names do not end as those of images do: {counts}"
+        warnings.warn(f"{text}. Read are {', '.join(EXTENSIONS)}.", SkippedImagesWarning, stacklevel=3)
+    return source
 
 
 def refuse_outside(archive: Path, entry: str, is_link: bool) -> None:
@@ -84,9 +108,19 @@ def refuse_outside(archive: Path, entry: str, is_link: bool) -> None:
         raise CorruptDataError(f"{archive}: the entry {entry!r} {kind}. Get the official archive.")
 
 
-def _is_image(name: str) -> bool:
-    base = name.rpartition("/")[2]
-    return base.lower().endswith(EXTENSIONS) and not base.startswith(".") and not name.startswith("__MACOSX/")
+def _is_hidden(name: str) -> bool:
+    return (name.startswith(".") and name != ".") or name in _SYSTEM
+
+
+def _is_image(name: str, passed: Counter[str]) -> bool:
+    """Whether an entry is an image by its name; if it may be one all the same, ``passed`` counts it."""
+    parts = re.split(r"[/\\]", name)
+    ending = os.path.splitext(parts[-1])[1].lower()
+    if not parts[-1] or any(map(_is_hidden, parts)) or ending in _BESIDE:
+        return False
+    if ending not in EXTENSIONS:
+        passed[ending if re.fullmatch(r"\.[a-z]\w{0,4}", ending) else "without a known ending"] += 1
+    return ending in EXTENSIONS
 
 
 def _chunked(items: Iterable[Item], most: int) -> Iterator[list[Item]]:
@@ -124,23 +158,40 @@ class FolderSource(Source):
 
     def _survey(self) -> tuple[int, str]:
         digest, count = hashlib.blake2b(digest_size=16), 0
-        for file in self._files(self.path):
-            digest.update(f"{file.relative_to(self.path)} {_stamp(file)}\n".encode("utf-8", "replace"))
+        for name, file in self._files():
+            digest.update(f"{name} {_stamp(file)}\n".encode())
             count += 1
         return count, digest.hexdigest()
 
-    def _files(self, folder: Path) -> Iterator[Path]:
-        for name in sorted(os.listdir(folder)):
-            entry = folder / name
-            if _is_image(name) and entry.is_file():
-                yield entry
-            elif entry.is_dir() and not entry.is_symlink():  # links may lead round in a circle
-                yield from self._files(entry)
+    def _files(self) -> Iterator[tuple[str, Path]]:
+        """Images with names that can be printed. Each folder is read once, however many links lead there."""
+        seen: set[tuple[int, int]] = set()
+        self.passed.clear()
+
+        def inside(folder: Path) -> Iterator[tuple[str, Path]]:
+            status = folder.stat()
+            if (place := (status.st_dev, status.st_ino)) in seen:
+                return
+            seen.add(place)
+            with os.scandir(folder) as entries:
+                found = sorted(entries, key=attrgetter("name"))
+            for entry in found:
+                path = folder / entry.name
+                if entry.is_dir():
+                    if not _is_hidden(entry.name):
+                        yield from inside(path)
+                elif _is_image(entry.name, self.passed):
+                    if entry.is_file():
+                        yield os.fsencode(path.relative_to(self.path)).decode("utf-8", "backslashreplace"), path
+                    else:
+                        self.passed["links that lead nowhere, or pipes"] += 1
+
+        return inside(self.path)
 
     def _items(self, start: int) -> Iterator[Item]:
-        for file in islice(self._files(self.path), start, None):
+        for name, file in islice(self._files(), start, None):
             with file.open("rb") as stream:
-                yield str(file.relative_to(self.path)), stream.read(MAX_ENCODED + 1)
+                yield name, stream.read(MAX_ENCODED + 1)
 
 
 class ZipSource(Source):
@@ -157,16 +208,22 @@ class ZipSource(Source):
             with zipfile.ZipFile(self.path) as archive:
                 for entry in archive.infolist():
                     refuse_outside(self.path, entry.filename, stat.S_ISLNK(entry.external_attr >> 16))
-                images = [entry for entry in archive.infolist() if _is_image(entry.filename)]
+                self.passed.clear()
+                images = [entry for entry in archive.infolist() if _is_image(entry.filename, self.passed)]
                 yield archive, sorted(images, key=attrgetter("filename"))
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except CorruptDataError:
+            raise
+        except RuntimeError as error:
+            raise CorruptDataError(
+                f"{self.path} cannot be unpacked here: {error}. If it is encrypted, or packed with Deflate64 as "
+                "Windows does above 2 GB: unpack it with the program that made it, and pass the folder."
+            ) from error
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
             raise CorruptDataError(f"{self.path} is damaged or truncated: {error}") from error
 
     def _items(self, start: int) -> Iterator[Item]:
         with self._open() as (archive, images):
             for entry in images[start:]:
-                if entry.flag_bits & 1:
-                    raise CorruptDataError(f"{self.path}: {entry.filename} is encrypted")
                 with archive.open(entry) as stream:
                     yield entry.filename, stream.read(MAX_ENCODED + 1)
 
@@ -178,7 +235,10 @@ _MOST_MAPPED = 128
 
 
 class LmdbSource(Source):
-    """Values of an LMDB database, as LSUN's are, sorted by key."""
+    """Values of an LMDB database, as LSUN's are, sorted by key.
+
+    It is trusted: lmdb maps the file and follows what it says, so that a forged one may end the process.
+    """
 
     def _survey(self) -> tuple[int, str]:
         with self._transaction() as transaction:
@@ -189,8 +249,9 @@ class LmdbSource(Source):
         lmdb, data = _extra("lmdb", self.path), self.path / "data.mdb"
         try:
             with _ONE_DATABASE, lmdb.open(str(self.path), readonly=True, create=False, lock=False) as database:
-                # lmdb maps the file and trusts it: beyond the end of a truncated one the process dies
-                needed = (database.info()["last_pgno"] + 1) * database.stat()["psize"]
+                # beyond the end of a truncated one the process dies; an entry takes 8 bytes and more
+                statistics = database.stat()
+                needed = max((database.info()["last_pgno"] + 1) * statistics["psize"], 8 * statistics["entries"])
                 if (size := data.stat().st_size) < needed:
                     raise CorruptDataError(
                         f"{data} is truncated: it has {size:,} bytes, its header says {needed:,}. "
@@ -216,8 +277,12 @@ class LmdbSource(Source):
             key, passed = chunk[-1][0].encode("latin-1"), 1
 
 
+#: How many times more than the file its data may be: gzip and its like do not pack closer.
+_CLOSEST = 1100
+
+
 class Hdf5Source(Source):
-    """The pixels in dataset ``data``, (n, 3, height, width) uint8, of an HDF5 file, as LLD's are."""
+    """The pixels in an HDF5 file, (n, 3, height, width) uint8, as LLD's are; or (n, height, width), in grey."""
 
     def _survey(self) -> tuple[int, str]:
         with self._pixels() as pixels:
@@ -228,24 +293,31 @@ class Hdf5Source(Source):
         h5py = _extra("h5py", self.path)
         try:
             with h5py.File(self.path, "r") as file:
-                pixels = file.get("data")
-                inside = isinstance(pixels, h5py.Dataset) and pixels.file == file
-                if not inside or pixels.external or pixels.is_virtual:  # its bytes could come from anywhere
-                    raise CorruptDataError(f"{self.path} has no dataset 'data' of its own")
-                if pixels.dtype != np.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
+                found = (file.get(key) for key in ("data", "imgs", "images"))
+                pixels = next((data for data in found if isinstance(data, h5py.Dataset)), None)
+                if pixels is None or pixels.file != file or pixels.external or pixels.is_virtual:
+                    # its bytes could come from anywhere
+                    raise CorruptDataError(f"{self.path} has no dataset 'data' of its own, nor 'imgs' or 'images'")
+                name, shape = pixels.name[1:], pixels.shape
+                if pixels.dtype != np.uint8 or len(shape) not in (3, 4) or (len(shape) == 4 and shape[1] not in (1, 3)):
                     raise CorruptDataError(
-                        f"{self.path}: 'data' is {pixels.dtype} of shape {pixels.shape}, expected uint8 "
-                        "of shape (n, 3, height, width)"
+                        f"{self.path}: {name!r} is {pixels.dtype} of shape {shape}, expected uint8 "
+                        "of shape (n, 3, height, width), or (n, height, width) in grey"
                     )
-                if pixels.chunks and math.prod(pixels.chunks) > MAX_ENCODED:
-                    raise CorruptDataError(f"{self.path}: its chunks {pixels.chunks} are too large")
+                image, chunk = math.prod(shape[1:]), math.prod(pixels.chunks or ())
+                if not image or max(image, chunk) > MAX_ENCODED or pixels.size > _CLOSEST * self.path.stat().st_size:
+                    raise CorruptDataError(
+                        f"{self.path}: {name!r} has shape {shape} and chunks {pixels.chunks}: no pixels, or more "
+                        "than an image, memory, or the bytes of the file may hold"
+                    )
                 yield pixels
-        except OSError as error:
+        except (OSError, RuntimeError, KeyError) as error:
             raise CorruptDataError(f"{self.path} is damaged or truncated: {error}") from error
 
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
         with self._pixels() as pixels:
-            most = min(most, max(1, _CHUNK_BYTES // math.prod(pixels.shape[1:])))
+            name, most = pixels.name[1:], min(most, max(1, _CHUNK_BYTES // math.prod(pixels.shape[1:])))
             for first in range(start, len(pixels), most):
                 rows = pixels[first : first + most]
-                yield [(f"data[{first + row}]", image) for row, image in enumerate(rows)]
+                images = rows if rows.ndim == 4 else rows[:, None]
+                yield [(f"{name}[{first + row}]", image) for row, image in enumerate(images)]

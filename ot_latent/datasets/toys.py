@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ot_latent.datasets.files import check_count
+
 _DIAGONAL = 10 / np.sqrt(2)
 #: Centres of the eight Gaussians, (8, 2), in the order in which Liu 2018 (section 4.1) prints them.
 EIGHT_CENTERS = np.array(
@@ -54,7 +56,8 @@ def gaussian_grid(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
 def _around(centers: np.ndarray, deviation: float, n: int, rng: int | np.random.Generator) -> np.ndarray:
     """Equal numbers of points from Gaussians about the centres."""
     modes = len(centers)
-    if n < modes or n % modes:
+    check_count("n", n)
+    if n % modes:
         raise ValueError(f"n must be a positive multiple of {modes} (equal shares of the modes), got {n}")
     points = np.repeat(centers, n // modes, axis=0)
     return points + deviation * np.random.default_rng(rng).standard_normal(points.shape)
@@ -72,8 +75,7 @@ def swiss_roll(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     >>> swiss_roll(100).shape
     (100, 2)
     """
-    if n < 1:
-        raise ValueError(f"n must be positive, got {n}")
+    check_count("n", n)
     rng = np.random.default_rng(rng)
     turn = rng.random(n)
     radius, angle = 0.5 + 1.5 * turn, 3 * np.pi * turn

@@ -20,7 +20,7 @@ from ot_latent.scores.scorers import Classifier
 class Reference:
     """A set of `datasets.training_images`, and the checkpoint of the classifier that sees it.
 
-    All training images at hand count, or the first ``most``.
+    All official training images count, whatever is at hand, or the first ``most``.
     """
 
     data: str
@@ -85,7 +85,7 @@ def save(name: str, moments: FeatureStatistics, out: str | Path | None = None) -
     scorer = _reference(name).scorer
     tensors = {part: torch.from_numpy(getattr(moments, part)).float() for part in ("mean", "covariance")}
     card = {
-        "command": f"ot-latent reference {name}",
+        "command": f"ot-latent reference {name} --keep",
         "images": str(moments.count),
         "scorer": scorer,
         "scorer_sha256": checkpoints.weights_hash(scorer),
@@ -121,7 +121,7 @@ def real_moments(name: str, folder: str | Path | None = None) -> FeatureStatisti
     """
     scorer = _reference(name).scorer
     path = (Path(folder) if folder else _folder()) / f"{name}.safetensors"
-    remedy = f"`ot-latent reference {name}` makes it anew"
+    remedy = f"`ot-latent reference {name} --keep` makes it anew"
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: {remedy}")
     try:

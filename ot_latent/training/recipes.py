@@ -29,6 +29,8 @@ class Recipe:
         Of the kind.
     data : str
         A set that `image_sets.training_images` knows.
+    files : list of str, optional
+        Those batches of ``data`` that are trained on, whatever else is at hand; by default all official ones.
     side : int
         Of the images, in pixels.
     batch : int
@@ -60,6 +62,7 @@ class Recipe:
     epochs: dict[str, int]
     arguments: dict[str, Any] = field(default_factory=dict)
     data: str = "mnist"
+    files: Sequence[str] | None = None
     side: int = 64
     uses_labels: bool = False
     batch: int = 128

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 
 def photo(seed, width=178, height=218, mode="RGB"):
@@ -26,9 +26,9 @@ def faces(count=5):
     return {f"img_align_celeba/{i + 1:06}.jpg": encoded(photo(i)) for i in range(count)}
 
 
-def put_zip(path, entries):
+def put_zip(path, entries, **settings):
     path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w") as archive:
+    with zipfile.ZipFile(path, "w", **settings) as archive:
         for entry, content in entries.items():
             archive.writestr(entry, content)
     return path
@@ -50,13 +50,19 @@ def put_lmdb(folder, contents):
     return folder
 
 
-def put_hdf5(path, pixels):
+def put_hdf5(path, pixels, name="data"):
     h5py = pytest.importorskip("h5py")
     path.parent.mkdir(parents=True, exist_ok=True)
     with h5py.File(path, "w") as file:
-        file["data"] = pixels
+        file[name] = pixels
     return path
 
 
 def icons(count=7):
     return np.random.default_rng(0).integers(0, 256, (count, 3, 32, 32), np.uint8)
+
+
+def other_profile():
+    """A colour profile like sRGB, but with red and green exchanged."""
+    content = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return content.replace(b"rXYZ", b"????").replace(b"gXYZ", b"rXYZ").replace(b"????", b"gXYZ")

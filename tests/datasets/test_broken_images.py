@@ -74,6 +74,8 @@ def test_a_truncated_hdf5_file_is_named(empty_data, share):
     [
         (icons().astype(float), "float64"),
         (icons().transpose(0, 2, 3, 1), r"expected uint8 of shape \(n, 3,"),
+        (icons()[:, 0, 0], r"expected .* or \(n, height, width\) in grey"),
+        (icons()[:, :, :0], r"'data' has shape \(7, 3, 0, 32\)"),
         (icons()[..., :16], "16 x 32 pixels, expected 32 x 32"),
     ],
 )
@@ -107,6 +109,88 @@ def test_an_hdf5_file_that_points_to_others_is_refused(empty_data):
             datasets.lld_icons()
 
 
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 500_000, 500_000), (10**12, 3, 32, 32), (2**62, 1, 1), (2**40, 2**25, 1)], ids=str
+)
+def test_an_hdf5_file_that_declares_more_than_it_holds_is_refused(empty_data, shape):
+    h5py = pytest.importorskip("h5py")
+    path = empty_data / "lld_icons" / "LLD-icon.hdf5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:  # of ten kilobytes
+        file.create_dataset("data", shape, "u1", chunks=tuple(min(side, 32) for side in shape))
+    with pytest.raises(CorruptDataError, match="more than an image, memory, or the bytes of the file may hold"):
+        datasets.lld_icons()
+
+
+def test_an_hdf5_file_that_is_packed_closely_is_taken(empty_data):
+    h5py = pytest.importorskip("h5py")
+    path = empty_data / "lld_icons" / "LLD-icon.hdf5"
+    path.parent.mkdir()
+    with h5py.File(path, "w") as file:
+        file.create_dataset("data", data=np.zeros((3_000, 3, 32, 32), "u1"), compression="gzip", compression_opts=9)
+    assert len(datasets.lld_icons()) == 3_000
+
+
+def test_a_database_that_declares_more_entries_than_it_holds_is_refused(empty_data):
+    folder = put_lmdb(empty_data / "lsun_bedrooms" / "bedroom_train_lmdb", [encoded(photo(1))])
+    data = bytearray((folder / "data.mdb").read_bytes())
+    for page in (0, os.sysconf("SC_PAGE_SIZE")):  # its two heads: a page's 16 bytes, 24, the free pages' 48, 32
+        assert data[page + 120] in (0, 1)
+        data[page + 120 : page + 128] = (2**62).to_bytes(8, "little")
+    (folder / "data.mdb").write_bytes(data)
+    with pytest.raises(CorruptDataError, match="data.mdb is truncated"):
+        datasets.lsun_bedrooms(partial=True)
+
+
+def zip_of(images, spoil=lambda content: content, **settings):
+    def put(folder):
+        path = put_zip(folder / "all.zip", images, **settings)
+        path.write_bytes(spoil(path.read_bytes()))
+        return path
+
+    return put
+
+
+def marked(content, method):
+    """A zip's heads with another number for how its entries are packed."""
+    for head, at in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        pieces = content.split(head)
+        content = head.join([pieces[0], *(p[: at - 4] + bytes([method, 0]) + p[at - 2 :] for p in pieces[1:])])
+    return content
+
+
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        (zip_of(faces(2), lambda content: marked(content, 9)), "cannot be unpacked here: .*Deflate64.*pass the folder"),
+        (zip_of({"é.jpg": b"?"}, lambda content: content.replace("é".encode(), b"\xff\xff")), "damaged.*utf-8"),
+        (zip_of(faces(1), lambda content: content[:3000] + bytes(9) + content[3009:], compression=14), "damaged"),
+    ],
+    ids=["Deflate64", "names", "LZMA"],
+)
+def test_a_zip_that_python_does_not_read_is_named_with_the_remedy(empty_data, tmp_path, put, said):
+    with pytest.raises(CorruptDataError, match=f"all.zip .*{said}"):
+        datasets.image_folder(put(tmp_path), 8, on_error="skip")
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_names_that_are_not_utf8_are_written_so_that_they_can_be_read(empty_data, tmp_path, kind):
+    images = tmp_path / "pictures"
+    images.mkdir()
+    broken = os.fsdecode(b"\xff\xfe.png") if kind == "folder" else "ÿ.png"
+    try:
+        (images / broken).write_bytes(b"?")
+    except OSError:
+        pytest.skip("this disk takes no such names")
+    put_files(images, {"1.png": encoded(photo(1), "PNG")})
+    if kind == "zip":
+        images = put_zip(tmp_path / "all.zip", {path.name: path.read_bytes() for path in images.iterdir()})
+    for _ in range(2):
+        with pytest.warns(SkippedImagesWarning, match=r"unusable: (\\xff\\xfe|ÿ).png \(") as caught:
+            assert len(datasets.image_folder(images, 8, on_error="skip")) == 1
+        str(caught[0].message).encode()
+
+
 def bomb():
     """A PNG of few bytes that claims a hundred million pixels."""
     return encoded(Image.new("1", (10_000, 10_000)), "PNG")
@@ -118,7 +202,7 @@ BROKEN = {
     "empty": (b"", "not of a known format"),
     "wrong size": (encoded(photo(1, 218, 178)), "218 x 178 pixels, expected 178 x 218"),
     "bomb": (bomb(), "10000 x 10000 pixels are more than"),
-    "deep": (encoded(photo(1, mode="L").convert("I;16"), "PNG"), "pixels of mode I;16 are not supported"),
+    "deep": (encoded(photo(1, mode="L").convert("F"), "TIFF"), "pixels of mode F are not supported"),
     "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 178 218\n", "not of a known format"),
 }
 
@@ -172,9 +256,14 @@ def test_nothing_usable_and_nothing_at_all(empty_data, tmp_path):
 
 def test_settings_are_checked(empty_data, tmp_path):
     folder = put_files(tmp_path / "pictures", {"1.png": encoded(photo(1, 20, 30), "PNG")})
-    for size in (0, 4096, 2.5, "8"):
+    for size in (0, 4096, 2.5, "8", True, -8, np.float64(8)):
         with pytest.raises(ValueError, match=rf"size must be .* got {re.escape(repr(size))}"):
             datasets.image_folder(folder, size)
+    with pytest.raises(ValueError, match="crop must be a whole number from 1 to 2048, got 0"):
+        datasets.image_folder(folder, 8, crop=0)
+    assert datasets.image_folder(folder, np.int64(8)).shape == (1, 8, 8, 3)
+    with pytest.raises(ValueError, match=r"mnist takes no on_error \(--skip-broken\)"):
+        datasets.get("mnist", on_error="skip")
     with pytest.raises(CorruptDataError, match="20 x 30 pixels are too few to crop 25"):
         datasets.image_folder(folder, 8, crop=25)
     with pytest.raises(ValueError, match="'train' or 'val', got 'test'"):

@@ -9,15 +9,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pooch
 import pytest
 import requests
+from mirrors import serving
 
 from ot_latent import datasets
 from ot_latent.datasets import CorruptDataError, MissingDataError, PartialDataWarning
 from ot_latent.datasets.catalogue import DATASETS
+from ot_latent.datasets.image_sets import digest, training_images
+from ot_latent.models import checkpoints
+from ot_latent.training.recipes import RECIPES
 
-retrieve = pooch.retrieve
+get = requests.get
 CIFAR10_FOLDER = "cifar-10-batches-bin"
 FEW = 4  # images a batch in these tests
 
@@ -55,7 +58,7 @@ def small(tmp_path, cache, monkeypatch):
     def refuse(url, **_):
         raise requests.ConnectionError("refused")
 
-    monkeypatch.setattr(pooch, "retrieve", refuse)
+    monkeypatch.setattr(requests, "get", refuse)
     return folder, members, arrays
 
 
@@ -108,6 +111,30 @@ def test_a_part_is_taken_only_when_asked_for(small):
     assert_equal(pair, (images[rows], labels[rows]))
 
 
+def test_named_batches_are_taken_whatever_else_is_here(small, monkeypatch, recwarn):
+    folder, members, (images, labels) = *small[:2], small[2]["train"]
+    put_batches(folder, members)
+    names, rows = ("data_batch_1.bin", "data_batch_3.bin"), [*range(FEW), *range(2 * FEW, 3 * FEW)]
+    assert_equal(datasets.cifar10("train", folder.parent, files=names), (images[rows], labels[rows]))
+    put_archive(monkeypatch, folder, members)
+    assert_equal(datasets.cifar10("train", folder.parent, files=names[::-1]), (images[rows], labels[rows]))
+    assert not recwarn
+    with pytest.raises(ValueError, match="each of files must be 'data_batch_1.bin' or .*, got 'test_batch.bin'"):
+        datasets.cifar10("train", folder.parent, files=["test_batch.bin"])
+
+
+def test_a_named_batch_that_is_missing_is_not_made_up_for_by_others(small):
+    folder, members, _ = small
+    put_batches(folder, members[:4])
+    with pytest.raises(MissingDataError, match="4 of 8 images are here unpacked; batches: data_batch_1.bin"):
+        datasets.cifar10("train", folder.parent, files=["data_batch_1.bin", "data_batch_5.bin"])
+    with pytest.raises(MissingDataError, match="16 of 20 images"):
+        training_images("cifar10", 32, data_dir=folder.parent)
+    assert len(training_images("cifar10", 32, data_dir=folder.parent, files=["data_batch_2.bin"])[0]) == FEW
+    with pytest.raises(ValueError, match="most must be a whole number from 1 on, got -1"):
+        training_images("cifar10", 32, data_dir=folder.parent, most=-1)
+
+
 def test_partial_without_any_batch_says_what_to_do(small):
     folder, members, _ = small
     put_batches(folder, members[:1])
@@ -153,18 +180,14 @@ def test_the_archive_is_downloaded_verified_and_kept(small, cache, monkeypatch):
     folder, members, arrays = small
     content = put_archive(monkeypatch, folder, members).read_bytes()
     (folder / DATASETS["cifar10"].files[0].name).unlink()
-    asked = []
-
-    def download(url, output_file, *_, **__):
-        asked.append(url)
-        Path(output_file).write_bytes(content)
-
-    monkeypatch.setattr(pooch, "retrieve", retrieve)
-    monkeypatch.setattr("pooch.core.choose_downloader", lambda *_, **__: download)
     put_batches(folder, members[:2])  # a part is no reason to stay with it
-    for _ in range(2):
-        assert_equal(datasets.cifar10("train", folder.parent), arrays["train"])
-    assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"]
+    monkeypatch.setattr(requests, "get", get)
+    with serving(archive=content) as (address, asked):
+        official = replace(DATASETS["cifar10"].files[0], urls=(f"{address}/archive",))
+        monkeypatch.setitem(DATASETS, "cifar10", replace(DATASETS["cifar10"], files=(official,)))
+        for _ in range(2):
+            assert_equal(datasets.cifar10("train", folder.parent), arrays["train"])
+    assert asked == ["archive"]
     assert (cache / "cifar10" / "cifar-10-binary.tar.gz").is_file()
 
 
@@ -233,6 +256,19 @@ def test_the_real_batches():
     assert max(steps) < 20
     ships = images[labels == 8].mean((0, 1, 2))
     assert ships[2] > ships[0]
+
+
+def test_shipped_weights_are_of_the_images_that_their_recipes_name():
+    if not (Path(os.environ.get("OT_LATENT_DATA", "nowhere")) / "cifar10" / CIFAR10_FOLDER).is_dir():
+        pytest.skip("cifar10 is not in $OT_LATENT_DATA")
+    recipes = [recipe for recipe in RECIPES.values() if getattr(recipe, "files", None)]
+    assert [recipe.name for recipe in recipes] == ["cifar10-wgan-gp", "cifar10-classifier"]
+    images, _ = training_images("cifar10", 32, files=recipes[0].files)
+    for recipe in recipes:
+        card = checkpoints.read_card(checkpoints.shipped(recipe.name))
+        assert card["images"] == len(images)
+        assert card.get("images_md5", digest(images)) == digest(images)  # the classifier's card is older than that
+        assert {Path(file).name for file in card["data"]["md5"] if "test" not in file} == set(recipe.files)
 
 
 def test_a_part_of_the_real_batches(tmp_path, cache):

@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pooch
 import pytest
 import requests
+import torch
+from PIL import Image
 
 from ot_latent import datasets
 from ot_latent.datasets import DATASETS, EIGHT_CENTERS, CorruptDataError, DataFile, MissingDataError
@@ -50,7 +51,7 @@ def no_network(monkeypatch):
         asked.append(url)
         raise requests.ConnectionError("refused")
 
-    monkeypatch.setattr(pooch, "retrieve", refuse)
+    monkeypatch.setattr(requests, "get", refuse)
     return asked
 
 
@@ -97,39 +98,6 @@ def test_a_corrupt_file_is_named_with_both_hashes(digits):
     found = hashlib.md5(path.read_bytes()).hexdigest()
     with pytest.raises(CorruptDataError, match=f"{found}, expected {official}"):
         datasets.mnist("test", folder.parent)
-
-
-def serve(monkeypatch, content):
-    """Let pooch's own machinery download `content` from every address."""
-
-    def download(url, output_file, *_, **__):
-        with open(output_file, "wb") as stream:
-            stream.write(content)
-
-    monkeypatch.setattr("pooch.core.choose_downloader", lambda *_, **__: download)
-
-
-def test_a_verified_download_goes_to_the_cache(digits, cache, monkeypatch):
-    folder, _ = digits
-    path = folder / "t10k-labels-idx1-ubyte.gz"
-    serve(monkeypatch, path.read_bytes())
-    path.unlink()
-    assert len(datasets.mnist("test", folder.parent)[1]) == 5
-    assert (cache / "mnist" / path.name).is_file()
-
-
-def test_a_corrupt_download_is_refused_and_not_kept(digits, cache, monkeypatch):
-    folder, _ = digits
-    path = folder / "t10k-labels-idx1-ubyte.gz"
-    official = datasets.DATASETS["mnist"].files[3].md5
-    path.unlink()
-    serve(monkeypatch, b"<html>not here</html>")
-    found = hashlib.md5(b"<html>not here</html>").hexdigest()
-    with pytest.raises(CorruptDataError) as caught:
-        datasets.mnist("test", folder.parent)
-    assert found in str(caught.value)
-    assert official in str(caught.value)
-    assert not (cache / "mnist" / path.name).exists()
 
 
 @pytest.mark.parametrize(
@@ -240,6 +208,54 @@ def test_to_square_takes_colours_plane_by_plane(size):
     np.testing.assert_allclose(square.mean((2, 3)) * 255, images.mean((1, 2)), rtol=0.2)
 
 
+def test_to_square_averages_where_it_shrinks():
+    noise = np.random.default_rng(0).integers(0, 256, (2, 512, 512), np.uint8)
+    small = 255 * datasets.to_square(noise, 64).numpy()[:, 0]
+    by_pillow = [Image.fromarray(image).resize((64, 64), Image.Resampling.BILINEAR) for image in noise]
+    np.testing.assert_allclose(small, by_pillow, atol=1)
+    # the weights of a triangle of 16 pixels: 74 sqrt(sum w_i²) for each axis; the mean of 8 x 8 would have 9.2
+    triangle = 8 - np.abs(np.arange(-7.5, 8))
+    expected = noise.std() * (triangle**2).sum() / triangle.sum() ** 2
+    assert abs(small.std() - expected) < 0.15 and 6 < expected < 6.2
+
+
+@pytest.mark.parametrize(("side", "size"), [(28, 64), (28, 32), (64, 64), (16, 33)])
+def test_to_square_enlarges_as_torch_does_bit_for_bit(side, size):
+    images = np.random.default_rng(0).integers(0, 256, (5, side, side), np.uint8)
+    plain = torch.nn.functional.interpolate(torch.tensor(images)[:, None] / 255, size=(size, size), mode="bilinear")
+    assert torch.equal(datasets.to_square(images, size), plain)
+
+
+def test_to_square_shrinks_one_side_while_it_enlarges_the_other():
+    images = np.random.default_rng(0).integers(0, 256, (2, 16, 512), np.uint8)
+    by_pillow = [Image.fromarray(image).resize((32, 32), Image.Resampling.BILINEAR) for image in images]
+    np.testing.assert_allclose(255 * datasets.to_square(images, 32)[:, 0], by_pillow, atol=1)
+
+
+BYTES = np.zeros((2, 8, 8), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("images", "size", "error", "said"),
+    [
+        (BYTES / 255, 8, TypeError, r"uint8, got ndarray of float64.*round\(\).astype"),
+        (BYTES.astype(np.float32), 8, TypeError, "got ndarray of float32"),
+        (BYTES.astype(np.int64), 8, TypeError, "got ndarray of int64"),
+        (np.ma.masked_equal(BYTES, 0), 8, TypeError, "got MaskedArray of uint8"),
+        (BYTES.astype(str), 8, TypeError, "got ndarray of <U"),
+        (BYTES[0], 8, ValueError, r"\(n, h, w\) or \(n, h, w, 3\), got \(8, 8\)"),
+        (BYTES[..., None], 8, ValueError, r"got \(2, 8, 8, 1\)"),
+        (BYTES[:, None], 8, ValueError, r"got \(2, 1, 8, 8\)"),
+        (BYTES, 0, ValueError, "size must be a whole number from 1 on, got 0"),
+        (BYTES, "8", ValueError, "got '8'"),
+        (BYTES, 8.5, ValueError, "got 8.5"),
+    ],
+)
+def test_to_square_refuses_what_is_no_bytes(images, size, error, said):
+    with pytest.raises(error, match=said):
+        datasets.to_square(images, size)
+
+
 def test_eight_gaussians_are_those_of_the_paper():
     np.testing.assert_allclose(np.linalg.norm(EIGHT_CENTERS, axis=1), 10)
     points = datasets.eight_gaussians(80_000, rng=0).reshape(8, -1, 2)
@@ -261,5 +277,11 @@ def test_toys_have_equal_shares_and_seeds(toy):
 def test_the_swiss_roll_keeps_to_its_radii():
     radius = np.linalg.norm(datasets.swiss_roll(5_000, 0), axis=1)
     assert 0.25 < radius.min() < 0.55 and 1.95 < radius.max() < 2.25
-    with pytest.raises(ValueError, match="n must be positive"):
-        datasets.swiss_roll(0)
+
+
+@pytest.mark.parametrize("toy", [datasets.eight_gaussians, datasets.gaussian_grid, datasets.swiss_roll])
+@pytest.mark.parametrize("n", [0, -200, 200.0, "200", True, None])
+def test_toys_count_points_by_whole_numbers(toy, n):
+    with pytest.raises(ValueError, match="n must be a whole number from 1 on, got"):
+        toy(n)
+    assert len(toy(np.int64(200))) == 200

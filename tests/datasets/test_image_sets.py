@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from image_files import encoded, faces, icons, photo, put_files, put_hdf5, put_lmdb, put_zip
-from PIL import Image
+from image_files import encoded, faces, icons, other_profile, photo, put_files, put_hdf5, put_lmdb, put_zip
+from PIL import Image, ImageCms
 
 from ot_latent import datasets
 from ot_latent.cli import main
-from ot_latent.datasets import MissingDataError, PartialDataWarning
+from ot_latent.datasets import MissingDataError, PartialDataWarning, SkippedImagesWarning
 from ot_latent.datasets.sources import open_source
 
 pytestmark = pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
@@ -112,6 +112,83 @@ def test_a_folder_is_read_in_order_and_only_its_images(empty_data, tmp_path):
     np.testing.assert_array_equal(np.sort(datasets.image_folder(archive, 4, grey=True), 0), np.sort(images, 0))
 
 
+HIDDEN = (
+    ".ipynb_checkpoints/a.png",
+    "b/.ipynb_checkpoints/a.png",
+    ".Trash-1000/files/a.png",
+    "b/@eaDir/a.png/SYNOPHOTO_THUMB_M.jpg",
+    "__MACOSX/b/a.png",
+    "b/._a.png",
+    "$RECYCLE.BIN/a.png",
+)
+
+
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_hidden_folders_hold_no_images(empty_data, tmp_path, separator, recwarn):
+    files = {name: encoded(photo(i), "PNG") for i, name in enumerate([*HIDDEN, "b/a.png", "c@d/.../e.png"])}
+    del files["c@d/.../e.png"]
+    archive = put_zip(tmp_path / "all.ZIP", {name.replace("/", separator): content for name, content in files.items()})
+    expected = Image.open(io.BytesIO(files["b/a.png"])).convert("L").crop((0, 20, 178, 198))
+    for path in (archive, put_files(tmp_path / ".pictures", files)):
+        [image] = datasets.image_folder(path, 178, grey=True)
+        np.testing.assert_array_equal(image, expected)
+    assert not recwarn
+
+
+def test_linked_folders_are_followed_each_folder_once(empty_data, tmp_path, recwarn):
+    files = {f"{name}/1.png": encoded(Image.new("L", (4, 4), grey), "PNG") for grey, name in enumerate("abc")}
+    elsewhere = put_files(tmp_path / "elsewhere", files)
+    pictures = put_files(tmp_path / "pictures", {"d/1.png": encoded(Image.new("L", (4, 4), 3), "PNG")})
+    links = {
+        "a": elsewhere / "a",
+        "twice": elsewhere / "a",
+        "deep": elsewhere,
+        "d/up": pictures,
+        "d/here": pictures / "d",
+    }
+    links |= {"file.png": elsewhere / "c" / "1.png"}
+    for name, target in links.items():
+        (pictures / name).symlink_to(target)
+    (elsewhere / "b" / "back").symlink_to(pictures)
+    images = datasets.image_folder(pictures, 4, grey=True)
+    # a, d, b and c by the link to their folder, and the file that is linked
+    assert images[:, 0, 0].tolist() == [0, 3, 1, 2, 2]
+    assert not recwarn
+
+
+#: Kinds of files by the ends of their names.
+KINDS = {
+    **dict.fromkeys((".jfif", ".jpe", ".mpo", ".JPEG"), "JPEG"),
+    **dict.fromkeys((".pbm", ".pnm", ".pgm"), "PPM"),
+    **{".avif": "AVIF", ".tga": "TGA", ".dib": "DIB", ".apng": "PNG", ".TIFF": "TIFF", ".webp": "WEBP", ".bmp": "BMP"},
+}
+
+
+@pytest.mark.parametrize("ending", KINDS)
+def test_files_of_every_kind_are_read(empty_data, tmp_path, ending, recwarn):
+    content = encoded(Image.new("L", (16, 16), 77), KINDS[ending])
+    [image] = datasets.image_folder(put_files(tmp_path / "pictures", {f"a{ending}": content}), 8, grey=True)
+    assert np.abs(image.astype(int) - 77).max() <= 2
+    assert not recwarn
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_files_that_are_not_read_are_counted(empty_data, tmp_path, kind):
+    names = ["a.heic", "b.HEIC", "c.psd", "deep/0a1b2c", "deep/d.jpg.1", "labels.csv", "notes.txt", ".hidden", "1.png"]
+    files = {name: encoded(photo(1), "PNG") for name in names}
+    path = put_files(tmp_path / "p", files) if kind == "folder" else put_zip(tmp_path / "p.zip", files)
+    if kind == "folder":
+        (path / "broken.jpg").symlink_to(tmp_path / "nowhere")
+    for _ in range(2):
+        with pytest.warns(SkippedImagesWarning) as caught:
+            assert len(datasets.image_folder(path, 8)) == 1
+        [said] = [str(warning.message) for warning in caught]
+        for part in ("2 .heic", "1 .psd", "2 without a known ending", "Read are .apng, .avif"):
+            assert part in said
+        assert ("1 links that lead nowhere" in said) == (kind == "folder")
+        assert ".csv" not in said and ".txt" not in said
+
+
 def test_a_changed_folder_is_decoded_again(empty_data, tmp_path):
     folder = put_files(tmp_path / "pictures", {"1.png": encoded(photo(1), "PNG")})
     first = np.array(datasets.image_folder(folder, 8))
@@ -142,6 +219,52 @@ def test_modes_of_colour(empty_data, tmp_path):
     np.testing.assert_array_equal(images[5], np.rot90(np.asarray(turned), -1))
 
 
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+@pytest.mark.parametrize("exif", [b"garbage garbage", b"MM\0*", b"II*\0\x08\0\0\0\x01\0\x12\x01\x02" + bytes(14)])
+def test_an_image_whose_orientation_does_not_parse_is_kept(empty_data, tmp_path, kind, exif):
+    content = encoded(photo(1, 16, 16), kind, exif=exif)
+    [image] = datasets.image_folder(put_files(tmp_path / "p", {f"a.{kind.lower()}": content}), 16)
+    np.testing.assert_array_equal(image, Image.open(io.BytesIO(content)).convert("RGB"))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_of_sixteen_bits_of_grey_the_upper_eight_are_taken(empty_data, tmp_path, kind):
+    deep = np.arange(0, 65536, 1024, np.uint16).reshape(8, 8)
+    files = {f"a.{kind.lower()}": encoded(Image.fromarray(deep), kind)}
+    [image] = datasets.image_folder(put_files(tmp_path / "p", files), 8, grey=True)
+    np.testing.assert_array_equal(image, deep // 256)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_colours_of_another_profile_become_srgb(empty_data, tmp_path, mode):
+    red = Image.new("RGB", (8, 8), (255, 0, 0)).convert(mode)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    profiles = {"1 other": other_profile(), "2 srgb": srgb, "3 broken": b"?", "4 none": None}
+    files = {f"{name}.png": encoded(red, "PNG", icc_profile=profile) for name, profile in profiles.items()}
+    other, *same = datasets.image_folder(put_files(tmp_path / "p", files), 8)
+    assert np.abs(other.astype(int) - (0, 255, 0)).max() <= 2
+    for image in same:
+        assert (image == (255, 0, 0)).all()
+
+
+def test_many_threads_may_share_a_profile(empty_data, tmp_path):
+    profile, pictures = other_profile(), [photo(i, 32, 32) for i in range(40)]
+    files = {f"{i:02}.png": encoded(picture, "PNG", icc_profile=profile) for i, picture in enumerate(pictures)}
+    images = datasets.image_folder(put_files(tmp_path / "p", files), 32)
+    own, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+    expected = [ImageCms.profileToProfile(picture, own, srgb) for picture in pictures]
+    np.testing.assert_array_equal(images, [np.asarray(image) for image in expected])
+
+
+@pytest.mark.parametrize("name", ["data", "imgs", "images"])
+@pytest.mark.parametrize("grey", [icons()[:, 0], icons()[:, :1], None], ids=["(n, h, w)", "(n, 1, h, w)", "colour"])
+def test_hdf5_files_of_other_names_and_in_grey(empty_data, tmp_path, name, grey):
+    path = put_hdf5(tmp_path / "Shapes.HDF5", icons() if grey is None else grey, name)
+    images = datasets.image_folder(path, 32)
+    planes = icons() if grey is None else np.repeat(icons()[:, :1], 3, axis=1)
+    np.testing.assert_array_equal(images, planes.transpose(0, 2, 3, 1))
+
+
 @pytest.mark.parametrize("kind", ["folder", "zip", "lmdb", "hdf5"])
 def test_every_source_goes_on_from_any_position(tmp_path, kind):
     files = {f"{i % 3}/{i:02}.jpg": b"%d" % i for i in range(20)}
@@ -170,9 +293,11 @@ def test_the_command_line_prepares_and_lists(empty_data):
     def run(*words):
         return CliRunner().invoke(main, ["data", *words])
 
-    assert "partial=True" in run("get", "celeba").stderr
+    missing = run("get", "celeba")
+    assert "datasets.celeba(partial=True)" in missing.stderr and "data get celeba --partial" in missing.stderr
     broken = run("get", "celeba", "--partial")
     assert broken.exit_code == 1 and "img_align_celeba/9.jpg" in broken.stderr
+    assert "on_error='skip', or on the command line --skip-broken" in broken.stderr
     done = run("get", "celeba", "--partial", "--skip-broken", "--size", "64")
     assert done.exit_code == 0, done.output
     assert "holds 4 images" in done.stderr and "img_align_celeba/9.jpg" in done.stderr

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.functional import conv2d, interpolate
+from torch.nn.functional import conv2d
 
-from ot_latent.datasets.pixels import to_square
+from ot_latent.datasets.pixels import resized, to_square
 from ot_latent.models.autoencoders import Autoencoder
 
 _ROWS = 100  # images or codes that are worked on at a time
@@ -154,7 +154,7 @@ class _Reference:
     def best(self, weights: torch.Tensor, side: int) -> torch.Tensor:
         """E[X | Z = z]: resizing is linear, so that it may come after the mean."""
         means = (weights.to(self.pixels) @ self.pixels).view(-1, 1, *self.images.shape[1:])
-        return interpolate(means, size=(side, side), mode="bilinear")
+        return resized(means, side)
 
 
 def _followed(reference: _Reference, rows: torch.Tensor, draws: int) -> tuple[torch.Tensor, ...]:

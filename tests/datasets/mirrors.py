@@ -1,0 +1,58 @@
+"""Servers of files for the tests of downloads: good ones and bad ones, on this machine."""
+
+import threading
+import time
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+def endless(send):
+    send(b"HTTP/1.0 200 OK\r\n\r\n")
+    while True:
+        send(bytes(2**16))
+
+
+def drip(send):
+    send(b"HTTP/1.0 200 OK\r\n\r\n")
+    drip_of_heads(send)
+
+
+def drip_of_heads(send):
+    for byte in b"HTTP/1.0 200 OK\r\nX-Nothing: " + bytes([42]) * 10**4:
+        send(bytes([byte]))
+        time.sleep(0.01)
+
+
+def missing(send):
+    send(b"HTTP/1.0 404 Not Found\r\n\r\n")
+
+
+@contextmanager
+def serving(**answers):
+    """Yields the address, which serves each answer by its name, and the list of what was asked for.
+
+    An answer is the content of a file, or a function that is given what sends bytes.
+    """
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            name = self.path.split("/")[1]
+            asked.append(name)
+            answer = answers[name]
+            with suppress(OSError):  # who asked has gone
+                if callable(answer):
+                    answer(self.wfile.write)
+                else:
+                    self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
+
+        def log_message(self, *words):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -147,7 +147,7 @@ def _download(url: str, file: DataFile, temporary: Path) -> None:
     md5, due = hashlib.md5(usedforsecurity=False), time.monotonic() + file.seconds
     with (
         requests.get(url, stream=True, timeout=30, headers={"Accept-Encoding": "identity"}) as response,
-        temporary.open("wb") as stream,
+        temporary.open("r+b") as stream,  # unless nobody waits any more, and it was removed
         progress_bar(f"downloading {file.name}", file.size, 0, "bytes") as bar,
     ):
         response.raise_for_status()

@@ -172,7 +172,7 @@ def to_square(images: np.ndarray, size: int = 64, device: str | torch.device | N
             f"images must be bytes, a plain array of uint8, got {type(images).__name__} of {images.dtype}: "
             "bring others there, as (255 * images).round().astype('uint8') does from [0, 1]"
         )
-    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)):
+    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape[1:]:
         raise ValueError(f"images must have shape (n, h, w) or (n, h, w, 3), got {images.shape}")
     pixels = torch.tensor(images, device=device)
     planes = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)

@@ -20,17 +20,16 @@ from ot_latent.scores.scorers import Classifier
 class Reference:
     """A set of `datasets.training_images`, and the checkpoint of the classifier that sees it.
 
-    All official training images count, whatever is at hand, or the first ``most``.
+    All official training images count, and no others, whatever is at hand.
     """
 
     data: str
     side: int
     scorer: str
-    most: int | None = None
 
     def images(self, data_dir: str | Path | None = None) -> np.ndarray:
         """(n, channels, side, side) uint8."""
-        return training_images(self.data, self.side, data_dir=data_dir, most=self.most)[0]
+        return training_images(self.data, self.side, data_dir=data_dir)[0]
 
 
 #: By name.

@@ -23,6 +23,13 @@ def drip_of_heads(send):
         time.sleep(0.01)
 
 
+def late(send):
+    """It begins after the second that the tests give it."""
+    time.sleep(1.5)
+    send(b"HTTP/1.0 200 OK\r\n\r\n")
+    endless(send)
+
+
 def missing(send):
     send(b"HTTP/1.0 404 Not Found\r\n\r\n")
 

@@ -246,6 +246,7 @@ BYTES = np.zeros((2, 8, 8), np.uint8)
         (BYTES[0], 8, ValueError, r"\(n, h, w\) or \(n, h, w, 3\), got \(8, 8\)"),
         (BYTES[..., None], 8, ValueError, r"got \(2, 8, 8, 1\)"),
         (BYTES[:, None], 8, ValueError, r"got \(2, 1, 8, 8\)"),
+        (BYTES[:, :0], 8, ValueError, r"got \(2, 0, 8\)"),
         (BYTES, 0, ValueError, "size must be a whole number from 1 on, got 0"),
         (BYTES, "8", ValueError, "got '8'"),
         (BYTES, 8.5, ValueError, "got 8.5"),

@@ -3,12 +3,13 @@
 import hashlib
 import os
 import tempfile
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from mirrors import drip, drip_of_heads, endless, missing, serving
+from mirrors import drip, drip_of_heads, endless, late, missing, serving
 
 from ot_latent import datasets
 from ot_latent.datasets import DATASETS, CorruptDataError, DataFile, MissingDataError
@@ -74,6 +75,15 @@ def test_where_no_mirror_delivers_each_is_named_with_its_fault_and_the_remedy(fe
     for part in ("/first: ", "/second: ", "Remedy", str(cache / "mnist" / "digits.gz"), "OT_LATENT_DATA"):
         assert part in text
     assert left(cache) == []
+
+
+def test_what_comes_too_late_leaves_nothing(fetch, cache):
+    before = set(threading.enumerate())
+    fetch(1, first=late, second=CONTENT)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(5)
+        assert not thread.is_alive()
+    assert left(cache) == ["digits.gz"]
 
 
 def test_an_endless_file_is_left_at_once(fetch):

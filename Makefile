@@ -5,20 +5,29 @@ PYTHON ?= python3
 WORKERS ?= 2
 ARGS ?=
 
-# 00 reads the results that the other notebooks write: it goes last.
+# 00 reads the results that the other notebooks write: it goes last. Copies and drafts are left out.
 LAST := notebooks/00_start_here.ipynb
-OTHERS := $(filter-out $(LAST),$(sort $(wildcard notebooks/*.ipynb)))
+SELECT := from pathlib import Path; from ot_latent.paper.reproduce import select_notebooks; \
+  print(*select_notebooks(None, Path("notebooks")))
+OTHERS = $(or $(filter-out $(LAST),$(shell .venv/bin/python -c '$(SELECT)')),$(error found no notebooks))
 
 # With MPLBACKEND=Agg in the environment a kernel draws no inline figures.
 unexport MPLBACKEND
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lint lab notebooks strip clean writable
+.PHONY: help setup made reproduce test lint lab notebooks strip clean writable
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-setup: .venv/installed  ## create .venv with the pinned set of packages
+# Two at once would break .venv: the second waits for the first, and then finds its work done.
+LOCKED := import fcntl, subprocess, sys; lock = open("constraints.txt", "r+"); \
+  fcntl.flock(lock, fcntl.LOCK_EX); sys.exit(subprocess.call(sys.argv[1:], close_fds=False))
+setup: | writable  ## create .venv with the pinned set of packages
+	@"$(PYTHON)" -c '$(LOCKED)' $(MAKE) --no-print-directory made GOALS="$(MAKECMDGOALS)"
+
+made: .venv/installed
+	@:
 
 reproduce: setup  ## regenerate every figure and table (ARGS="04 --scale smoke")
 	.venv/bin/ot-latent reproduce $(ARGS)
@@ -29,7 +38,8 @@ test: export MKL_NUM_THREADS = 1
 test: export OPENBLAS_NUM_THREADS = 1
 test: export TQDM_DISABLE = 1
 # nbval does not notice that a kernel died: the cell's time limit ends it.
-test: NBVAL = .venv/bin/python -m pytest --nbval-lax --nbval-cell-timeout=600
+test: NBVAL = .venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
+  --nbval-kernel-startup-timeout=600
 test: setup lint  ## style, all tests, and the committed notebooks
 	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
 	$(NBVAL) -n $(WORKERS) --dist loadfile $(OTHERS)
@@ -44,9 +54,14 @@ lab: setup  ## open JupyterLab on the first notebook
 	.venv/bin/ot-latent lab
 
 notebooks: export TQDM_DISABLE = 1
+# Their results are to be kept, and the kernel python3 is that of .venv, whatever others have this name.
+notebooks: export OT_LATENT_KEEP = 1
+notebooks: export JUPYTER_PATH = .venv/share/jupyter
+notebooks: EXECUTE = .venv/bin/python -m jupyter nbconvert --to notebook --execute --inplace \
+  --ExecutePreprocessor.startup_timeout=600
 notebooks: setup  ## execute the committed notebooks in place, at quick, and clean them
-	.venv/bin/python -m jupyter nbconvert --to notebook --execute --inplace $(OTHERS)
-	.venv/bin/python -m jupyter nbconvert --to notebook --execute --inplace $(LAST)
+	$(EXECUTE) $(OTHERS)
+	$(EXECUTE) $(LAST)
 	@$(MAKE) --no-print-directory strip
 
 strip: setup  ## remove timings and versions from the notebooks, keep their outputs
@@ -63,10 +78,10 @@ clean:  ## remove .venv, build and all caches
 ifneq ($(shell cat .venv/installed 2>/dev/null),$(shell pwd -P))
 .PHONY: .venv/installed
 endif
-.venv/installed: pyproject.toml constraints.txt | writable
+.venv/installed: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "ot-latent needs Python 3.11 or newer; this is: $$("$(PYTHON)" --version 2>&1)." \
-	    "Name another one, for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	    "Name another one, for example: make $(GOALS) PYTHON=python3.12" >&2; exit 1; }
 	@test "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" || "$(PYTHON)" -m venv --clear .venv
 	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@pwd -P > .venv/installed

@@ -1,5 +1,8 @@
 """The `ot-latent` command line."""
 
+import errno
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +17,7 @@ from ot_latent import __version__
 
 @contextmanager
 def _one_line(*expected: type[Exception]) -> Iterator[None]:
-    """Turn errors that a user can mend into one message without a traceback."""
+    """Turn errors that a user can mend, those of files always, into one message without a traceback."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -22,8 +25,12 @@ def _one_line(*expected: type[Exception]) -> Iterator[None]:
         raise click.ClickException(
             f"{error.name} is not installed. Remedy: pip install 'ot-latent[{extra}]'"
         ) from error
-    except expected as error:
-        raise click.ClickException(str(error)) from error
+    except BrokenPipeError:  # of a reader such as `head`, which has seen enough
+        raise
+    except (OSError, *expected) as error:
+        read_only = getattr(error, "errno", None) in (errno.EACCES, errno.EROFS)
+        remedy = ". Remedy: work in a copy of the checkout that you may write" if read_only else ""
+        raise click.ClickException(f"{error}{remedy}") from error
 
 
 @contextmanager
@@ -74,6 +81,8 @@ _figures_dir = click.option(
     help="Folder of figures and results [default: figures; build/figures-SCALE with other settings].",
 )
 
+_keep = click.option("--keep", is_flag=True, help="Replace what is committed in data/.")
+
 
 @click.group()
 @click.version_option(__version__, prog_name="ot-latent")
@@ -84,6 +93,9 @@ def main() -> None:
     Example:
       ot-latent reproduce 04 --scale smoke
     """
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed ones are
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # characters that a console may lack
 
 
 @main.command()
@@ -95,16 +107,24 @@ def main() -> None:
 @_device
 @_data_dir
 @_figures_dir
+@click.option(
+    "--build-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the executed copies [default: build].",
+)
+@click.option(
+    "--start-timeout", type=click.IntRange(min=1), default=600, show_default=True, help="Seconds for a kernel to start."
+)
 def reproduce(notebooks: tuple[str, ...], **settings: Any) -> None:
     """Execute NOTEBOOKS (all by default) and print the table of results.
 
-    Notebooks are named by number, name or path. Executed copies go to build/notebooks.
+    Notebooks are named by number, name or path. Executed ones go to build/notebooks.
 
     \b
     Example:
       ot-latent reproduce 01 04_perturbation_table --jobs 2
     """
-    with _one_line(ValueError, FileNotFoundError):
+    with _one_line(ValueError):
         from ot_latent.paper.reproduce import reproduce
 
         report = reproduce(notebooks, **settings)
@@ -119,7 +139,7 @@ def reproduce(notebooks: tuple[str, ...], **settings: Any) -> None:
 @_device
 @_data_dir
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the weights [default: build/checkpoints/SCALE]."
+    "--out", type=click.Path(path_type=Path), help="Folder of the weights [default: build/checkpoints/SCALE-SEED]."
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the images [default: the recipe's].")
 @click.option(
@@ -151,7 +171,7 @@ def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **setti
         from ot_latent import training
         from ot_latent._loop import DivergenceError
 
-    with _one_line(OSError, ValueError, DivergenceError), _notes():
+    with _one_line(ValueError, DivergenceError), _notes():
         path = training.train(recipe, scale=scale, seed=seed, **settings)
     click.echo(path)
     curves = training.run_folder(recipe, scale, seed) / "losses.png"
@@ -164,17 +184,18 @@ def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **setti
 @click.option("--n", type=click.IntRange(min=200), default=50_000, show_default=True, help="Images a row.")
 @_seed
 @_device
-def evaluate(generators: tuple[str, ...], n: int, seed: int, device: str) -> None:
+@_keep
+def evaluate(generators: tuple[str, ...], n: int, seed: int, device: str, keep: bool) -> None:
     """Table 2 of Agustsson et al. for shipped GENERATORS (all by default).
 
-    The tables are printed and kept in data/evaluations, from where notebook 08 shows them. A run that
-    was killed goes on where it was.
+    The tables are printed. A run that was killed, or that is to be kept after all, goes on where it was.
+    Notebook 08 shows those in data/evaluations, which --keep replaces.
 
     \b
     Example:
       ot-latent evaluate mnist-dcgan-uniform --n 2000
     """
-    with _one_line(FileNotFoundError):
+    with _one_line(ValueError):
         from ot_latent.paper import table2
         from ot_latent.training.devices import resolve_device
 
@@ -183,28 +204,33 @@ def evaluate(generators: tuple[str, ...], n: int, seed: int, device: str) -> Non
             raise click.UsageError(f"no generator {unknown[0]}; shipped are: {', '.join(known)}")
         for name in generators or known:
             found = table2.evaluate(known[name], n, seed, resume=True, device=resolve_device(device))
-            click.echo(f"{name}\n{found}\n{table2.keep(known[name], found)}")
+            click.echo(f"{name}\n{found}")
+            if keep:
+                click.echo(table2.keep(known[name], found))
 
 
 @main.command()
 @click.argument("names", nargs=-1)
 @_device
 @_data_dir
-def reference(names: tuple[str, ...], device: str, data_dir: Path | None) -> None:
+@_keep
+def reference(names: tuple[str, ...], device: str, data_dir: Path | None, keep: bool) -> None:
     """Measure the real images behind FIDs anew: the references NAMES (all by default).
 
-    Moments of their features are written to data/reference.
+    Moments of their features are written to build/reference, or with --keep to data/reference.
 
     \b
     Example:
       ot-latent reference mnist
     """
-    with _one_line(FileNotFoundError, ValueError):
+    with _one_line(ValueError):
+        from ot_latent._storage import checkout
         from ot_latent.scores import references
         from ot_latent.training.devices import resolve_device
 
         for name in names or references.REFERENCES:
-            click.echo(references.save(name, references.measure(name, data_dir, resolve_device(device))))
+            moments = references.measure(name, data_dir, resolve_device(device))
+            click.echo(references.save(name, moments, None if keep else checkout() / "build" / "reference"))
 
 
 @main.group(invoke_without_command=True)
@@ -264,7 +290,7 @@ def data_get(name: str, data_dir: Path | None, size: int | None, partial: bool, 
         raise click.UsageError(f"there is no data set {name!r}; there are: {', '.join(sorted(datasets.DATASETS))}")
     chosen = {"size": size, "partial": partial, "on_error": "skip" if skip_broken else None}
     settings = {key: value for key, value in chosen.items() if value}
-    with _one_line(OSError, ValueError), _notes():
+    with _one_line(ValueError), _notes():
         paths = datasets.get(name, data_dir, **settings)
     for path in paths.values():
         click.echo(path)
@@ -279,7 +305,7 @@ def results(figures_dir: Path | None) -> None:
     Example:
       ot-latent results --figures-dir build/figures-smoke
     """
-    with _one_line(FileNotFoundError, ValueError):
+    with _one_line(ValueError):
         from ot_latent._storage import checkout
         from ot_latent.paper.ledger import read_results, render_results
 
@@ -297,12 +323,15 @@ def lab() -> None:
     Example:
       ot-latent lab
     """
-    with _one_line(FileNotFoundError):
+    with _one_line():
         from jupyterlab.labapp import main as jupyterlab
 
         from ot_latent._storage import checkout
 
         first = checkout() / "notebooks" / "00_start_here.ipynb"
+    # the kernel python3 of this Python goes before others of that name
+    paths = (str(Path(sys.prefix, "share", "jupyter")), os.environ.get("JUPYTER_PATH"))
+    os.environ["JUPYTER_PATH"] = os.pathsep.join(filter(None, paths))
     jupyterlab([str(first)])
 
 

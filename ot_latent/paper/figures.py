@@ -22,10 +22,11 @@ COLORS = {
 
 
 def use_style() -> None:
-    """Set matplotlib's defaults for every notebook."""
+    """Set matplotlib's defaults for every notebook, whatever the user's own are."""
     import matplotlib.pyplot as plt
     import seaborn as sns
 
+    plt.rcdefaults()
     sns.set_theme("notebook", "ticks", list(COLORS.values()))
     plt.style.use(Path(__file__).with_suffix(".mplstyle"))
 

@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import platform
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,15 +28,33 @@ VERDICTS = (
     *(f"{what}: {ends}" for what in ("stand-in", "by construction", "extension") for ends in ("holds", "fails")),
     "needs a GPU run",
 )
+#: Set to "1" in the environment of kernels whose results are those to commit.
+KEEP = "OT_LATENT_KEEP"
+
 _COLUMNS = ("claim", "paper", "ours", "95 % interval", "criterion", "verdict")
 _WIDTH = 32  # characters of a cell: six columns fit a wide terminal
 
 Row = dict[str, Any]
 
 
+class Markdown(str):
+    """Text that is markdown already, which a table leaves as it is."""
+
+
+def escaped(text: str) -> Markdown:
+    r"""Markdown that shows a text, such as the name of something, as it is.
+
+    >>> print(escaped("E[X] of my_map_, *new*"))
+    E[X] of my_map\_, \*new\*
+    """
+    # underscores within a word mean nothing, nor does "[" or "<" that opens no link or tag
+    special = r"[\\`*~$&]|\[(?=.*][(\[])|<(?=[\w/!?])|(?<![^\W_])_|_(?![^\W_])"
+    return Markdown(re.sub(special, r"\\\g<0>", text, flags=re.DOTALL))
+
+
 @dataclass(frozen=True)
 class Table:
-    """Rows under the names of columns, shown as text and as markdown, with notes below.
+    """Rows under the names of columns, shown as text and as markdown, with notes in markdown below.
 
     Whole numbers are shown as they are, others with four digits, pairs as intervals, None as a dash. As text,
     cells are wrapped after ``width`` characters, where that is given.
@@ -58,11 +78,11 @@ class Table:
     def __repr__(self) -> str:
         cells = [[_text(cell) for cell in row] for row in self.rows]
         table = tabulate(cells, self.columns, "plain", disable_numparse=True, maxcolwidths=self.width)
-        return "\n".join([table, *self.notes])
+        return "\n".join([table, *(re.sub(r"\\([^\w\s])", r"\1", note) for note in self.notes)])
 
     def _repr_markdown_(self) -> str:
-        cells = [[_text(cell).replace("|", "\\|").replace("\n", "<br>") for cell in row] for row in self.rows]
-        table = tabulate(cells, self.columns, "github", disable_numparse=True, stralign=None)
+        columns, *cells = [[_markdown(cell) for cell in row] for row in (self.columns, *self.rows)]
+        table = tabulate(cells, columns, "github", disable_numparse=True, stralign=None)
         return "\n\n".join([table, *self.notes])
 
 
@@ -74,6 +94,11 @@ def _text(cell: Any) -> str:
     if isinstance(cell, tuple | list):
         return " to ".join(map(_text, cell))
     return f"{cell:.4g}"
+
+
+def _markdown(cell: Any) -> str:
+    text = cell if isinstance(cell, Markdown) else escaped(_text(cell))
+    return text.replace("|", "\\|").replace("\n", "<br>")
 
 
 def judge(
@@ -171,16 +196,36 @@ def comparison(rows: Mapping[str, Row]) -> Table:
             if note:
                 notes.setdefault(note, []).append(label)
     about = {note: "all" if len(labels) == len(rows) > 1 else "; ".join(labels) for note, labels in notes.items()}
-    return Table(_COLUMNS, cells, [f"*{which}*: {note}." for note, which in about.items()], _WIDTH)
+    return Table(_COLUMNS, cells, [f"*{escaped(which)}*: {escaped(note)}." for note, which in about.items()], _WIDTH)
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """All results that are recorded in a folder, by notebook, but for claims that are gone; {} before the first."""
+    """All results that are recorded in a folder, by notebook, but for claims that are gone; {} before the first.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged.
+    """
     path = folder / "results.json"
-    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    for section in results.values():
-        section["rows"] = {key: row for key, row in section["rows"].items() if key in claims().entries}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        for section in results.values():
+            section["rows"] = {key: row for key, row in section["rows"].items() if key in claims().entries}
+        render_results(results)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}). Remedy: `git checkout` it where it is committed, "
+            "or remove it; then run `ot-latent reproduce`"
+        ) from error
     return results
+
+
+def require_writable(folder: Path, remedy: str) -> None:
+    """Raise a PermissionError, with the remedy, if a folder that may yet have to be made cannot be written."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise PermissionError(f"{folder} cannot be written. Remedy: {remedy}")
 
 
 def write_results(folder: Path, name: str, section: Mapping[str, Any]) -> None:
@@ -205,15 +250,15 @@ def render_results(results: Mapping[str, Any]) -> str:
     ]
     for name, section in sorted(results.items()):
         table = comparison(section["rows"])
-        parts += [f"## {name}", f"Scale {section['scale']}, seed {section['seed']}.", table._repr_markdown_()]
+        parts += [f"## {escaped(name)}", f"Scale {section['scale']}, seed {section['seed']}.", table._repr_markdown_()]
     return "\n\n".join(parts) + "\n"
 
 
 def render_map(results: Mapping[str, Any]) -> str:
     """Every item of the papers with its notebook and its verdicts, as markdown for notebook 00."""
     rows = [
-        (item.paper, item.number, item.title, f"[{item.notebook[:2]}]({item.notebook}.ipynb)", _status(item, results))
-        for item in claims().items
+        (item.paper, item.number, item.title, Markdown(f"[{item.notebook[:2]}]({item.notebook}.ipynb)"), verdict)
+        for item, verdict in ((item, _status(item, results)) for item in claims().items)
     ]
     return Table(("paper", "item", "what", "notebook", "verdict"), rows)._repr_markdown_()
 

@@ -5,15 +5,17 @@ other executor that shares the file system (a cluster's, say) can be passed inst
 """
 
 import os
+import re
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from pathlib import Path
-from shutil import get_terminal_size
+from shutil import get_terminal_size, rmtree
 from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
@@ -22,9 +24,9 @@ import click
 from tqdm import tqdm
 
 from ot_latent._arrays import cores
-from ot_latent._storage import checkout
+from ot_latent._storage import checkout, locked, write_atomically
 from ot_latent.paper.jobs import Job, Outcome, read_progress, run_job, where
-from ot_latent.paper.ledger import read_results, render_results
+from ot_latent.paper.ledger import read_results, render_results, require_writable
 from ot_latent.training.devices import check_device
 
 #: Reads the results that the others write, so it runs when they are done.
@@ -63,11 +65,13 @@ def reproduce(
     build_dir: str | Path | None = None,
     executor: Executor | None = None,
     root: str | Path | None = None,
+    start_timeout: int = 600,
 ) -> Report:
     """Regenerate figures and tables by executing notebooks; the committed ones are not touched.
 
     A notebook that fails does not stop the others. Failures are printed when all have ended, then
-    the table of results.
+    the table of results. Kernels run in the Python of this process, whatever kernels are installed.
+    A script calls it below ``if __name__ == "__main__":``, because the processes import the script.
 
     Parameters
     ----------
@@ -93,11 +97,16 @@ def reproduce(
         Runs the jobs; must share the file system. By default `jobs` processes of this machine.
     root : path, optional
         The checkout; by default the one in which this package lies.
+    start_timeout : int
+        Seconds that a kernel may take to start. One that dies ends the wait.
 
     Raises
     ------
     ValueError
-        If there is no such notebook, and the message lists those that exist, or no such device.
+        If there is no such notebook, and the message lists those that exist, or no such device; or the
+        record of results is damaged.
+    PermissionError
+        If figures or the executed copies cannot be written.
     """
     check_device(device)
     root = Path(root or checkout()).resolve()
@@ -105,6 +114,11 @@ def reproduce(
     is_committed = scale == "quick" and seed == 0 and not train
     figures = Path(figures_dir or (root / "figures" if is_committed else build / f"figures-{scale}")).resolve()
     sources = select_notebooks(notebooks, root / "notebooks")
+    for folder, name in ((figures, "figures"), (build, "build")):
+        require_writable(
+            folder, f"name a folder of yours, {name}_dir= or --{name}-dir, or work in a copy of the checkout"
+        )
+    read_results(figures)  # what is damaged is better told before the work than after it
     figures.mkdir(parents=True, exist_ok=True)
     parameters = {
         "scale": scale,
@@ -114,31 +128,38 @@ def reproduce(
         "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
         "figures_dir": str(figures),
     }
-    report = _execute(sources, build, parameters, jobs or min(cores(), len(sources)), executor)
+    workers = jobs or min(cores(), len(sources))
+    report = _execute(sources, build, parameters, workers, executor, start_timeout)
     for outcome in report.failed:
         click.echo(f"\n{'-' * 80}\n{outcome.name} failed: {outcome.error}", err=True)
     if (figures / "results.json").exists():
         table = render_results(read_results(figures))
-        (figures / "RESULTS.md").write_text(table, encoding="utf-8")
+        write_atomically(figures / "RESULTS.md", lambda file: file.write_text(table, encoding="utf-8"))
         click.echo(f"\n{table}")
     return report
 
 
 def _execute(
-    sources: list[Path], build: Path, parameters: dict[str, Any], workers: int, executor: Executor | None
+    sources: list[Path],
+    build: Path,
+    parameters: dict[str, Any],
+    workers: int,
+    executor: Executor | None,
+    start_timeout: int,
 ) -> Report:
     """Execute the notebooks, so many at a time, `LAST` after all others."""
     executed = build / "notebooks"
     executed.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix="progress-", dir=build) as told:
+    with _progress_folder(build) as folder:
         jobs = [
             Job(
                 name=source.stem,
                 source=source,
                 target=executed / source.name,
-                progress=Path(told, f"{source.stem}.json"),
+                folder=folder,
                 parameters=parameters,
                 threads=max(1, cores() // workers),
+                start_timeout=start_timeout,
             )
             for source in sources
         ]
@@ -148,22 +169,51 @@ def _execute(
     return Report(tuple(outcomes[job.name] for job in jobs))
 
 
+@contextmanager
+def _progress_folder(build: Path) -> Iterator[Path]:
+    """A folder of this run alone, locked as long as it works; those of runs that were killed are removed."""
+    with ExitStack() as stack:
+        with locked(build / "progress"):
+            for old in build.glob("progress-*/"):
+                with suppress(BlockingIOError), locked(old / "run", wait=False):
+                    rmtree(old, ignore_errors=True)
+            folder = TemporaryDirectory(prefix="progress-", dir=build, ignore_cleanup_errors=True)
+            path = Path(stack.enter_context(folder))
+            stack.enter_context(locked(path / "run"))
+        yield path
+
+
 def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
-    """Paths of the notebooks that are meant, each once; all of the folder's for None or nothing."""
-    existing = sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+    """Paths of the notebooks that are meant, each once; all of the folder's for None or nothing.
+
+    Copies are left out, and named on stderr: files that are not called NN_words, or whose run has another name.
+    """
+    files = sorted(folder.glob("*.ipynb"))
+    copies = [path for path in files if _is_copy(path)]
+    existing = [path for path in files if path not in copies]
+    if copies:
+        click.echo(f"Left out, as copies or drafts: {', '.join(path.stem for path in copies)}", err=True)
     if not existing:
         raise ValueError(f"there are no notebooks in {folder}")
 
     def find(name: str) -> Path:
-        for path in existing:
-            number = path.stem[:2]
-            names = path.stem, path.name, number, str(int(number))
-            if name in names or Path(name).resolve() == path.resolve():
-                return path
-        known = ", ".join(path.stem for path in existing)
-        raise ValueError(f"there is no notebook {name!r}; there are: {known}")
+        found = [
+            path
+            for path in existing
+            if name in (path.stem, path.name, path.stem[:2], str(int(path.stem[:2])))
+            or Path(name).resolve() == path.resolve()
+        ]
+        if len(found) == 1:
+            return found[0]
+        wrong = f"{name!r} is the number of several notebooks" if found else f"there is no notebook {name!r}; there are"
+        raise ValueError(f"{wrong}: {', '.join(path.stem for path in found or existing)}")
 
     return list(dict.fromkeys(find(str(name)) for name in wanted or existing))
+
+
+def _is_copy(path: Path) -> bool:
+    run = re.search(r"""Run\(\\?["'](\w+)""", path.read_text(encoding="utf-8"))
+    return not re.fullmatch(r"\d\d_\w+", path.stem) or bool(run and run[1] != path.stem)
 
 
 def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: "ProgressLines") -> dict[str, Outcome]:
@@ -174,11 +224,14 @@ def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: "Progr
         outcomes = _collect_in_processes(jobs, workers, lines)
         # A killed process takes the whole pool along, the innocent with the guilty one:
         # those that did not end run again, each alone.
-        for job in [job for job in jobs if job.name not in outcomes and len(jobs) > 1]:
+        broken = [job for job in jobs if job.name not in outcomes and len(jobs) > 1]
+        for job in broken if any(read_progress(job) for job in broken) else []:
             outcomes |= _collect_in_processes([job], 1, lines)
     for job in jobs:
         if job.name not in outcomes:
-            outcomes[job.name] = Outcome(job.name, 0.0, f"its process died (killed, or out of memory) in {where(job)}")
+            guard = "" if read_progress(job) else """; a script calls reproduce below `if __name__ == "__main__":`"""
+            died = f"its process died (killed, or out of memory) in {where(job)}{guard}"
+            outcomes[job.name] = Outcome(job.name, 0.0, died)
             lines.end(outcomes[job.name])
     return outcomes
 
@@ -240,7 +293,7 @@ class ProgressLines:
         self._bars: dict[str, tqdm[Any]] = {}
 
     def __enter__(self) -> "ProgressLines":
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():  # None where it was closed
             for position, name in enumerate(self._jobs):
                 # TQDM_DISABLE is for the bars inside of kernels
                 columns = get_terminal_size().columns

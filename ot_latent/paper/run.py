@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -39,12 +40,16 @@ class Run:
     data_dir : str or None
         Folder of the data sets; None for ``$OT_LATENT_DATA``, then the user's cache.
     figures_dir : str
-        Where figures and results go, relative to the folder of the notebooks.
+        Where figures and results go, relative to the folder of the notebooks. What is committed is written by
+        `reproduce` and ``make notebooks`` alone: with anything else ``../figures`` is read, and ``build/figures``
+        is written.
 
     Raises
     ------
     TypeError, ValueError
         If a parameter is not what it should be; papermill passes anything on.
+    PermissionError
+        If ``figures_dir`` cannot be written.
 
     Examples
     --------
@@ -70,7 +75,11 @@ class Run:
             raise TypeError(f"figures_dir must be a path as text, got {figures_dir!r}")
         self.name, self.scale, self.seed, self.train = name, scale, seed, train
         self.device_request, self.data_dir = device, data_dir
-        self.figures_dir = (checkout() / "notebooks" / figures_dir).resolve()
+        self._recorded = self.figures_dir = (checkout() / "notebooks" / figures_dir).resolve()
+        if self.figures_dir == (checkout() / "figures").resolve() and os.environ.get(ledger.KEEP) != "1":
+            self.figures_dir = checkout() / "build" / "figures"
+            print("Figures and results of this run go to build/figures; `ot-latent reproduce` makes those to keep.")
+        ledger.require_writable(self.figures_dir, "set figures_dir to a folder of yours")
         self._rows: dict[str, ledger.Row] = {}
         self._written: dict[str, ledger.Row] = {}
         from ot_latent.paper.figures import use_style
@@ -110,8 +119,8 @@ class Run:
         save(figure, self.figures_dir / f"{self.name[:2]}_{name}.png")
 
     def read_results(self) -> dict[str, Any]:
-        """All results that are recorded in ``figures_dir``, by notebook; {} before the first."""
-        return ledger.read_results(self.figures_dir)
+        """All results that are recorded in ``figures_dir`` as it was given, by notebook; {} before the first."""
+        return ledger.read_results(self._recorded)
 
     def record(
         self,

@@ -118,7 +118,7 @@ def evaluate(
 def keep(setting: Setting, evaluation: Evaluation) -> Path:
     """Write a result into ``data/evaluations``, with the command and the weights that made it."""
     record = {
-        "command": f"ot-latent evaluate {setting.name} --n {evaluation.n} --seed {evaluation.seed}",
+        "command": f"ot-latent evaluate {setting.name} --n {evaluation.n} --seed {evaluation.seed} --keep",
         "weights": _weights(setting),
         "evaluation": asdict(evaluation),
     }
@@ -136,16 +136,20 @@ def kept(setting: Setting) -> Evaluation:
     FileNotFoundError
         If there is none.
     ValueError
-        If the generator or its scorer have other weights by now.
+        If the generator or its scorer have other weights by now, or the file is damaged.
     """
     path = _kept_path(setting)
-    remedy = f"run `ot-latent evaluate {setting.name}`"
+    remedy = f"run `ot-latent evaluate {setting.name} --keep`"
     if not path.is_file():
         raise FileNotFoundError(f"no result is kept for {setting.name}: {remedy}")
-    record = json.loads(path.read_text(encoding="utf-8"))
-    if record["weights"] != _weights(setting):
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        weights, evaluation = record["weights"], Evaluation.of(record["evaluation"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged ({error!r}): `git checkout` it, or {remedy}") from error
+    if weights != _weights(setting):
         raise ValueError(f"{path.name} is the result of other weights than the shipped: {remedy}")
-    return Evaluation.of(record["evaluation"])
+    return evaluation
 
 
 def _kept_path(setting: Setting) -> Path:

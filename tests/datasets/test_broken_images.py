@@ -239,6 +239,7 @@ def test_a_file_of_too_many_bytes_is_not_read_whole(empty_data):
         datasets.celeba(partial=True)
 
 
+@pytest.mark.filterwarnings("ignore:.*passed over:ot_latent.datasets.SkippedImagesWarning")
 def test_nothing_usable_and_nothing_at_all(empty_data, tmp_path):
     for files in ({}, {"README.txt": b"?", ".hidden.jpg": encoded(photo(0))}):
         with pytest.raises(MissingDataError, match="holds no images"):

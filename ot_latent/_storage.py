@@ -52,7 +52,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     try:
         write(temporary)
         temporary.chmod(0o644)
-        with temporary.open("rb") as written:
+        with temporary.open("r+b") as written:  # Windows syncs no file that is open to be read alone
             os.fsync(written.fileno())  # or a crash of the machine may leave an empty file
         os.replace(temporary, path)
     finally:
@@ -151,7 +151,7 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 class StateWarning(UserWarning):
-    """A state of a training run could not be written, is damaged, or comes from other hardware; the message names it."""
+    """A state of a training run could not be written, is damaged, or is from other hardware; the message names it."""
 
 
 class States:

@@ -58,6 +58,8 @@ class Potential(nn.Module):
         with torch.device("meta"):
             potential = cls(**config)
         potential.to_empty(device="cpu")
+        potential.shift.zero_()
+        potential.scale.fill_(1)
         generator = torch.Generator().manual_seed(seed)
         for layer in potential.body:
             if isinstance(layer, nn.Linear):  # as `nn.Linear.reset_parameters`

@@ -1,5 +1,6 @@
-"""Weights on disk: safetensors beside a JSON card, written atomically, never pickles."""
+"""Weights on disk: safetensors beside a JSON card with their SHA-256, written atomically, never pickles."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,11 +8,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as from_bytes
 from safetensors.torch import save as as_bytes
 from torch import nn
 
-from ot_latent._storage import checkout, file_hash, write_atomically
+from ot_latent._loop import available
+from ot_latent._storage import checkout, locked, tidy, write_atomically
 from ot_latent.brenier import Potential
 from ot_latent.models.autoencoders import AAE, AVB, VAE, WAEGAN, WAEMMD, Autoencoder
 from ot_latent.models.classifiers import CifarClassifier, DigitClassifier
@@ -27,26 +29,33 @@ KINDS: dict[str, Callable[..., nn.Module]] = {
 def save(weights: Path, model: nn.Module, card: dict[str, Any], critic: bool = True) -> Path:
     """Write a model's weights and its card; returns the path of the weights.
 
-    The card gains ``model``: the kind and the arguments that `load` builds the network from. Parameters are
-    written as 16-bit numbers, see `round_to_half`; `load` gives 32 bits again.
+    The card gains ``sha256``, that of the file of weights, and ``model``: the kind and the arguments that
+    `load` builds the network from. Parameters are written as 16-bit numbers, see `round_to_half`; `load` gives
+    32 bits again.
 
     Parameters
     ----------
     critic : bool
         Write the critic, too, where the model has one. Samples and codes do not need it.
     """
-    described = {"model": {"kind": type(model).__name__, **model.config}, **card}
     parameters = dict(model.named_parameters())
     tensors = {
         name: (tensor.half() if name in parameters else tensor).contiguous()
         for name, tensor in model.state_dict().items()
         if critic or not name.startswith("critic.")
     }
-    content = as_bytes(tensors)
-    write_atomically(weights, lambda path: path.write_bytes(content))
+    content, beside = as_bytes(tensors), weights.with_suffix(".json")
+    described = {"model": {"kind": type(model).__name__, **model.config}, **card, "sha256": _hash(content)}
     text = json.dumps(described, indent=2) + "\n"
-    write_atomically(weights.with_suffix(".json"), lambda path: path.write_text(text, encoding="utf-8"))
+    with locked(weights):
+        tidy(weights, beside)
+        write_atomically(weights, lambda path: path.write_bytes(content))
+        write_atomically(beside, lambda path: path.write_text(text, encoding="utf-8"))
     return weights
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @torch.no_grad()
@@ -57,8 +66,12 @@ def round_to_half(model: nn.Module) -> None:
 
 
 def read_card(weights: Path) -> dict[str, Any]:
-    """The card of a file of weights."""
-    return json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
+    """The card of a file of weights; ValueError if it is damaged."""
+    path = weights.with_suffix(".json")
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path} is damaged or no card of weights: {error}") from error
 
 
 def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
@@ -80,22 +93,30 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
     FileNotFoundError
         If there is no such checkpoint; the message lists the shipped ones.
     ValueError
-        If the card names an unknown kind of model or the weights are damaged.
+        If the card names an unknown kind of model, the weights are damaged or those of another card, or there
+        is no such device.
     """
     path = shipped(weights) if isinstance(weights, str) else weights
-    described = dict(read_card(path)["model"])
-    kind = described.pop("kind")
+    card, content = read_card(path), path.read_bytes()
+    described = dict(card.get("model", {}))
+    kind = described.pop("kind", None)
     if kind not in KINDS:
         raise ValueError(f"{path.with_suffix('.json')} names the model {kind!r}; known are {sorted(KINDS)}")
-    model = KINDS[kind](**described)
+    if card.get("sha256") != _hash(content):
+        raise ValueError(
+            f"{path} is damaged, or the card beside it is that of other weights: it has another SHA-256. Load again "
+            "if another process has just written them; else get or train both anew"
+        )
     try:
-        tensors = load_file(path)
+        tensors = from_bytes(content)
+        with torch.device("meta"):  # shapes are compared before memory is asked for
+            model = KINDS[kind](**described)
         if hasattr(model, "critic") and not any(name.startswith("critic.") for name in tensors):
             del model.critic  # one with random weights would only mislead
-        model.load_state_dict(tensors)
-    except (SafetensorError, RuntimeError) as error:
+        model.load_state_dict(tensors, assign=True)
+    except (SafetensorError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is damaged or does not fit its card: {error}") from error
-    return model.to(device).eval()
+    return model.float().to(available(device)).eval()
 
 
 def shipped(name: str) -> Path:
@@ -115,5 +136,5 @@ def names() -> list[str]:
 
 
 def weights_hash(name: str) -> str:
-    """SHA-256 of a shipped file of weights."""
-    return file_hash(shipped(name))
+    """SHA-256 of a shipped file of weights, by its card: `load` compares them."""
+    return str(read_card(shipped(name))["sha256"])

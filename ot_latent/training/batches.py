@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from ot_latent.datasets.image_sets import as_floats
+from ot_latent.datasets.image_sets import as_floats, digest
 
 
 class Batches:
@@ -46,6 +46,7 @@ class Batches:
         self.batch, self.turns, self.seed, self.share = batch, turns, seed, share
         self.device = device
         self.arrays = [images] if labels is None else [images, labels.astype(np.int64)]
+        self.md5 = [digest(array) for array in self.arrays]
         size = sum(array.nbytes for array in self.arrays)
         self.resident = device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] / 2
         if self.resident:

@@ -14,9 +14,11 @@ def resolve_device(device: str) -> torch.device:
     check_device(device)
     import torch
 
+    from ot_latent._loop import available
+
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(device)
+    return available(device)
 
 
 def check_device(device: str) -> None:

@@ -76,7 +76,7 @@ class Training(Loop):
         save_seconds: float,
     ) -> None:
         self.recipe, self.batches, self.together = recipe, batches, together
-        self.leads = together.is_main_process
+        self.leads, self.alone = together.is_main_process, together.num_processes == 1
         self.critic, self.main = _players(recipe, model)
         super().__init__(
             recipe.name,
@@ -87,7 +87,7 @@ class Training(Loop):
             period=batches.steps_per_epoch,
             decay=recipe.decay,
             folder=folder,
-            settings=recipe.settings() | {"seed": batches.seed, "images": batches.count},
+            settings=recipe.settings() | {"seed": batches.seed, "images": batches.count, "md5": batches.md5},
             save_seconds=save_seconds,
         )
 

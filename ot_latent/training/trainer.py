@@ -7,11 +7,10 @@ processes train together under ``accelerate launch --module ot_latent.cli train 
 ``torchrun --nproc-per-node 2 --module ot_latent.cli train NAME`` on CPUs.
 """
 
-import platform
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +20,9 @@ from accelerate import PartialState
 from torch import nn
 
 from ot_latent import brenier, datasets, scores
-from ot_latent._storage import States, checkout, locked
-from ot_latent.datasets.image_sets import Images, channels_last, digest, training_images
+from ot_latent._loop import count
+from ot_latent._storage import States, checkout, hardware, locked, tidy
+from ot_latent.datasets.image_sets import Images, channels_last, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
 from ot_latent.latent_transport import LatentTransport
 from ot_latent.models import checkpoints
@@ -49,6 +49,10 @@ class Limits:
     smoke: int = 2_000
     smoke_metrics: int = 500
     metrics: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            count(value, name)
 
     def training(self, scale: str) -> int | None:
         """Images that training at a scale takes; None is all."""
@@ -85,7 +89,7 @@ def train(
     data_dir : path, optional
         Folder of the data sets.
     out : path, optional
-        Folder for the weights and the card; by default ``checkpoints/<scale>`` in the folder ``build``.
+        Folder for the weights and the card; by default ``checkpoints/<scale>-<seed>`` in the folder ``build``.
     epochs : int, optional
         Of a network of images, instead of the recipe's number. A run whose rate is constant can be
         prolonged in this way.
@@ -105,31 +109,40 @@ def train(
     Raises
     ------
     ValueError
-        If there is no such recipe or scale, or the state of the run has other settings.
+        If there is no such recipe, scale or device, or the state of the run has other settings.
     DivergenceError
         If a loss is not finite.
     BlockingIOError
-        If another process is at the same run.
+        If another process is at the same run, and several were to train together; one alone waits for it.
+
+    Warns
+    -----
+    StateWarning
+        If the run goes on from a state that was computed on other hardware or by another number of threads:
+        the last digits of the weights depend on it.
     """
     if name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
     if scale not in SCALES:
         raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
     recipe = _with(RECIPES[name], scale, epochs, precision)
+    count(seed, "seed", 0)
     together, where = processes(resolve_device(device))
     if not isinstance(recipe, Recipe) and together.num_processes > 1:
         raise ValueError(f"{name} is trained by one process, not by {together.num_processes}")
-    weights = (Path(out) if out else _build(build) / "checkpoints" / scale) / f"{name}.safetensors"
+    weights = (Path(out) if out else _build(build) / "checkpoints" / f"{scale}-{seed}") / f"{name}.safetensors"
     folder = run_folder(name, scale, seed, build)
     folder.mkdir(parents=True, exist_ok=True)
     job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds, limits or Limits())
     run: dict[type, Callable[..., None]]
     run = {Recipe: _train_images, TransportRecipe: _train_transport, ToyRecipe: _train_toy}
-    with locked(folder / "run", wait=False) if together.is_main_process else nullcontext():
+    lock = locked(folder / "run", wait=together.num_processes == 1) if together.is_main_process else nullcontext()
+    with lock, torch.random.fork_rng([where] if where.type == "cuda" else []):
         try:
             run[type(recipe)](recipe, job)
         finally:  # also those of a run that diverged
             if together.is_main_process:
+                tidy(folder / "losses.png")
                 draw_losses(name, folder / States.LOG)
     together.wait_for_everyone()
     return weights
@@ -146,9 +159,7 @@ def _with(recipe: AnyRecipe, scale: str, epochs: int | None, precision: str | No
     if precision not in (None, "float32", "bfloat16"):
         raise ValueError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
     if epochs is not None:
-        if epochs < 1:
-            raise ValueError(f"epochs must be at least 1, got {epochs}")
-        changes["epochs"] = recipe.epochs | {scale: epochs}
+        changes["epochs"] = recipe.epochs | {scale: count(epochs, "epochs")}
     return replace(recipe, **(recipe.at_smoke if scale == "smoke" else {}) | changes)
 
 
@@ -178,7 +189,8 @@ class _Job:
     def images(self, recipe: Recipe | TransportRecipe, side: int, split: str) -> Images:
         """Those that this run takes of the recipe's set, and their labels."""
         most = self.limits.training(self.scale) if split == "train" else self.limits.held_out(self.scale)
-        return training_images(recipe.data, side, split, self.data_dir, most)
+        files = recipe.files if split == "train" and isinstance(recipe, Recipe) else None
+        return training_images(recipe.data, side, split, self.data_dir, most, files)
 
 
 def _train_images(recipe: Recipe, job: _Job) -> None:
@@ -207,7 +219,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
             "epochs": len(state.log),
             "epochs_at_scale_paper": RECIPES[recipe.name].epochs["paper"],
             "images": len(images),
-            "images_md5": digest(images),
+            "images_md5": batches.md5[0],
             "precision": recipe.precision,
             "minutes": round(state.seconds / 60, 1),
             "metrics": found | {"train": state.log[-1]},
@@ -217,29 +229,29 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
 
 
 def _save(recipe: AnyRecipe, job: _Job, model: nn.Module, facts: dict[str, Any]) -> None:
-    machine = f"{job.device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
-    if job.device.type == "cuda":
-        machine = torch.cuda.get_device_name(job.device)
-    count = job.together.num_processes
     card = {
         "recipe": recipe.name,
         "scale": job.scale,
         "seed": job.seed,
-        "data": _data_card(recipe.data, job.data_dir),
-        "hardware": machine if count == 1 else f"{count} processes, each {machine}",
+        "data": _data_card(recipe, job.data_dir),
+        "hardware": hardware(job.device),
         "torch": torch.__version__.split("+")[0],
         **facts,
     }
     checkpoints.save(job.weights, model, card, critic=False)
 
 
-def _data_card(name: str, data_dir: str | Path | None) -> dict[str, Any]:
+def _data_card(recipe: AnyRecipe, data_dir: str | Path | None) -> dict[str, Any]:
     """Name, licence and hashes of what was taken of a data set."""
+    name = recipe.data
     if name not in datasets.DATASETS:  # a toy
         return {"name": name, "terms": "drawn by ot_latent.datasets"}
-    found, hashes = datasets.locate(name, data_dir), datasets.hashes(name)
-    md5 = {file: hashes[file] for file, path in found.items() if path and file in hashes}
-    return {"name": name, "terms": datasets.DATASETS[name].terms, "md5": md5}
+    known, hashes = datasets.DATASETS[name], datasets.hashes(name)
+    taken = [file for file, path in datasets.locate(name, data_dir).items() if path and file in hashes]
+    if isinstance(recipe, Recipe) and recipe.files:
+        test = known.splits["test"]
+        taken = [file.name for file in known.batches if file in test or Path(file.name).name in recipe.files]
+    return {"name": name, "terms": known.terms, "md5": {file: hashes[file] for file in taken}}
 
 
 def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
@@ -261,8 +273,7 @@ def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
 def _train_toy(recipe: ToyRecipe, job: _Job) -> None:
     started = time.monotonic()
     noise, codes, dual = toy_problem(job.seed)
-    torch.manual_seed(job.seed)
-    potential = brenier.Potential(2, layers=4, width=512, slope=0.0).to(job.device)
+    potential = brenier.Potential.seeded(job.seed, dim=2, layers=4, width=512, slope=0.0).to(job.device)
     log = brenier.fit_potential(
         potential,
         torch.tensor(noise).float().to(job.device),

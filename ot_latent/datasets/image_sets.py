@@ -29,6 +29,11 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files
             return loaders.mnist(split, data_dir)
         case "cifar10":
             return loaders.cifar10(split, data_dir, files=files)
+        case "fairface":
+            return loaders.fairface(side, "val" if test else "train", data_dir), None
+        case "logos":  # every tenth is for tests
+            images = loaders.logos(data_dir)
+            return images[(np.arange(len(images)) % 10 == 9) == test], None
         case "icons":  # both sets at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests
             large, small = (loaders.icons(size, data_dir) for size in ("crypto32", "fugue16"))
             images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
@@ -45,7 +50,8 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files
             train = persons[:, :-OLIVETTI_HELD_OUT].swapaxes(0, 1).reshape(-1, 64, 64)
             return np.concatenate([train, train[:, :, ::-1]]), None
         case _:
-            raise ValueError(f"name must be one of mnist, cifar10, icons, celeba, olivetti, got {name!r}")
+            known = "mnist, cifar10, fairface, logos, icons, celeba, olivetti"
+            raise ValueError(f"name must be one of {known}, got {name!r}")
 
 
 def training_images(
@@ -61,8 +67,8 @@ def training_images(
     Parameters
     ----------
     name : str
-        "mnist", "cifar10", "icons" (both sets of `datasets.icons`, every tenth for tests), "celeba" or
-        "olivetti".
+        "mnist", "cifar10", "fairface", "logos" or "icons" (both sets of `datasets.icons`), of which every tenth
+        is for tests, "celeba" or "olivetti".
     side : int
         In pixels.
     split : "train" or "test"

@@ -156,6 +156,27 @@ def celeba(
     return decoded_images(source, wanted, "celeba", on_error)
 
 
+#: Images to train on, which come first, by how many there are: of the frontal faces, and of the official release.
+_FAIRFACE_TRAIN = {9_891: 8_773, 97_698: 86_744}
+
+
+def fairface(size: int = 128, split: str = "train", data_dir: str | Path | None = None) -> np.memmap:
+    """FairFace: the largest central square, resized; in the order of the files' names.
+
+    Parameters
+    ----------
+    split : "train" or "val"
+        86,744 or 10,954 faces of the official release; 8,773 or 1,118 of the mostly frontal ones in
+        ``fairface128.zip``, which is taken where both are here.
+    size, data_dir
+        As of `celeba`, which also lists what is returned and raised.
+    """
+    check_choice("split", split, ("train", "val"))
+    source = open_first("fairface", data_set("fairface").sources, data_dir)
+    images, train = decoded_images(source, Wanted(size), "fairface", "raise"), _FAIRFACE_TRAIN[len(source)]
+    return images[:train] if split == "train" else images[train:]
+
+
 def lsun_bedrooms(
     size: int = 64,
     split: str = "train",
@@ -194,6 +215,12 @@ def lld_icons(sharp: bool = False, data_dir: str | Path | None = None, on_error:
     sources = ("LLD-icon-sharp.hdf5",) if sharp else ("LLD-icon.hdf5", "LLD_favicons_clean_png")
     source = open_first("lld_icons", sources, data_dir)
     return decoded_images(source, Wanted(32, official=(32, 32)), "lld_icons", on_error)
+
+
+def logos(data_dir: str | Path | None = None) -> np.ndarray:
+    """Logos on white, (17663, 32, 32, 3) uint8, set by set."""
+    with np.load(get("logos", data_dir)["logos32.npz"], allow_pickle=False) as arrays:
+        return arrays["images"]
 
 
 def olivetti(data_dir: str | Path | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -251,4 +278,9 @@ def image_folder(
 
 
 #: Loaders of sets that are decoded.
-_DECODED: dict[str, Any] = {"celeba": celeba, "lsun_bedrooms": lsun_bedrooms, "lld_icons": lld_icons}
+_DECODED: dict[str, Any] = {
+    "celeba": celeba,
+    "fairface": fairface,
+    "lsun_bedrooms": lsun_bedrooms,
+    "lld_icons": lld_icons,
+}

@@ -160,7 +160,11 @@ def test_icons_are_on_white(name, count, side):
 
 @pytest.mark.parametrize(
     ("name", "file", "load"),
-    [("olivetti", "olivetti", datasets.olivetti), ("icons", "fugue16", lambda: datasets.icons("fugue16"))],
+    [
+        ("olivetti", "olivetti", datasets.olivetti),
+        ("logos", "logos32", datasets.logos),
+        ("icons", "fugue16", lambda: datasets.icons("fugue16")),
+    ],
 )
 @pytest.mark.parametrize("spoil", [lambda content: content[:-1], lambda content: b"", None])
 def test_a_spoilt_or_missing_repacked_file_is_named(tmp_path, cache, monkeypatch, name, file, load, spoil):
@@ -173,6 +177,14 @@ def test_a_spoilt_or_missing_repacked_file_is_named(tmp_path, cache, monkeypatch
     error, message = (CorruptDataError, official) if spoil else (MissingDataError, "OT_LATENT_DATA")
     with pytest.raises(error, match=message):
         load()
+
+
+def test_logos_are_on_white():
+    real("logos")
+    images = datasets.logos()
+    assert images.shape == (17_663, 32, 32, 3) and images.dtype == np.uint8
+    corners = images[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert (corners == 255).all(axis=2).mean() > 0.8
 
 
 def test_unknown_icons_are_refused():

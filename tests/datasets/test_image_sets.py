@@ -48,7 +48,24 @@ def test_another_number_of_images_is_taken_only_when_asked_for(empty_data):
         assert datasets.celeba(partial=True).shape == (3, 128, 128, 3)
 
 
-@pytest.mark.parametrize("load", [datasets.celeba, datasets.lsun_bedrooms, datasets.lld_icons])
+def test_fairface_knows_its_training_set(empty_data):
+    """The frontal faces: black ones to train on, white ones to validate, in one zip."""
+    shades = {
+        folder: encoded(Image.new("RGB", (2, 2), shade), "PNG")
+        for folder, shade in (("train", "black"), ("val", "white"))
+    }
+    counts = {"val": 1_118, "train": 8_773}
+    path = empty_data / "fairface" / "fairface128.zip"
+    put_zip(path, {f"{folder}/{i}.png": shades[folder] for folder, count in counts.items() for i in range(count)})
+    train, val = (datasets.fairface(1, split) for split in ("train", "val"))
+    assert len(train) == 8_773 and not train.any()
+    assert len(val) == 1_118 and (val == 255).all()
+    put_zip(path, {"train/0.png": shades["train"]})
+    with pytest.raises(MissingDataError, match="holds 1 images, the official set 9,891"):
+        datasets.fairface()
+
+
+@pytest.mark.parametrize("load", [datasets.celeba, datasets.fairface, datasets.lsun_bedrooms, datasets.lld_icons])
 def test_what_a_user_has_to_bring_comes_with_instructions(empty_data, load):
     with pytest.raises(MissingDataError) as caught:
         load()

@@ -19,6 +19,8 @@ class Batches:
         Batches in a step.
     share : (int, int)
         Number of this process and of all.
+    mirrored : bool
+        Mirror each image or not, at random.
 
     Raises
     ------
@@ -36,6 +38,7 @@ class Batches:
         seed: int,
         device: torch.device,
         share: tuple[int, int],
+        mirrored: bool = False,
     ) -> None:
         if batch % share[1]:
             raise ValueError(f"{share[1]} processes cannot share batches of {batch} images evenly")
@@ -43,7 +46,7 @@ class Batches:
         self.steps_per_epoch = self.count // (batch * turns)
         if not self.steps_per_epoch:
             raise ValueError(f"{self.count} images are fewer than a step takes: {turns} batches of {batch}")
-        self.batch, self.turns, self.seed, self.share = batch, turns, seed, share
+        self.batch, self.turns, self.seed, self.share, self.mirrored = batch, turns, seed, share, mirrored
         self.device = device
         self.arrays = [images] if labels is None else [images, labels.astype(np.int64)]
         self.md5 = [digest(array) for array in self.arrays]
@@ -60,12 +63,17 @@ class Batches:
             self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.count)
         (rank, processes), size = self.share, self.batch * self.turns
         rows = self._order[1][number * size : (number + 1) * size].reshape(self.turns, -1)
-        return [self._batch(turn[rank::processes]) for turn in rows]
+        chance = np.random.default_rng((self.seed, step, *b"mirror")).random(rows.shape)
+        turns = zip(rows, chance < 0.5 * self.mirrored, strict=True)
+        return [self._batch(turn[rank::processes], mirror[rank::processes]) for turn, mirror in turns]
 
-    def _batch(self, rows: np.ndarray) -> list[torch.Tensor]:
+    def _batch(self, rows: np.ndarray, mirror: np.ndarray) -> list[torch.Tensor]:
         if self.resident:
             where = torch.from_numpy(rows).to(self.device)
             images, *labels = (array[where] for array in self.arrays)
         else:
             images, *labels = (torch.from_numpy(array[rows]).to(self.device) for array in self.arrays)
-        return [as_floats(images), *labels]
+        shown = as_floats(images)
+        turned = torch.from_numpy(mirror).to(self.device)
+        shown[turned] = shown[turned].flip(3)
+        return [shown, *labels]

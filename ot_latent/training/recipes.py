@@ -33,6 +33,8 @@ class Recipe:
         Those batches of ``data`` that are trained on, whatever else is at hand; by default all official ones.
     side : int
         Of the images, in pixels.
+    mirrored : bool
+        Show each image as it is or mirrored, at random.
     batch : int
         Images in a step, over all processes together. The rest of an epoch that does not fill a batch
         is left out.
@@ -65,6 +67,7 @@ class Recipe:
     files: Sequence[str] | None = None
     side: int = 64
     uses_labels: bool = False
+    mirrored: bool = False
     batch: int = 128
     learning_rate: float = 1e-3
     critic_learning_rate: float | None = None

@@ -208,6 +208,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
         seed=job.seed,
         device=job.device,
         share=(together.process_index, together.num_processes),
+        mirrored=recipe.mirrored,
     )
     where: dict[str, Any] = {"folder": job.folder, "together": together, "save_seconds": job.save_seconds}
     state = Training(recipe, model, batches, recipe.epochs[job.scale], **where).train()

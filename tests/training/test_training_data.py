@@ -60,6 +60,18 @@ def numbered(count, batch, turns=1, share=(0, 1), seed=0):
     )
 
 
+def test_images_are_mirrored_by_chance_and_alike_again():
+    images = np.zeros((400, 1, 1, 2), np.uint8)
+    images[..., 0] = 255
+    made = {"batch": 400, "turns": 1, "seed": 0, "device": torch.device("cpu"), "share": (0, 1)}
+    mirrored, plain = (Batches(images, None, **made, mirrored=either) for either in (True, False))
+    [[shown]], [[again]], [[other]] = mirrored(3), mirrored(3), mirrored(4)
+    assert torch.equal(shown, again) and not torch.equal(shown, other)
+    assert torch.equal(shown.sum(3), torch.ones(400, 1, 1))
+    assert 150 < int(shown[..., 1].sum()) < 250  # five deviations
+    assert torch.equal(plain(3)[0][0][..., 0], torch.ones(400, 1, 1))
+
+
 def test_an_epoch_shows_no_image_twice_and_the_next_has_another_order():
     batches = numbered(103, 10, turns=3)
     assert batches.steps_per_epoch == 3

@@ -2,22 +2,24 @@
 
 import errno
 import json
+import multiprocessing
 import os
 import random
-import subprocess
-import sys
+import signal
+import socket
+import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
 import torch
-from train_in_a_process import prepare, train
+from train_in_a_process import prepare, train, train_alone
 
 from ot_latent import _storage, training
-from ot_latent._storage import StateWarning, locked, read_tensors
+from ot_latent._storage import StateWarning, locked, read_tensors, save_tensors
 from ot_latent.models import checkpoints
-
-SCRIPT = Path(__file__).with_name("train_in_a_process.py")
+from ot_latent.training.batches import Batches
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def workshop(tmp_path, monkeypatch):
 
 
 def weights_in(folder, name):
-    return (folder / "build" / "checkpoints" / "smoke" / f"{name}.safetensors").read_bytes()
+    return (folder / "build" / "checkpoints" / "smoke-0" / f"{name}.safetensors").read_bytes()
 
 
 def log_in(folder, name):
@@ -40,30 +42,46 @@ def states(folder, name="noisy"):
     return sorted(training.run_folder(name, "smoke", 0, folder / "build").glob("state-*"))
 
 
-def start(folder, name):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, str(SCRIPT), name, str(folder)], env=environment)
+@pytest.fixture(scope="module")
+def start():
+    """Starts a training in a process that has nothing to import any more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+        context = multiprocessing.get_context("forkserver")
+        # the last is what the first optimiser loads
+        context.set_forkserver_preload(["train_in_a_process", "ot_latent.training.trainer", "torch._dynamo"])
+
+        def begin(folder, name, **environment):
+            process = context.Process(target=train_alone, args=(name, folder, environment))
+            process.start()
+            return process
+
+        yield begin
 
 
-def test_a_run_that_is_killed_at_random_moments_ends_bit_equal(tmp_path):
+def test_a_run_that_is_killed_at_random_moments_ends_bit_equal(tmp_path, start):
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
-    run = start(unbroken, "noisy")
-    assert run.wait() == 0
+    whole = start(unbroken, "noisy")
     moments, folder = random.Random(0), killed / "build" / "training" / "noisy-smoke-0"
     kills = 0
     while kills < 3:
         before = set(folder.glob("state-*"))
         run = start(killed, "noisy")
         # every start gets further: a state is written each 10 of 60 steps
-        while set(folder.glob("state-*")) <= before and run.poll() is None:
+        while set(folder.glob("state-*")) <= before and run.is_alive():
             time.sleep(0.001)
         time.sleep(moments.uniform(0, 0.03))
         run.kill()
-        if run.wait() == 0:
+        run.join()
+        if run.exitcode == 0:
             break
         kills += 1
     assert kills >= 1
-    assert start(killed, "noisy").wait() == 0
+    last = start(killed, "noisy")
+    for run in (whole, last):
+        run.join()
+        assert run.exitcode == 0
     assert weights_in(killed, "noisy") == weights_in(unbroken, "noisy")
     assert log_in(killed, "noisy") == log_in(unbroken, "noisy")
     assert [epoch["epoch"] for epoch in log_in(killed, "noisy")] == [1, 2, 3]
@@ -135,8 +153,8 @@ def test_a_state_of_other_settings_is_refused(workshop):
     train("noisy", workshop, epochs=1)
     with pytest.raises(ValueError, match="other settings: epochs was 1 and is 2. Train with those"):
         train("noisy", workshop, epochs=2)
-    with pytest.raises(ValueError, match="precision was 'bfloat16' and is 'float32'"):
-        train("noisy", workshop, epochs=1, precision="float32")
+    with pytest.raises(ValueError, match="precision was 'float32' and is 'bfloat16'"):
+        train("noisy", workshop, epochs=1, precision="bfloat16")
     train("noisy", workshop, seed=1, epochs=2)  # in a folder of its own
 
 
@@ -153,21 +171,104 @@ def test_a_run_at_a_constant_rate_is_prolonged(workshop):
     assert read_tensors(states(workshop, "steady")[-1])[1]["seconds"] > seconds
 
 
-def test_a_second_run_in_the_same_folder_is_refused(workshop):
-    folder = training.run_folder("noisy", "smoke", 0, workshop / "build")
-    with locked(folder / "run"), pytest.raises(BlockingIOError, match="another process is at work in .*noisy-smoke-0"):
+def test_a_second_run_in_the_same_folder_waits_says_so_and_finds_the_weights(workshop, monkeypatch):
+    done, entered, told = train("plain", workshop).read_bytes(), threading.Event(), threading.Event()
+    monkeypatch.setattr(_storage, "_PATIENCE", 0.01)
+
+    def first():
+        with locked(training.run_folder("plain", "smoke", 0, workshop / "build") / "run"):
+            entered.set()
+            told.wait()
+
+    thread, said = threading.Thread(target=first), []
+    thread.start()
+    entered.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.showwarning = lambda message, *_: (said.append(str(message)), told.set())
+        assert train("plain", workshop).read_bytes() == done
+    thread.join()
+    assert "another process is at work in" in said[0] and "plain-smoke-0; this one waits for it" in said[0]
+
+
+def test_seeds_have_weights_of_their_own_and_leave_torchs_generator_alone(workshop):
+    torch.manual_seed(7)
+    before = torch.random.get_rng_state()
+    paths = [train("plain", workshop, seed=seed) for seed in (0, 1)]
+    assert [path.parent.name for path in paths] == ["smoke-0", "smoke-1"]
+    assert paths[0].read_bytes() != paths[1].read_bytes()
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_another_number_of_threads_is_told(workshop, monkeypatch):
+    train("plain", workshop)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 96)
+    with pytest.warns(StateWarning, match=r"was computed on 'cpu, \d+ threads, .*on 'cpu, 96 threads.*last digits"):
+        train("plain", workshop)
+
+
+def test_other_images_of_the_same_number_are_refused(workshop, monkeypatch):
+    train("plain", workshop)
+    take = training.trainer.training_images
+    monkeypatch.setattr(training.trainer, "training_images", lambda *given: (255 - take(*given)[0], None))
+    with pytest.raises(ValueError, match="other settings: md5 was"):
+        train("plain", workshop)
+
+
+def test_a_renamed_tensor_counts_as_damage(workshop):
+    unbroken = train("plain", workshop, save_seconds=0).read_bytes()
+    *_, newest = states(workshop, "plain")
+    for wrong in ("model.decoder.0.bias", "optimizer.0.0.exp_avg"):
+        tensors, facts = read_tensors(newest)
+        whole = newest.read_bytes()
+        save_tensors(newest, {name + "_" * (name == wrong): value for name, value in tensors.items()}, facts)
+        with pytest.warns(StateWarning, match=f"{newest.name} is damaged, or the state of another network.*before it"):
+            assert train("plain", workshop, out=workshop / wrong).read_bytes() == unbroken
+        newest.write_bytes(whole)
+
+
+@pytest.mark.parametrize("where", ["in a step", "between two steps"])
+def test_ctrl_c_loses_nothing(workshop, monkeypatch, where):
+    """A signal lets the step end; what is raised before weights move leaves them whole."""
+    unbroken = train("noisy", workshop, out=workshop / "unbroken").read_bytes()
+    log = log_in(workshop, "noisy")
+    for path in states(workshop):
+        path.unlink()
+    batches, adam, signals = Batches.__call__, torch.optim.Adam.step, [signal.SIGINT]
+
+    def late(self, step):
+        if step == 13:
+            raise KeyboardInterrupt
+        return batches(self, step)
+
+    def interrupted(self, *given):
+        if signals and next(iter(self.state.values()), {"step": 0})["step"] == 12:
+            signal.raise_signal(signals.pop())
+        return adam(self, *given)
+
+    change = (Batches, "__call__", late) if where == "between two steps" else (torch.optim.Adam, "step", interrupted)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(*change)
         train("noisy", workshop)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert [path.name for path in states(workshop)] == ["state-000000013.safetensors"]
+    assert train("noisy", workshop).read_bytes() == unbroken
+    assert log_in(workshop, "noisy") == log
 
 
-def test_two_processes_learn_what_one_learns(workshop, tmp_path):
+def test_two_processes_learn_what_one_learns(workshop, tmp_path, start):
     """Without batch norm: it normalises the images of one process, and its synchronised form needs GPUs."""
     two = tmp_path / "two"
-    # on CPUs `accelerate launch` starts one process, or goes through MPI: torchrun starts two
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*launch, str(SCRIPT), "plain", str(two)], check=True, env=environment)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    group = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}  # what torchrun sets
+    ranks = [start(two, "plain", RANK=rank, LOCAL_RANK=rank, **group) for rank in "01"]
     one = checkpoints.load(train("plain", workshop))
-    weights = two / "build" / "checkpoints" / "smoke" / "plain.safetensors"
+    for run in ranks:
+        run.join()
+        assert run.exitcode == 0
+    weights = two / "build" / "checkpoints" / "smoke-0" / "plain.safetensors"
     other = checkpoints.load(weights)
     for name, value in one.state_dict().items():
         torch.testing.assert_close(other.state_dict()[name], value, rtol=1e-3, atol=1e-4)

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from ot_latent._storage import States, read_tensors, write_atomically
+from ot_latent import _storage
+from ot_latent._storage import States, StateWarning, locked, read_tensors, write_atomically
 from ot_latent.models.autoencoders import WAEGAN
 
 
@@ -55,3 +56,54 @@ def test_a_damaged_state_is_named(tmp_path):
     path.write_bytes(b"half of it")
     with pytest.raises(ValueError, match="state is damaged or no state of a training run"):
         read_tensors(path)
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A model with its optimiser after a step, and a state of both."""
+    torch.manual_seed(0)
+    model = torch.nn.Linear(2, 2)
+    optimizers = [torch.optim.Adam(model.parameters(), 1e-2)]
+    model(torch.ones(1, 2)).sum().backward()
+    optimizers[0].step()
+    states = States(tmp_path, {"seed": 0})
+    states.save(1, model, optimizers, {"log": []})
+    return states, model, optimizers
+
+
+def test_no_flipped_bit_of_a_state_goes_unnoticed(small):
+    [path] = small[0].paths()
+    content = path.read_bytes()
+    for bit in range(0, 8 * len(content), 5):  # every byte, every place in a byte
+        flipped = bytearray(content)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match="is damaged"):
+            read_tensors(path)
+
+
+def test_only_the_librarys_own_leftovers_are_removed(small):
+    states, folder = small[0], small[0].folder
+    (folder / ".git").mkdir()
+    users = {".env", ".gitignore", ".state-notes", ".log.jsonl.of-last-week", "notes.txt"}
+    for name in users | {".state-000000001.safetensors.k3x9_ab1", ".log.jsonl.0zzzzzz_"}:
+        (folder / name).write_text("", encoding="utf-8")
+    before = {path.name for path in [*states.paths(), folder / States.LOG]}
+    states.tidy()
+    assert {path.name for path in folder.iterdir()} == users | before | {".git"}
+
+
+def test_a_state_of_other_hardware_is_told(small, monkeypatch):
+    states, model, optimizers = small
+    monkeypatch.setattr(_storage, "hardware", lambda device: "96 threads")
+    with pytest.warns(StateWarning, match=r"computed on 'cpu, .*goes on on '96 threads': last digits"):
+        assert states.restore(model, optimizers) == {"log": []}
+
+
+def test_a_lock_that_is_not_waited_for_is_refused(tmp_path):
+    with (
+        locked(tmp_path / "run"),
+        pytest.raises(BlockingIOError, match="another process is at work in"),
+        locked(tmp_path / "run", wait=False),
+    ):
+        pass

@@ -1,11 +1,13 @@
 """What is saved is loaded, damage is found, and a card chooses only among known models."""
 
 import json
+import random
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
-from ot_latent._storage import checkout
+from ot_latent._storage import checkout, file_hash
 from ot_latent.models import checkpoints
 from ot_latent.models.autoencoders import VAE, WAEGAN
 from ot_latent.models.checkpoints import KINDS, shipped
@@ -41,13 +43,72 @@ def test_a_damaged_file_is_named(saved):
         checkpoints.load(path)
 
 
-def test_weights_of_another_size_are_refused(saved):
+def test_no_flipped_bit_of_weights_goes_unnoticed(saved):
+    _, path = saved
+    content, places = path.read_bytes(), random.Random(0)
+    for _ in range(40):
+        flipped, bit = bytearray(content), places.randrange(8 * len(content))
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        with pytest.raises(ValueError, match="vae.safetensors is damaged, or the card beside it is that of other"):
+            checkpoints.load(path)
+
+
+def test_a_card_of_other_weights_is_refused_and_so_is_a_damaged_one(saved, tmp_path):
+    model, path = saved
+    torch.nn.init.zeros_(next(model.parameters()))
+    other = checkpoints.save(tmp_path / "other.safetensors", model, {"seed": 8}).with_suffix(".json")
+    path.with_suffix(".json").write_bytes(other.read_bytes())
+    with pytest.raises(ValueError, match="the card beside it is that of other weights: it has another SHA-256"):
+        checkpoints.load(path)
+    other.write_bytes(other.read_bytes()[:-9])
+    with pytest.raises(ValueError, match="other.json is damaged or no card of weights"):
+        checkpoints.read_card(other)
+
+
+def test_writers_take_turns_and_leave_a_pair_that_belongs_together(tmp_path):
+    path = tmp_path / "vae.safetensors"
+    (tmp_path / ".vae.safetensors.k3x9_ab1").write_bytes(b"of a killed one")
+
+    def write(seed):
+        for _ in range(20):
+            checkpoints.save(path, models[seed], {"seed": seed})
+
+    models = [VAE(2, 1), VAE(2, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, (0, 1)))
+    expected = models[checkpoints.read_card(path)["seed"]].state_dict()
+    assert all(
+        torch.equal(expected[name].half(), value) for name, value in checkpoints.load(path).half().state_dict().items()
+    )
+    assert {file.name for file in tmp_path.iterdir()} <= {"vae.safetensors", "vae.json", "vae.lock"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"latent_dim": 4}, "size mismatch"),
+        ({"width": 200_000}, "size mismatch"),
+        ({"breadth": 3}, "breadth"),
+        ({"width": "wide"}, ""),
+    ],
+)
+def test_weights_that_do_not_fit_their_card_are_refused_before_memory_is_asked_for(saved, change, said):
     _, path = saved
     card = checkpoints.read_card(path)
-    card["model"]["latent_dim"] = 4
+    card["model"] |= change
     path.with_suffix(".json").write_text(json.dumps(card), encoding="utf-8")
-    with pytest.raises(ValueError, match="does not fit its card"):
+    with pytest.raises(ValueError, match=f"(?s)does not fit its card: .*{said}"):
         checkpoints.load(path)
+
+
+def test_loading_leaves_torchs_generator_alone_and_names_a_device_that_is_not_there(saved):
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    checkpoints.load(saved[1])
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with pytest.raises(ValueError, match="device must be one that torch finds here, got 'cuda:99'"):
+        checkpoints.load(saved[1], "cuda:99")
 
 
 def test_a_card_cannot_name_other_code(saved):
@@ -94,6 +155,7 @@ def test_shipped_weights_have_complete_cards(path):
     assert card.get("note") == getattr(RECIPES[path.stem], "note", None)
     assert type(checkpoints.load(path.stem)) is KINDS[card["model"]["kind"]]
     assert shipped(path.stem) == path
+    assert card["sha256"] == checkpoints.weights_hash(path.stem) == file_hash(path)
 
 
 def test_all_shipped_weights_are_small():

@@ -89,6 +89,15 @@ def test_a_run_that_is_killed_at_random_moments_ends_bit_equal(tmp_path, start):
     assert not [file for file in folder.iterdir() if file.name.startswith(".")]
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """Weights and log of the noisy run."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        prepare(patch.setitem)
+        return train("noisy", folder).read_bytes(), log_in(folder, "noisy")
+
+
 def interrupted_after(workshop, monkeypatch, step):
     """Let the state of a step be the last that a run writes."""
     save = _storage.save_tensors
@@ -104,16 +113,12 @@ def interrupted_after(workshop, monkeypatch, step):
     monkeypatch.setattr(_storage, "save_tensors", save)
 
 
-def test_a_truncated_state_is_named_and_the_one_before_it_taken(workshop, monkeypatch):
-    unbroken = train("noisy", workshop, out=workshop / "unbroken", save_seconds=0).read_bytes()
-    assert len(states(workshop)) == 2
-    for path in states(workshop):
-        path.unlink()
+def test_a_truncated_state_is_named_and_the_one_before_it_taken(workshop, monkeypatch, unbroken):
     interrupted_after(workshop, monkeypatch, 50)  # within the third epoch
-    newest = states(workshop)[-1]
+    *_, newest = states(workshop)
     newest.write_bytes(newest.read_bytes()[:-1])
     with pytest.warns(StateWarning, match=f"{newest.name} is damaged.*before it"):
-        assert train("noisy", workshop).read_bytes() == unbroken
+        assert train("noisy", workshop).read_bytes() == unbroken[0]
     for path in states(workshop):
         path.write_bytes(path.read_bytes()[:100])
     with (
@@ -124,10 +129,7 @@ def test_a_truncated_state_is_named_and_the_one_before_it_taken(workshop, monkey
 
 
 @pytest.mark.filterwarnings("ignore::ot_latent._storage.StateWarning")  # one for each state
-def test_a_full_disk_is_told_and_older_states_stay_whole(workshop, monkeypatch):
-    unbroken = train("noisy", workshop, out=workshop / "unbroken").read_bytes()
-    for path in states(workshop):
-        path.unlink()
+def test_a_full_disk_is_told_and_older_states_stay_whole(workshop, monkeypatch, unbroken):
     write_bytes, kept = Path.write_bytes, []
 
     def full(path, content):
@@ -140,13 +142,13 @@ def test_a_full_disk_is_told_and_older_states_stay_whole(workshop, monkeypatch):
     monkeypatch.setattr(Path, "write_bytes", full)
     said = "state-000000030.safetensors could not be written: .*No space left.*state-000000020"
     with pytest.warns(StateWarning, match=said):
-        assert train("noisy", workshop, save_seconds=0).read_bytes() == unbroken
+        assert train("noisy", workshop, save_seconds=0).read_bytes() == unbroken[0]
     monkeypatch.undo()
     prepare(monkeypatch.setitem)
     assert [path.name for path in states(workshop)] == [f"state-{step:09d}.safetensors" for step in (10, 20)]
     assert all(before == [path.read_bytes() for path in states(workshop)] for before in kept)
     assert not list(training.run_folder("noisy", "smoke", 0, workshop / "build").glob(".*"))
-    assert train("noisy", workshop).read_bytes() == unbroken
+    assert train("noisy", workshop).read_bytes() == unbroken[0]
 
 
 def test_a_state_of_other_settings_is_refused(workshop):
@@ -228,12 +230,8 @@ def test_a_renamed_tensor_counts_as_damage(workshop):
 
 
 @pytest.mark.parametrize("where", ["in a step", "between two steps"])
-def test_ctrl_c_loses_nothing(workshop, monkeypatch, where):
+def test_ctrl_c_loses_nothing(workshop, monkeypatch, unbroken, where):
     """A signal lets the step end; what is raised before weights move leaves them whole."""
-    unbroken = train("noisy", workshop, out=workshop / "unbroken").read_bytes()
-    log = log_in(workshop, "noisy")
-    for path in states(workshop):
-        path.unlink()
     batches, adam, signals = Batches.__call__, torch.optim.Adam.step, [signal.SIGINT]
 
     def late(self, step):
@@ -252,8 +250,8 @@ def test_ctrl_c_loses_nothing(workshop, monkeypatch, where):
         train("noisy", workshop)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert [path.name for path in states(workshop)] == ["state-000000013.safetensors"]
-    assert train("noisy", workshop).read_bytes() == unbroken
-    assert log_in(workshop, "noisy") == log
+    assert train("noisy", workshop).read_bytes() == unbroken[0]
+    assert log_in(workshop, "noisy") == unbroken[1]
 
 
 def test_two_processes_learn_what_one_learns(workshop, tmp_path, start):

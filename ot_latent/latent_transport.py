@@ -190,15 +190,14 @@ class LatentTransport:
 
     def transform(self, noise: Array) -> torch.Tensor:
         """The codes that noise is mapped to, Algorithm 2, step 1: (n, d) -> (n, d)."""
-        noise, dim = torch.as_tensor(noise).float().to(self.device), self._dimension()
+        dim, noise = self._dimension(), _single(noise, "noise").to(self.device)
         if noise.ndim != 2 or noise.shape[1] != dim:
             raise ValueError(f"noise must have shape (n, {dim}), got {tuple(noise.shape)}")
         return transport(self.potential_, noise)
 
     def sample(self, n: int, rng: Seed = 0) -> torch.Tensor:
         """New codes, n of them: (n, d)."""
-        like = torch.empty(0)
-        return self.transform(draw("normal", (count(n, "n", 0), self._dimension()), rng, like))
+        return self.transform(draw("normal", (count(n, "n", 0), self._dimension()), rng, like=torch.empty(0)))
 
     def _dimension(self) -> int:
         if not hasattr(self, "potential_"):
@@ -206,9 +205,15 @@ class LatentTransport:
         return len(self.potential_.shift)
 
 
+def _single(values: Array, name: str) -> torch.Tensor:
+    """Finite real numbers in single precision."""
+    values = parameter(values, name)
+    return (values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values, float))).float()
+
+
 def _checked(codes: Array) -> torch.Tensor:
     """Codes in single precision, on the processor."""
-    codes = torch.as_tensor(parameter(codes, "codes")).detach().float().cpu()
+    codes = _single(codes, "codes").detach().cpu()
     if codes.ndim != 2 or 0 in codes.shape or not torch.isfinite(codes).all():
         shape = tuple(codes.shape)
         raise ValueError(f"codes must be finite in single precision with shape (n, d), not empty; got shape {shape}")

@@ -116,7 +116,8 @@ def hardware(device: torch.device) -> str:
     machine = f"{device.type}, {torch.get_num_threads()} threads, {platform.machine()}"
     if device.type == "cuda":
         machine = torch.cuda.get_device_name(device)
-    count = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    group = torch.distributed if torch.distributed.is_available() and torch.distributed.is_initialized() else None
+    count = group.get_world_size() if group else 1
     return machine if count == 1 else f"{count} processes, each {machine}"
 
 

@@ -46,7 +46,7 @@ class Workshop:
         from ot_latent import training
 
         limits = training.Limits(smoke=images, smoke_metrics=100)
-        if isinstance(training.RECIPES[name], training.Recipe):
+        if isinstance(training.RECIPES.get(name), training.Recipe):
             settings = {"precision": "float32"} | settings
         return training.train(name, scale, **{"build": self.build, "limits": limits} | settings)
 

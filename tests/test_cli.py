@@ -3,6 +3,7 @@
 import errno
 import itertools
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -83,8 +84,8 @@ def test_reproduce_passes_its_options_on_and_its_report_out(monkeypatch, tmp_pat
         return 1
 
     monkeypatch.setattr("ot_latent.paper.reproduce.reproduce", fake)
-    words = "reproduce 1 02 --scale smoke --seed 3 --train --jobs 4 --device cpu".split()
-    result = run(*words, "--data-dir", tmp_path, "--figures-dir", tmp_path / "new")
+    words = "reproduce 1 02 --scale smoke --seed 3 --train --jobs 4 --device cpu --start-timeout 90".split()
+    result = run(*words, "--data-dir", tmp_path, "--figures-dir", tmp_path / "new", "--build-dir", tmp_path / "made")
     assert result.exit_code == 1
     assert seen == {
         "notebooks": ("1", "02"),
@@ -95,6 +96,8 @@ def test_reproduce_passes_its_options_on_and_its_report_out(monkeypatch, tmp_pat
         "device": "cpu",
         "data_dir": tmp_path,
         "figures_dir": tmp_path / "new",
+        "build_dir": tmp_path / "made",
+        "start_timeout": 90,
     }
 
 
@@ -114,7 +117,7 @@ def test_train_lists_its_recipes_with_what_they_took(root):
         minutes, scale, hardware = (row[a:b].strip() for a, b in itertools.pairwise(columns))
         path = root / "data" / "checkpoints" / f"{name}.json"
         if path.is_file():
-            card = json.loads(path.read_text())
+            card = json.loads(path.read_text(encoding="utf-8"))
             assert float(minutes) in (card.get("minutes"), card.get("minutes_of_the_last_run"))
             assert (scale, hardware) == (card["scale"], card["hardware"])
         else:
@@ -175,6 +178,7 @@ def test_train_passes_its_options_on_prints_paths_and_notes(monkeypatch, tmp_pat
     [
         ValueError("other settings"),
         OSError(errno.ENOSPC, "No space left on device", "weights"),
+        PermissionError("figures cannot be written"),
         BlockingIOError("another process is at work"),
         DivergenceError("diverged at step 3"),
     ],
@@ -185,6 +189,44 @@ def test_what_stops_a_training_is_told_in_one_line(monkeypatch, error):
 
     monkeypatch.setattr("ot_latent.training.train", fail)
     assert_one_clear_error(run("train", "mnist-ae"), 1, str(error))
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_read_only_checkout_is_told_with_what_to_do(monkeypatch, number):
+    def fail(*_, **__):
+        raise OSError(number, "no", "/checkout/build")
+
+    monkeypatch.setattr("ot_latent.training.train", fail)
+    monkeypatch.setattr("ot_latent.paper.table2.evaluate", fail)
+    for command in (("train", "mnist-ae"), ("evaluate", "mnist-dcgan-uniform")):
+        assert_one_clear_error(run(*command), 1, "/checkout/build", "work in a copy of the checkout")
+
+
+@pytest.mark.parametrize(("options", "folder"), [((), "build"), (("--keep",), "data")])
+def test_references_replace_those_that_are_committed_only_on_request(monkeypatch, root, options, folder):
+    written = []
+    monkeypatch.setattr("ot_latent.scores.references.measure", lambda *_: "moments")
+
+    def save(name, moments, out=None):
+        written.append((name, moments, out or root / "data" / "reference"))
+        return written[-1][2]
+
+    monkeypatch.setattr("ot_latent.scores.references.save", save)
+    assert run("reference", "mnist", *options).exit_code == 0
+    assert written == [("mnist", "moments", root / folder / "reference")]
+
+
+def test_a_console_that_lacks_characters_gets_the_others(root):
+    command = [sys.executable, "-m", "ot_latent.cli", "results", "--figures-dir", root / "figures"]
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}  # as on Windows
+    result = subprocess.run(command, capture_output=True, env=environment)
+    assert result.returncode == 0, result.stderr
+    assert b"# Results" in result.stdout and b"?" in result.stdout
+
+
+def test_nobody_need_read_what_it_prints(root):
+    command = f"'{sys.executable}' -m ot_latent.cli results >&- 2>&-"
+    assert subprocess.run(command, shell=True, cwd=root).returncode == 0
 
 
 def test_data_list_tells_what_is_here(tmp_path, monkeypatch):
@@ -220,7 +262,7 @@ def test_data_get_unknown_lists_those_that_exist():
 
 
 def test_results_prints_the_table(tmp_path):
-    (tmp_path / "results.json").write_text("{}")
+    (tmp_path / "results.json").write_text("{}", encoding="utf-8")
     result = run("results", "--figures-dir", tmp_path)
     assert result.exit_code == 0
     assert result.stdout.startswith("#")
@@ -234,8 +276,11 @@ def test_results_before_any_says_what_makes_them(tmp_path):
 def test_lab_opens_the_first_notebook(monkeypatch, root):
     opened = []
     monkeypatch.setattr("jupyterlab.labapp.main", opened.append)
+    monkeypatch.setenv("JUPYTER_PATH", "/elsewhere")
     assert run("lab").exit_code == 0
     assert opened == [[str(root / "notebooks" / "00_start_here.ipynb")]]
+    # whatever kernel is called python3 there
+    assert os.environ["JUPYTER_PATH"].split(os.pathsep) == [os.path.join(sys.prefix, "share", "jupyter"), "/elsewhere"]
 
 
 def test_it_runs_as_a_module():

@@ -1,7 +1,9 @@
 """pyproject.toml, constraints.txt and environment.yml say the same; the bare import stays light."""
 
 import ast
+import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -19,13 +21,13 @@ import ot_latent
 
 @pytest.fixture(scope="module")
 def project(root):
-    return tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    return tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 @pytest.fixture(scope="module")
 def pins(root):
     """Version of each distribution that constraints.txt pins, by canonical name."""
-    lines = (root / "constraints.txt").read_text().splitlines()
+    lines = (root / "constraints.txt").read_text(encoding="utf-8").splitlines()
     requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
     assert all(str(requirement.specifier).startswith("==") for requirement in requirements)
     return {canonicalize_name(r.name): str(r.specifier)[2:] for r in requirements}
@@ -33,7 +35,7 @@ def pins(root):
 
 @pytest.fixture(scope="module")
 def environment(root):
-    return yaml.safe_load((root / "environment.yml").read_text())
+    return yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
 
 
 def direct(project, *, extra=None):
@@ -99,7 +101,7 @@ def test_dev_brings_everything(project):
 
 def test_bench_brings_the_peers_that_the_benchmarks_import(root, project):
     scripts = list((root / "benchmarks").glob("*.py"))
-    nodes = [node for path in scripts for node in ast.walk(ast.parse(path.read_text()))]
+    nodes = [node for path in scripts for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))]
     imported = {
         name.partition(".")[0]
         for node in nodes
@@ -142,7 +144,8 @@ def test_importing_the_library_is_light():
 def test_a_users_script_passes_strict_typing(root, tmp_path):
     # torch's own types take a minute to read, and none of ours depends on them
     config = tmp_path / "mypy.ini"
-    config.write_text("[mypy]\nstrict = True\nfollow_imports = silent\n[mypy-torch.*]\nfollow_imports = skip\n")
+    settings = "[mypy]\nstrict = True\nfollow_imports = silent\n[mypy-torch.*]\nfollow_imports = skip\n"
+    config.write_text(settings, encoding="utf-8")
     script = root / "tests" / "user_script.py"
     command = [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", tmp_path / "cache", script]
     result = subprocess.run(command, capture_output=True, text=True, cwd=root)
@@ -150,7 +153,7 @@ def test_a_users_script_passes_strict_typing(root, tmp_path):
 
 
 def test_the_script_of_the_typing_test_has_every_public_name(root):
-    script = (root / "tests" / "user_script.py").read_text()
+    script = (root / "tests" / "user_script.py").read_text(encoding="utf-8")
     rooms = {"brenier", "checks", "datasets", "kantorovich", "laguerre", "latent_transport", "models", "monotone"}
     rooms |= {"operations", "paper", "priors", "scores", "semidiscrete", "training"}
     results = {"KantorovichSolution", "MonotoneMap", "PriorCheck"}  # what calls return
@@ -162,3 +165,72 @@ def test_an_editor_completes_without_running_anything():
     assert {"interpolate", "SemiDiscreteOT", "LatentTransport", "datasets"} <= {name.name for name in found}
     ((call,),) = [jedi.Script("import ot_latent as otl\notl.slerp(").get_signatures()]
     assert [parameter.name for parameter in call.params] == ["z1", "z2", "t"]
+
+
+def depends_on_the_locale(call):
+    """Whether a call reads or writes a text file in whatever encoding the machine prefers."""
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if name in ("read_text", "write_text"):
+        as_text = len(call.args) < (1 if name == "read_text" else 2)
+    else:
+        values = (*call.args, *(key.value for key in call.keywords if key.arg == "mode"))
+        constants = [str(value.value) for value in values if isinstance(value, ast.Constant)]
+        modes = [word for word in constants if re.fullmatch("[rwaxbt+]+", word)]
+        as_text = (
+            name in ("open", "fdopen") and (modes or isinstance(call.func, ast.Name)) and "b" not in "".join(modes)
+        )
+    return bool(as_text) and "encoding" not in {key.arg for key in call.keywords}
+
+
+@pytest.mark.parametrize(
+    ("code", "depends"),
+    [
+        *(("open(p)", True), ("p.open('w')", True), ("open(p, mode='a')", True), ("p.read_text()", True)),
+        *(("p.write_text(x)", True), ("open(p, 'rb')", False), ("open(p, encoding='utf-8')", False)),
+        *(("p.write_text(x, 'utf-8')", False), ("Image.open(p)", False), ("p.read_text(encoding='utf-8')", False)),
+    ],
+)
+def test_the_check_of_encodings_works(code, depends):
+    assert depends_on_the_locale(ast.parse(code).body[0].value) is depends
+
+
+def test_text_is_read_and_written_as_utf_8(root):
+    scripts = [path for room in ("ot_latent", "tests", "benchmarks") for path in (root / room).rglob("*.py")]
+    sources = [(path, path.read_text(encoding="utf-8")) for path in scripts]
+    for path in (root / "notebooks").glob("*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        sources += [(path, "".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+    calls = [(path, node) for path, text in sources for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    assert len(calls) > 5000
+    assert [f"{path.name}:{call.lineno}" for path, call in calls if depends_on_the_locale(call)] == []
+
+
+FAKE_PYTHON = """\
+#!/bin/sh
+if [ "$0" = .venv/bin/python ]; then
+  echo begins >> log; sleep 0.5; echo ends >> log
+elif [ "$1" = -m ]; then
+  mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo venv >> log
+else
+  exec "{python}" "$@"
+fi
+"""
+
+
+def test_two_make_setup_at_once_make_one_environment(root, tmp_path):
+    checkout = tmp_path / "a {1} checkout, (new)"
+    checkout.mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy(root / name, checkout)
+    fake = checkout / "fake-python"
+    fake.write_text(FAKE_PYTHON.format(python=sys.executable), encoding="utf-8")
+    fake.chmod(0o755)
+    command = ["make", "setup", "PYTHON=./fake-python"]
+
+    def start():
+        return subprocess.Popen(command, cwd=checkout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    outputs = [process.communicate()[0] for process in [start(), start()]]
+    assert sum("pip install" in output for output in outputs) == 1, outputs
+    assert (checkout / "log").read_text(encoding="utf-8").split() == ["venv", "begins", "ends"]
+    assert subprocess.run(command, cwd=checkout, capture_output=True, text=True).stdout == ""

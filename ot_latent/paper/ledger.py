@@ -78,7 +78,7 @@ class Table:
     def __repr__(self) -> str:
         cells = [[_text(cell) for cell in row] for row in self.rows]
         table = tabulate(cells, self.columns, "plain", disable_numparse=True, maxcolwidths=self.width)
-        return "\n".join([table, *(re.sub(r"\\([^\w\s])", r"\1", note) for note in self.notes)])
+        return "\n".join([table, *(re.sub(r"\\(\W|_)", r"\1", note) for note in self.notes)])
 
     def _repr_markdown_(self) -> str:
         columns, *cells = [[_markdown(cell) for cell in row] for row in (self.columns, *self.rows)]

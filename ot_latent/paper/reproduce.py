@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 from shutil import get_terminal_size, rmtree
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from ot_latent._arrays import cores
 from ot_latent._storage import checkout, locked, write_atomically
-from ot_latent.paper.jobs import Job, Outcome, read_progress, run_job, where
+from ot_latent.paper.jobs import Job, Outcome, read_progress, where
 from ot_latent.paper.ledger import read_results, render_results, require_writable
 from ot_latent.training.devices import check_device
 
@@ -108,6 +109,8 @@ def reproduce(
     PermissionError
         If figures or the executed copies cannot be written.
     """
+    if not find_spec("papermill"):
+        raise ModuleNotFoundError("papermill is not installed: pip install 'ot-latent[notebooks]'", name="papermill")
     check_device(device)
     root = Path(root or checkout()).resolve()
     build = Path(build_dir or root / "build").resolve()
@@ -238,11 +241,17 @@ def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: "Progr
 
 def _collect_in_processes(jobs: list[Job], workers: int, lines: "ProgressLines") -> dict[str, Outcome]:
     spawn = get_context("spawn")  # a fork would copy the locks of the caller's threads
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_the_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin) as pool:
         return _collect(pool, jobs, lines)
 
 
-def _end_with_the_parent() -> None:
+def _execute_job(job: Job) -> Outcome:
+    from ot_latent.paper.kernels import execute  # with papermill, which only workers need
+
+    return execute(job)
+
+
+def _begin() -> None:
     """Make this worker end at once on Ctrl-C and when its parent is killed; its kernel follows.
 
     Without it a worker goes on with the next notebook, or waits for one for ever.
@@ -253,13 +262,15 @@ def _end_with_the_parent() -> None:
             parent.join()
         os._exit(1)
 
+    # a grammar of internationalised addresses, of no use here, which papermill would load for seconds
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     Thread(target=watch, daemon=True).start()
 
 
 def _collect(executor: Executor, jobs: list[Job], lines: "ProgressLines") -> dict[str, Outcome]:
     """Outcomes of the jobs by name; those that went down with the executor are left out."""
-    futures = {executor.submit(run_job, job): job for job in jobs}
+    futures = {executor.submit(_execute_job, job): job for job in jobs}
     outcomes: dict[str, Outcome] = {}
     pending = set(futures)
     try:

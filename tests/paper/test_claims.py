@@ -37,7 +37,7 @@ data = "MNIST"
 
 
 def write(folder, text=FILE, name="first2001"):
-    (folder / f"{name}.toml").write_text(text)
+    (folder / f"{name}.toml").write_text(text, encoding="utf-8")
     return folder
 
 

@@ -1,11 +1,21 @@
 """Grids, panels and rows of images, and codes along their principal axes."""
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from ot_latent.paper.figures import image_grid, image_panels, image_rows
+from ot_latent.paper.figures import image_grid, image_panels, image_rows, use_style
 from ot_latent.paper.transport_figures import draw_principal_plane
+
+
+def test_the_style_does_not_depend_on_the_users_own():
+    with mpl.rc_context():
+        use_style()
+        before = dict(mpl.rcParams)
+        mpl.rcParams.update({"figure.figsize": (2, 2), "savefig.dpi": 30, "text.usetex": True, "axes.grid": True})
+        use_style()
+        assert dict(mpl.rcParams) == before
 
 
 def test_images_that_do_not_fill_a_row_are_refused():

@@ -1,11 +1,13 @@
 """Verdicts follow the stated rule, and the record survives parallel writers."""
 
+import html
 import json
 import re
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
 
+import markdown_it
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from ot_latent.paper.ledger import (
     VERDICTS,
     Table,
     comparison,
+    escaped,
     judge,
     read_results,
     render_map,
@@ -175,7 +178,7 @@ def test_tables_carry_every_row(tmp_path):
     assert "the reason" in repr(table)
     assert "not reproduced" in table._repr_markdown_()
     write_results(tmp_path, "04_a", {"scale": "smoke", "seed": 0, "rows": rows})
-    results = json.loads((tmp_path / "results.json").read_text())
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     text = render_results(results)
     assert "0.249 to 0.251" in text
     assert "1 reproduced, 1 not reproduced" in text
@@ -213,3 +216,53 @@ def test_cells_are_formatted_by_their_kind():
     assert repr(table).endswith("*a*: note.")
     with pytest.raises(ValueError, match="2 columns, but 1 cells"):
         Table(("a", "b"), [("c",)])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("*new*", "a * b * c", "__init__", "_x_", "p_value of a_b_c", "`code`", "a ` b", "E[X | Z] (of X)"),
+        *("[a](http://b.c)", "[[a]](b)", "[a [b]](c)", "[a][b]", "![a](b)", "[a\\](b)", "a\\*b", "\\", "x\\_y_"),
+        *("<b>bold</b>", "<script>x</script>", "<http://a.b>", "<!-- a -->", "3 < 4 <= 5", "&lt;&amp;", "|a|b|"),
+        *("$5 and $6", "~~out~~", "a\\|b"),
+    ],
+)
+def test_names_are_shown_as_they_are(text):
+    """Also by a reader of markdown that knows tables, in cells, heads and notes."""
+    reader = markdown_it.MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+    def shown(source):
+        return [html.unescape(re.sub("<.*?>", "", part)) for part in reader.render(source).splitlines() if part != ""]
+
+    assert shown(escaped(text)) == [text]
+    lines = shown(Table((text, "n"), [(text, 1)], [f"*all*: {escaped(text)}."])._repr_markdown_())
+    assert [line for line in lines if line] == [text, "n", text, "1", f"all: {text}."]
+    assert repr(Table((text,), [(text,)], [f"*all*: {escaped(text)}."])).splitlines() == [text, text, f"*all*: {text}."]
+    row = judge(replace(NUMBER, what=text), 0.25, note=text)
+    assert escaped(text).replace("|", "\\|") in comparison({NUMBER.key: row})._repr_markdown_()
+    assert f"*{escaped(text)}*: {escaped(text.rstrip('.'))}." in render_results(
+        {"04_a": _section() | {"rows": {NUMBER.key: row}}}
+    )
+
+
+def test_what_is_meant_as_markdown_stays():
+    assert "| [04](04_perturbation_table.ipynb) |" in render_map({})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"<<<<<<< HEAD\n{}", b"\xff\xfe", b"[1]", b"3", b'{"04_a": 3}', b'{"04_a": {"scale": "quick"}}'),
+        b'{"04_a": {"scale": "quick", "seed": 0, "rows": {"agustsson2019.table3.gaussian100.l2": {"what": "a"}}}}',
+    ],
+)
+def test_a_damaged_record_says_what_to_do_and_stays(tmp_path, content):
+    (tmp_path / "results.json").write_bytes(content)
+    message = (
+        r"results.json is damaged \(.*\). Remedy: `git checkout` it .* or remove it; then run `ot-latent reproduce`"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_results(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        _record(tmp_path, "05_b")
+    assert (tmp_path / "results.json").read_bytes() == content

@@ -13,10 +13,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from ot_latent.paper.ledger import read_results
-from ot_latent.paper.reproduce import LAST, reproduce
+from ot_latent.paper.reproduce import LAST, reproduce, select_notebooks
 
 FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
-NAMES = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+NAMES = [path.stem for path in select_notebooks(None, FOLDER)]
 
 PARAMETERS = """\
 scale = "quick"

@@ -53,6 +53,41 @@ def test_paths_do_not_depend_on_the_working_directory(tmp_path, monkeypatch):
     assert Run("04_x", **GOOD).figures_dir == checkout() / "build" / "figures-test"
 
 
+def test_what_is_committed_is_read_but_written_only_to_be_kept(tmp_path, monkeypatch, capsys):
+    (tmp_path / "figures").mkdir()
+    committed = tmp_path / "figures" / "results.json"
+    committed.write_text('{"03_x": {"scale": "quick", "seed": 0, "rows": {}}}', encoding="utf-8")
+    before = committed.read_bytes()
+    monkeypatch.setattr("ot_latent.paper.run.checkout", lambda: tmp_path)
+    monkeypatch.delenv("OT_LATENT_KEEP", raising=False)
+
+    def play(folder="../figures"):
+        run = run_in(folder)
+        run.record("table3.gaussian100.l2", 0.2463)
+        run.table()
+        run.save(plt.figure(), "x")
+        plt.close("all")
+        return run
+
+    run = play()
+    assert capsys.readouterr().out.count("build/figures") == 1
+    assert [path.name for path in (tmp_path / "figures").iterdir()] == ["results.json"]
+    assert committed.read_bytes() == before and list(run.read_results()) == ["03_x"]
+    assert {"results.json", "04_x.png"} <= {path.name for path in (tmp_path / "build" / "figures").iterdir()}
+    assert "04_perturbation_table" in play("../elsewhere").read_results()
+    assert capsys.readouterr().out == ""
+
+    monkeypatch.setenv("OT_LATENT_KEEP", "1")
+    assert list(play().read_results()) == ["03_x", "04_perturbation_table"]
+    assert (tmp_path / "figures" / "04_x.png").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(PermissionError, match="new/figures cannot be written.*set figures_dir"):
+        run_in(tmp_path / "new" / "figures")
+
+
 def test_streams_repeat_and_differ():
     run = Run("04_x", **GOOD)
     first = run.rng(1).random(3)
@@ -100,7 +135,7 @@ def test_the_record_is_written_once(tmp_path):
     assert not file.exists()
     run.record("table3.gaussian100.l1", 0.2460)
     run.table()
-    assert len(json.loads(file.read_text())["04_perturbation_table"]["rows"]) == 2
+    assert len(json.loads(file.read_text(encoding="utf-8"))["04_perturbation_table"]["rows"]) == 2
 
 
 def test_what_failed_needs_a_reason_but_at_smoke(tmp_path):

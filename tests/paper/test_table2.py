@@ -30,11 +30,11 @@ def toys(tmp_path, monkeypatch):
 
 
 def test_a_result_is_kept_with_the_command_that_made_it(toys):
-    with pytest.raises(FileNotFoundError, match="ot-latent evaluate toy"):
+    with pytest.raises(FileNotFoundError, match="ot-latent evaluate toy --keep"):
         table2.kept(TOY)
     found = evaluate(n=200, seed=3)
-    record = json.loads(table2.keep(TOY, found).read_text())
-    assert record["command"] == "ot-latent evaluate toy --n 200 --seed 3"
+    record = json.loads(table2.keep(TOY, found).read_text(encoding="utf-8"))
+    assert record["command"] == "ot-latent evaluate toy --n 200 --seed 3 --keep"
     assert table2.kept(TOY) == found
 
 
@@ -45,10 +45,20 @@ def test_a_result_of_other_weights_is_refused(toys, monkeypatch):
         table2.kept(TOY)
 
 
-def test_the_command_prints_and_keeps(toys):
+@pytest.mark.parametrize("content", ["", "<<<<<<< HEAD", "[]", "{}", '{"weights": {}, "evaluation": {"rows": 3}}'])
+def test_a_damaged_result_says_how_to_mend_it(toys, content):
+    table2.keep(TOY, evaluate(n=200)).write_text(content, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"toy.json is damaged .*git checkout.*ot-latent evaluate toy --keep"):
+        table2.kept(TOY)
+
+
+def test_the_command_prints_and_keeps_only_what_it_is_told_to_keep(toys):
+    table2.keep(TOY, evaluate(n=300))
     result = CliRunner().invoke(main, ["evaluate", "toy", "--n", "250", "--seed", "1"])
     assert result.exit_code == 0, result.output
     assert "2-point matched" in result.output
+    assert table2.kept(TOY) == evaluate(n=300)
+    assert CliRunner().invoke(main, ["evaluate", "toy", "--n", "250", "--seed", "1", "--keep"]).exit_code == 0
     assert table2.kept(TOY) == evaluate(n=250, seed=1)
     refused = CliRunner().invoke(main, ["evaluate", "tox"])
     assert refused.exit_code == 2

@@ -6,6 +6,7 @@ Nothing here imports torch: a torch tensor brings its own namespace along.
 import functools
 import math
 import numbers
+import operator
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -46,20 +47,32 @@ def _settings() -> dict[str, Any]:
 
 def as_floating(value: Array, name: str = "x") -> Array:
     """`value` as a floating array: arrays stay as they are, numbers and lists become float64."""
+    if any(isinstance(v, np.ma.MaskedArray) for v in (value if isinstance(value, list | tuple) else [value])):
+        raise TypeError(f"{name} must not be a masked array: fill it with .filled(value), or drop the masked points")
     if not is_array_api_obj(value):
         try:
-            return np.asarray(value, dtype=float)
-        except (TypeError, ValueError) as error:
-            raise TypeError(f"{name} must be a number or a numpy or torch array, got {type(value).__name__}") from error
+            plain = np.asarray(value)
+            if plain.dtype.kind in "biuf" or (plain.dtype == object and all(map(_is_real, plain.flat))):
+                return plain.astype(float, copy=False)
+            found = f"{type(value).__name__} of {plain.dtype}"
+        except (TypeError, ValueError, RuntimeError, OverflowError):  # ragged lists, tensors with gradients in a list
+            found = type(value).__name__
+        raise TypeError(f"{name} must be a number or a numpy or torch array, of real numbers; got {found}")
     if not array_namespace(value).isdtype(value.dtype, "real floating"):
-        raise TypeError(f"{name} must be floating, got {value.dtype}: convert it to a float type")
-    return value
+        raise TypeError(f"{name} must be floating, got {value.dtype}: give real numbers of a float type")
+    return np.asarray(value) if isinstance(value, np.ndarray) else value
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Number) and not isinstance(value, complex)
 
 
 def at_least_single(x: Array) -> Array:
     """Half precisions as float32, in which everything is computed; others unchanged."""
+    if x.dtype.itemsize != 2:
+        return x
     xp = array_namespace(x)
-    return xp.astype(x, xp.float32) if x.dtype.itemsize == 2 else x
+    return xp.astype(x, xp.float32)
 
 
 def elementwise(function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
@@ -117,7 +130,7 @@ def wants_gradient(x: Array) -> bool:
     return bool(x.requires_grad or forward.unpack_dual(x).tangent is not None)
 
 
-def generator(rng: Seed = None, like: Array = None) -> Any:
+def generator(rng: Seed = None, like: Array = None, purpose: str = "") -> Any:
     """The numpy or torch generator that `rng` stands for.
 
     Parameters
@@ -127,6 +140,8 @@ def generator(rng: Seed = None, like: Array = None) -> Any:
         and follows ``torch.manual_seed`` for torch.
     like : array, optional
         A torch tensor here makes an int or None seed a torch generator on its device.
+    purpose : str
+        The same int gives independent streams for different purposes; that of priors' own draws is "".
     """
     torch = sys.modules.get("torch")
     if isinstance(rng, np.random.Generator) or (torch and isinstance(rng, torch.Generator)):
@@ -134,20 +149,34 @@ def generator(rng: Seed = None, like: Array = None) -> Any:
     is_seed = isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0
     if rng is not None and not is_seed:
         raise TypeError(f"rng must be None, an int >= 0, a numpy.random.Generator or a torch.Generator, got {rng!r}")
+    words = None if rng is None else np.random.SeedSequence((int(rng), *purpose.encode()))
     if like is None or not is_torch_array(like):
-        return np.random.default_rng(rng)
-    seed = int(torch.randint(2**62, ())) if rng is None else int(rng)
+        return np.random.default_rng(words)
+    if words is None:
+        seed = int(torch.randint(2**62, ()))
+    else:
+        seed = int(words.generate_state(1, np.uint64)[0] >> 1) if purpose else int(rng)
     return torch.Generator(like.device).manual_seed(seed)
 
 
+def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    """`shape`, of one axis or several, as a tuple of whole numbers, none negative."""
+    try:
+        sizes = tuple(map(operator.index, shape if np.iterable(shape) else (shape,)))
+    except TypeError:
+        sizes = (-1,)
+    if min(sizes, default=0) < 0:
+        raise ValueError(f"shape must be a whole number >= 0, or several, got {shape!r}")
+    return sizes
+
+
 def draw(distribution: str, shape: int | Sequence[int], rng: Seed, like: Array = None) -> Array:
-    """Standard ``"uniform"`` (on [0, 1)) or ``"normal"`` numbers, at least in single precision.
+    """Standard ``"uniform"`` (on (0, 1)) or ``"normal"`` numbers, at least in single precision.
 
     They come as numpy float64, or as torch's default dtype from a torch generator, unless an array
     `like` asks for its own kind, device and dtype.
     """
-    shape = (int(shape),) if isinstance(shape, numbers.Integral) else tuple(shape)
-    rng = generator(rng, like)
+    shape, rng = as_shape(shape), generator(rng, like)
     like = None if like is None else at_least_single(as_floating(like, "like"))
     if isinstance(rng, np.random.Generator):
         single = like is not None and like.dtype.itemsize == 4
@@ -160,6 +189,8 @@ def draw(distribution: str, shape: int | Sequence[int], rng: Seed, like: Array =
         sample = torch.rand if distribution == "uniform" else torch.randn
         dtype = None if like is None else like.dtype
         draws = sample(shape, generator=rng, device=rng.device, dtype=dtype)
+    if distribution == "uniform":  # 0, which may come up, as half a step: its quantile may be infinite
+        draws = draws.clip(float(array_namespace(draws).finfo(draws.dtype).eps) / 4)
     return draws if like is None else conform(like, draws)[0]
 
 

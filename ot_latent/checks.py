@@ -7,7 +7,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 from scipy import special, stats
 
-from ot_latent._arrays import Array, as_floating, at_least_single
+from ot_latent._arrays import Array, as_floating, at_least_single, generator
 from ot_latent.priors.laws import AnyPrior
 from ot_latent.priors.product import as_prior
 
@@ -31,6 +31,8 @@ class PriorCheck:
         direction of z and the quantile of its norm; on a sphere, the mean of ‖z‖² / radius².
     points, dimension : int
         How many points of which dimension were tested.
+    finding : str
+        What is wrong, in words, if anything is.
     """
 
     p_value: float
@@ -40,6 +42,7 @@ class PriorCheck:
     radius: float
     points: int
     dimension: int
+    finding: str = ""
 
     @property
     def ok(self) -> bool:
@@ -53,12 +56,7 @@ class PriorCheck:
         many = f"{self.points:,} points in {self.dimension:,} dimensions"
         if self.ok:
             return f"No sign that these {many} have left the prior ({p})."
-        if abs(self.radius - 1) < 0.02:  # no side worth naming
-            where = "their coordinates have another law, though their norms are about right"
-        else:
-            side = "too close to the centre" if self.radius < 1 else "too far out"
-            where = f"they lie {side}, at {self.radius:.2f} times the squared norm of the prior"
-        return f"These {many} have left the prior ({p}): {where}. Pass prior= to the operation that made them."
+        return f"These {many} have left the prior ({p}): {self.finding}."
 
 
 def check_prior(
@@ -68,7 +66,8 @@ def check_prior(
 
     Two Kolmogorov-Smirnov tests, exact for every prior: of all coordinates together, F(z) being
     uniform on [0, 1]; and of the squared norms ‖g‖², where g = Φ^{-1}(F(z)) is standard normal, so
-    that ‖g‖² follows the chi-square law. The second sees dependence between coordinates too.
+    that ‖g‖² follows the chi-square law. The second sees dependence between coordinates too: points of
+    a prior whose coordinates depend on each other do not follow a law for each coordinate, and fail.
 
     Radial priors (`Sphere`, `Ball`, `Radial`), whose coordinates are not independent, are tested in
     their directions, which become independent normal coordinates when each is given a chi-distributed
@@ -108,7 +107,7 @@ def check_prior(
     values = (single.detach().cpu().numpy() if is_torch_array(z) else single).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("z holds NaN or infinite values")
-    rng, law = np.random.default_rng(rng), as_prior(prior)
+    rng, law = generator(rng, purpose="check"), as_prior(prior)
     bits = round(1 - np.log2(float(array_namespace(z).finfo(z.dtype).eps)))
     if z.dtype.itemsize == 2:
         values = _unrounded(values, bits, getattr(law, "support", (-np.inf, np.inf)), rng)
@@ -116,28 +115,49 @@ def check_prior(
     dimension = values.shape[1]
     if getattr(law, "d", dimension) != dimension:
         raise ValueError(f"z must have the {law.d} coordinates of {law!r}, got {dimension}")
-    if getattr(law, "of_whole_points", False):
-        coordinates, norms, radius = map(float, _radial_tests(values, law, bits, rng))
-    else:
-        coordinates, norms, radius = map(float, _tests(values, law))
-    p_value = min(1.0, 2 * min(coordinates, norms))
-    return PriorCheck(p_value, level, coordinates, norms, radius, len(values), dimension)
+    radial = getattr(law, "of_whole_points", False)
+    coordinates, norms, squares = _radial_tests(values, law, bits, rng) if radial else _tests(values, law)
+    p_value = float(min(1.0, 2 * min(coordinates, norms)))
+    radius = float(np.mean(np.where(np.isfinite(squares), squares, 1e6)))
+    finding = _finding(squares, radius) if p_value < level else ""
+    return PriorCheck(p_value, level, float(coordinates), float(norms), radius, len(values), dimension, finding)
 
 
-def _tests(values: np.ndarray, prior: Any) -> tuple[float, float, float]:
-    """p-values of coordinates and norms, and the radius, where coordinates are independent."""
+def _finding(squares: np.ndarray, radius: float) -> str:
+    """What is wrong with points whose g² are `squares`, (n, d), or (n, 1) if only ‖g‖² / d are known."""
+    advice = "Pass prior= to the operation that made them"
+    beyond = 100 * np.mean(~np.isfinite(squares))
+    if beyond:
+        what = "coordinates" if squares.shape[1] > 1 else "points"
+        return f"{beyond:.2g} % of these {what} lie where the prior has none. {advice}"
+    norms = squares.mean(1)
+    if abs(radius - 1) >= max(0.02, 4 * norms.std() / len(norms) ** 0.5):
+        if radius < 1:
+            return f"they lie too close to the centre, at {radius:.2f} times the squared norm of the prior. {advice}"
+        out = f"they lie too far out, at {radius:.2f} times the squared norm of the prior. {advice}"
+        return out + ", and to it points that are independent of each other"
+    # the norms of independent coordinates have the variances of these, added up
+    scatter = norms.var() * squares.shape[1] ** 2 / max(squares.var(0).sum(), 1e-300)
+    if scatter > 1 + 4 * ((2 + 12 / squares.shape[1]) / len(norms)) ** 0.5:
+        return (
+            "the coordinates of a point depend on each other, as those of this prior do not. If they are meant to, "
+            "make them independent before operations and tests, as whitening does for a Gaussian"
+        )
+    return f"their coordinates have another law, though their norms are about right. {advice}"
+
+
+def _tests(values: np.ndarray, prior: Any) -> tuple[Any, Any, np.ndarray]:
+    """p-values of coordinates and norms, and g², where coordinates are independent."""
     below, above = prior.cdf(values), prior.sf(values)
     # from the nearer tail: far out, the other probability rounds to 1
     normal = np.where(below < above, special.ndtri(below), -special.ndtri(above))
-    squares = np.minimum(normal**2, 1e6)  # outside the support normal is infinite
-    norms, dimension = squares.sum(1), values.shape[1]
+    squares = normal**2  # infinite outside the support
     coordinates = stats.kstest(below.ravel(), "uniform").pvalue
-    radial = stats.kstest(norms, stats.chi2(dimension).cdf).pvalue
-    return coordinates, radial, np.mean(norms) / dimension
+    return coordinates, stats.kstest(squares.sum(1), stats.chi2(values.shape[1]).cdf).pvalue, squares
 
 
-def _radial_tests(values: np.ndarray, prior: Any, bits: int, rng: np.random.Generator) -> tuple[float, float, float]:
-    """The same for a radial prior."""
+def _radial_tests(values: np.ndarray, prior: Any, bits: int, rng: np.random.Generator) -> tuple[Any, Any, np.ndarray]:
+    """The same for a radial prior, and ‖g‖² / d."""
     lengths = np.linalg.norm(values, axis=1)
     directions = values / np.where(lengths > 0, lengths, 1.0)[:, None]
     chi2 = stats.chi2(prior.d)
@@ -147,11 +167,11 @@ def _radial_tests(values: np.ndarray, prior: Any, bits: int, rng: np.random.Gene
         below, above = prior.norm.cdf(lengths), prior.norm.sf(lengths)
         squares = np.where(below < above, chi2.ppf(below), chi2.isf(above))
         norms = stats.kstest(below, "uniform").pvalue
-        return coordinates, norms, np.mean(np.minimum(squares, 1e6 * prior.d)) / prior.d
+        return coordinates, norms, squares[:, None] / prior.d
     # all on the sphere, as far as the dtype can tell, or not
     off = np.abs(lengths / prior.radius - 1)
     on = np.all(off <= 16 * 2.0**-bits)  # some roundings, with room
-    return coordinates, 1.0 if on else 0.0, np.mean((lengths / prior.radius) ** 2)
+    return coordinates, 1.0 if on else 0.0, (lengths[:, None] / prior.radius) ** 2
 
 
 def _unrounded(values: np.ndarray, bits: int, support: tuple[Any, Any], rng: np.random.Generator) -> np.ndarray:

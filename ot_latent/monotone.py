@@ -9,6 +9,7 @@ and applied to each coordinate it is optimal between laws with i.i.d. coordinate
 """
 
 import math
+import numbers
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
@@ -74,6 +75,9 @@ def monotone_map(source: Distribution, target: Distribution) -> "MonotoneMap":
     >>> T([-1, -0.5, 0, 0.5, 1])
     array([-1.  , -0.75,  0.  ,  0.75,  1.  ])
     """
+    for name, law in (("source", source), ("target", target)):
+        if isinstance(law, type) or not (hasattr(type(law), "map_to") or isinstance(law, Law)):
+            raise TypeError(f"{name} must be a law, such as a prior or what its combine returns, got {law!r}")
     return getattr(type(source), "map_to", MonotoneMap)(source, target)
 
 
@@ -183,5 +187,5 @@ class AffineMap(ScaledMap):
 
 def require_power(p: float) -> None:
     """Raise ValueError unless |x - y|^p is convex."""
-    if not p >= 1:
-        raise ValueError(f"p must be at least 1, so that |x - y|^p is convex; got {p}")
+    if not (isinstance(p, numbers.Real) and 1 <= p < math.inf):
+        raise ValueError(f"p must be at least 1, so that |x - y|^p is convex, and finite; got {p!r}")

@@ -11,11 +11,11 @@ from array_api_compat import array_namespace, is_torch_array
 
 from ot_latent._arrays import Array, Seed, cast_like, conform, draw, elementwise, parameter, require_positive
 from ot_latent.monotone import AffineMap, MonotoneMap, require_power
-from ot_latent.priors.laws import check_weights
+from ot_latent.priors.laws import ByValue, check_weights
 
 
-@dataclass(frozen=True)
-class Gaussian:
+@dataclass(frozen=True, eq=False)
+class Gaussian(ByValue):
     """The normal law N(mean, std²).
 
     Parameters
@@ -37,6 +37,7 @@ class Gaussian:
     mean: Any = 0.0
     std: Any = 1.0
 
+    _fields = ("mean", "std")
     elementwise_weights: ClassVar[float] = math.inf  # as many as there are
 
     def __post_init__(self) -> None:

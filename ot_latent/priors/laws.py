@@ -4,10 +4,10 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_torch_array
+from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
 
 from ot_latent._arrays import (
     Array,
@@ -59,7 +59,29 @@ def _entry_by_entry(name: str) -> Callable[[Any, Array], Array]:
     return method
 
 
-class SeveralLaws:
+class ByValue:
+    """Equality and hash by the values of `_fields`, arrays among them."""
+
+    _fields: ClassVar[tuple[str, ...]]
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(_plain(getattr(self, name)) for name in self._fields)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(other) is type(self) and self._values() == other._values())
+
+    def __hash__(self) -> int:
+        return hash(self._values())
+
+
+def _plain(value: Any) -> Any:
+    """A value that compares and has a hash, in place of an array or a list."""
+    if isinstance(value, list):
+        return tuple(map(_plain, value))
+    return repr(value.tolist()) if is_array_api_obj(value) else value
+
+
+class SeveralLaws(ByValue):
     """Laws of different entries of the points, which act as one law.
 
     A subclass has ``laws``, and ``apply(functions, x)``, which calls ``functions[i]`` on the entries of x
@@ -111,12 +133,18 @@ class MapOfSeveral(MonotoneMap):
 
 def draw_by_quantiles(law: Any, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
     """Independent draws, by the quantile function; see `Uniform.sample`."""
-    return cast_like(law.icdf(draw("uniform", shape, rng, like)), like)
+    draws = law.icdf(draw("uniform", shape, rng, like))
+    if like is not None:  # heavy tails leave the range of its dtype, and an infinite point is no point
+        largest = float(array_namespace(like).finfo(like.dtype).max)
+        draws = draws.clip(-largest, largest)
+    return cast_like(draws, like)
 
 
 @dataclass(frozen=True, eq=False)
 class LawPerEntry(SeveralLaws):
     """Several laws, one for each entry of `index`, which broadcasts against the points."""
+
+    _fields = ("laws", "index")
 
     laws: tuple[Any, ...]
     index: np.ndarray

@@ -1,14 +1,15 @@
 """Priors whose coordinates have different laws."""
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import Array, Seed, as_floating, cast_like, generator, parameter
+from ot_latent._arrays import Array, Seed, as_floating, as_shape, cast_like, generator, parameter
 from ot_latent.monotone import MonotoneMap, monotone_map
-from ot_latent.priors.laws import AnyPrior, MapOfSeveral, PointPrior, Prior, SeveralLaws
+from ot_latent.priors.laws import AnyPrior, Law, MapOfSeveral, Prior, SeveralLaws
 
 
 class Product(SeveralLaws):
@@ -33,11 +34,13 @@ class Product(SeveralLaws):
     (5, 3)
     """
 
+    _fields = ("laws", "columns")
+
     def __init__(self, laws: Sequence[Prior]) -> None:
-        laws = list(laws)
+        laws = [as_prior(law) for law in laws]
         for law in laws:
-            if not isinstance(law, Prior):
-                raise TypeError(f"every entry of a sequence of priors must be a law, got {law!r}")
+            if not isinstance(law, Prior) or np.ndim(law.mean):
+                raise TypeError(f"every entry of a sequence of priors must be a law of one coordinate, got {law!r}")
         distinct: list[Any] = []
         for law in laws:
             if law not in distinct:
@@ -90,8 +93,8 @@ class Product(SeveralLaws):
 
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws, `shape` ending in d; see `Uniform.sample`."""
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        if shape[-1] != self.d:
+        shape = as_shape(shape)
+        if shape[-1:] != (self.d,):
             raise ValueError(f"shape must end in {self.d}, one for each law, got {shape}")
         rng = generator(rng, like)
         parts = [law.sample((*shape[:-1], len(c)), rng, like) for law, c in zip(self.laws, self.columns, strict=True)]
@@ -110,6 +113,47 @@ class _MapPerCoordinate(MapOfSeveral):
         self.maps = [monotone_map(law, goal) for law, goal in zip(source.laws, target.laws, strict=True)]
 
 
-def as_prior(prior: AnyPrior) -> PointPrior:
-    """A sequence of laws as a `Product`; other priors as they are."""
-    return Product(prior) if isinstance(prior, list | tuple) else prior
+def as_prior(prior: AnyPrior) -> Any:
+    """`prior` as this library's own: a sequence of laws as a `Product`, what has a cdf as a `ScipyPrior`.
+
+    Raises
+    ------
+    TypeError
+        If it is neither, nor the Normal, Uniform or Laplace of torch.distributions.
+    """
+    if isinstance(prior, list | tuple):
+        return Product(prior)
+    if not isinstance(prior, type):
+        if hasattr(prior, "combine"):
+            return prior
+        if type(prior).__module__.startswith("torch.distributions"):
+            return _from_torch(prior)
+        if hasattr(prior, "cdf") and not isinstance(prior, Law):
+            return _tabulated(prior) if isinstance(prior, Hashable) else _tabulated.__wrapped__(prior)
+    raise TypeError(
+        "prior must be a law, such as Gaussian(0, 1), Uniform(-1, 1) or ScipyPrior(scipy.stats.laplace()), "
+        f"or a list of one for each coordinate; got {prior!r}"
+    )
+
+
+@functools.lru_cache(maxsize=64)
+def _tabulated(law: Any) -> Any:
+    from ot_latent.priors.scipy_prior import ScipyPrior  # here, because most operations do without
+
+    return ScipyPrior(law)
+
+
+def _from_torch(law: Any) -> Any:
+    """The same law as one of a distribution of torch."""
+    from scipy import stats
+
+    from ot_latent.priors.gaussian import Gaussian
+    from ot_latent.priors.uniform import Uniform
+
+    kinds = {"Normal": Gaussian, "Uniform": Uniform, "Laplace": lambda *p: _tabulated(stats.laplace(*p))}
+    if type(law).__name__ not in kinds:
+        known = ", ".join(kinds)
+        raise TypeError(f"prior must be a law of this library or one of {known}, of torch.distributions, got {law!r}")
+    names = ("low", "high") if "Uniform" in type(law).__name__ else ("loc", "scale")
+    values = (getattr(law, name) for name in names)
+    return kinds[type(law).__name__](*(v if v.requires_grad else v.tolist() for v in values))

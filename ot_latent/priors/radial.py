@@ -11,9 +11,11 @@ optimal map for squared cost by Brenier's theorem.
 
 import functools
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import numpy as np
 from array_api_compat import array_namespace
 from scipy import stats
 
@@ -21,6 +23,7 @@ from ot_latent._arrays import (
     Array,
     Seed,
     as_floating,
+    as_shape,
     at_least_single,
     cast_like,
     draw,
@@ -29,13 +32,13 @@ from ot_latent._arrays import (
     progress,
 )
 from ot_latent.monotone import MonotoneMap, monotone_map
-from ot_latent.priors.laws import check_weights, per_distinct_column, require_no_gradient
+from ot_latent.priors.laws import ByValue, check_weights, per_distinct_column, require_no_gradient
 from ot_latent.priors.numerical.law import NumericalLaw
 from ot_latent.priors.numerical.norms import NormAndSphere, NormOfSum, NormOfTwo, tabulate_norm
 from ot_latent.priors.scipy_prior import ScipyPrior
 
 
-class Radial:
+class Radial(ByValue):
     """Points of a uniformly random direction whose norm has any continuous law.
 
     Parameters
@@ -59,6 +62,8 @@ class Radial:
     >>> print(f"{midpoint.norm.icdf(0.5):.4f} instead of {prior.norm.icdf(0.5):.4f}")
     0.5319 instead of 0.7937
     """
+
+    _fields = ("d", "_norm", "radius")
 
     d: int
     radius: float | None  # of a sphere
@@ -92,8 +97,8 @@ class Radial:
 
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws, `shape` ending in d; see `Uniform.sample`."""
-        shape = (shape,) if isinstance(shape, int) else tuple(shape)
-        if shape[-1] != self.d:
+        shape = as_shape(shape)
+        if shape[-1:] != (self.d,):
             raise ValueError(f"shape must end in d = {self.d}, got {shape}")
         rng = generator(rng, like)
         z = draw("normal", shape, rng, like)
@@ -127,13 +132,16 @@ class Radial:
                     "weights must be the same for all coordinates of a point, with a last axis of "
                     f"length 1, where the prior is {self!r}; got shape {tuple(weights.shape)}"
                 )
-            return Radial._of(self.d, lambda: per_distinct_column(lambda w: self.combine(w).norm, weights[..., 0]))
+            return Radial._of(self.d, functools.partial(per_distinct_column, self._norm_for, weights[..., 0]))
         sizes = tuple(sorted(abs(float(w)) for w in weights if w != 0))
         if len(sizes) == 1:
             return self if sizes == (1.0,) else self._scaled(sizes[0])
         if sizes not in self._known:
             self._known[sizes] = Radial._of(self.d, functools.partial(self._norm_of_sum, sizes))
         return self._known[sizes]
+
+    def _norm_for(self, weights: np.ndarray) -> Any:
+        return self.combine(weights).norm
 
     def _scaled(self, size: float) -> "Radial":
         if self.radius is not None:
@@ -160,16 +168,18 @@ class Radial:
 
 def Sphere(d: int, radius: float = 1.0) -> Radial:
     """Uniform on the sphere of a radius in R^d: the matched operation divides by the norm."""
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius must be positive, got {radius}")
-    return Radial._of(d, radius=float(radius))
+    return Radial._of(d, radius=_radius(radius))
 
 
 def Ball(d: int, radius: float = 1.0) -> Radial:
     """Uniform in the ball of a radius in R^d: P(‖z‖ <= r) = (r / radius)^d."""
-    if not 0 < radius < math.inf:
-        raise ValueError(f"radius must be positive, got {radius}")
-    return Radial(d, stats.powerlaw(_dimension(d), scale=radius))
+    return Radial(d, stats.powerlaw(_dimension(d), scale=_radius(radius)))
+
+
+def _radius(radius: float) -> float:
+    if not (isinstance(radius, numbers.Real) and 0 < radius < math.inf):
+        raise ValueError(f"radius must be positive, and a finite number, got {radius!r}")
+    return float(radius)
 
 
 class RadialMap:
@@ -196,7 +206,7 @@ class RadialMap:
         if y.ndim == 0 or y.shape[-1] != self.target.d:
             what = f"points must have {self.target.d} coordinates along the last axis, as the prior has"
             raise ValueError(f"{what}, got shape {tuple(y.shape)}")
-        if self.source is self.target:
+        if self.source == self.target:
             return y
         xp = array_namespace(y)
         single = at_least_single(y)
@@ -217,7 +227,7 @@ class RadialMap:
 
 
 def _dimension(d: int) -> int:
-    if isinstance(d, bool) or d != int(d) or d < 2:
+    if isinstance(d, bool) or not isinstance(d, numbers.Real) or d % 1 != 0 or d < 2:
         raise ValueError(
             f"d must be a whole number, at least 2, got {d!r}: in one dimension take the law of the coordinate"
         )

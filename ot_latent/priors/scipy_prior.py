@@ -125,7 +125,7 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
     Parameters
     ----------
     laws : sequence of k laws
-        `Uniform`, `Gaussian` or `ScipyPrior`, with single numbers as parameters.
+        `Uniform`, `Gaussian` or `ScipyPrior`; but for Gaussians with single numbers as parameters.
     weights : array (k,) or (k, ...)
         Any finite real weights, not all zero. With shape (k, ...), one law per distinct weight
         vector.
@@ -149,8 +149,13 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
     laws, weights = list(laws), check_weights(weights)
     if len(weights) != len(laws):
         raise ValueError(f"weights must have one entry per law: got shape {tuple(weights.shape)} for {len(laws)} laws")
-    if all(law == laws[0] for law in laws):
+    if hasattr(laws[0], "combine") and all(law == laws[0] for law in laws):
         return laws[0].combine(weights)
+    if all(isinstance(law, Gaussian) for law in laws):
+        mean = sum(w * law.mean for law, w in zip(laws, weights, strict=True))
+        return Gaussian(mean, sum((w * law.std) ** 2 for law, w in zip(laws, weights, strict=True)) ** 0.5)
+    if not all(isinstance(law, Prior) and np.ndim(law.mean) == 0 for law in laws):
+        raise TypeError(f"laws must be priors with single numbers as parameters unless all are Gaussian, got {laws}")
     require_no_gradient(weights, "a law is computed")
     if weights.ndim > 1:
         return per_distinct_column(functools.partial(_sum_law, laws), weights)
@@ -163,9 +168,6 @@ def _sum_law(laws: Sequence[Prior], weights: np.ndarray) -> Any:
     if len(terms) == 1:
         law, weight = terms[0]
         return law.combine([weight])
-    if all(isinstance(law, Gaussian) for law, _ in terms):
-        mean = math.fsum(w * law.mean for law, w in terms)
-        return Gaussian(mean, math.hypot(*(w * law.std for law, w in terms)))
     if all(isinstance(law, Uniform) for law, _ in terms):
         center = math.fsum(w * law.mean for law, w in terms)
         return uniform_sum(center, [w * law.half_width for law, w in terms])
@@ -194,7 +196,9 @@ def _standardised(law: Any) -> tuple[Any, float, float]:
     shapes, loc, scale = dist._parse_args(*law.args, **law.kwds)
     for value in (*shapes, loc, scale):
         if np.ndim(value):
-            raise ValueError(f"law must have single numbers as parameters, got {law.args}")
+            raise ValueError(f"law must have single numbers as parameters, got {law.args}: give a list of laws")
+    if not (0 < scale < math.inf and math.isfinite(loc)):
+        raise ValueError(f"law must have a finite loc and a finite scale > 0, got loc={loc} and scale={scale}")
     return dist(*shapes), float(loc), float(scale)
 
 

@@ -19,7 +19,7 @@ from ot_latent._arrays import (
     valid_probability,
 )
 from ot_latent.monotone import AffineMap, MonotoneMap, ScaledMap
-from ot_latent.priors.laws import check_weights, per_distinct_column, require_no_gradient
+from ot_latent.priors.laws import ByValue, check_weights, per_distinct_column, require_no_gradient
 from ot_latent.priors.symmetric import Symmetric
 
 # A uniform this much narrower than the widest of a sum is dropped: even the square of float64's
@@ -27,8 +27,8 @@ from ot_latent.priors.symmetric import Symmetric
 NEGLIGIBLE = 1e-32
 
 
-@dataclass(frozen=True)
-class Uniform:
+@dataclass(frozen=True, eq=False)
+class Uniform(ByValue):
     """The uniform law on [low, high].
 
     Parameters
@@ -50,12 +50,13 @@ class Uniform:
     low: Any = -1.0
     high: Any = 1.0
 
+    _fields = ("low", "high")
     elementwise_weights: ClassVar[float] = 2
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "low", parameter(self.low, "low"))
         object.__setattr__(self, "high", parameter(self.high, "high"))
-        require_positive(self.high - self.low, "high - low")
+        require_positive(parameter(self.high - self.low, "high - low"), "high - low")
 
     @property
     def mean(self) -> Any:
@@ -181,8 +182,8 @@ class Uniform:
         return AffineMap(self, target, (self.mean, self.half_width), (target.mean, target.half_width))
 
 
-@dataclass(frozen=True)
-class Trapezoid(Symmetric):
+@dataclass(frozen=True, eq=False)
+class Trapezoid(Symmetric, ByValue):
     """The law of a sum of two independent uniforms of half widths `wide` >= `narrow`.
 
     Its density is flat up to a distance wide - narrow from `center` and falls linearly to zero at
@@ -198,6 +199,8 @@ class Trapezoid(Symmetric):
     ValueError
         If `wide` is not positive, as when all weights of a sum are zero.
     """
+
+    _fields = ("center", "wide", "narrow")
 
     center: Any
     wide: Any

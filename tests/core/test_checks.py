@@ -79,6 +79,30 @@ def test_other_departures_are_described():
     assert "another law" in str(otl.check_prior(signs, prior))
 
 
+@pytest.mark.parametrize("correlation", [0.3, 0.9])
+def test_dependent_coordinates_are_called_that(correlation):
+    """True samples of a correlated Gaussian prior: no operation made them, so that none needs prior=."""
+    covariance = correlation + (1 - correlation) * np.eye(20)
+    z = np.random.default_rng(0).multivariate_normal(np.zeros(20), covariance, 2000)
+    check = otl.check_prior(z, otl.Gaussian())
+    assert "depend on each other" in str(check) and "whitening" in str(check) and "prior=" not in str(check)
+    assert otl.check_prior(z @ np.linalg.inv(np.linalg.cholesky(covariance)).T, otl.Gaussian())
+
+
+@pytest.mark.filterwarnings("ignore:points 1 and 2")
+def test_matched_points_with_dependent_ends_get_advice_that_applies():
+    z = otl.Gaussian().sample((1000, 20), 0)
+    check = otl.check_prior(otl.interpolate(z, z, 0.5, prior=otl.Gaussian()), otl.Gaussian())
+    assert check.radius == pytest.approx(2, rel=0.05) and "independent of each other" in str(check)
+
+
+def test_its_own_draws_are_independent_of_points_with_the_same_seed():
+    """600 samples with seed i, tested with seed i: p-values stay uniform."""
+    for prior, like in ((otl.Sphere(10), None), (otl.Uniform(-1, 1), np.zeros(1, np.float16))):
+        found = [otl.check_prior(prior.sample((20, 10), i, like), prior, rng=i).coordinates for i in range(600)]
+        assert stats.kstest(found, "uniform").pvalue > 1e-3
+
+
 def test_dependence_between_coordinates_is_found():
     """Each coordinate follows the prior, but all of a point are equal."""
     prior = otl.Gaussian(0, 1)
@@ -93,6 +117,10 @@ def test_points_outside_the_support_are_found():
     check = otl.check_prior(z, prior)
     assert not check
     assert np.isfinite(check.radius)
+    # one in ten, shifted by 2 from [-1, 1], and none of those by chance inside
+    assert "10 % of these coordinates lie where the prior has none" in str(check)
+    ball = otl.check_prior(1.5 * otl.Ball(3).sample((200, 3), 0), otl.Ball(3))  # outside: 1 - 1.5^-3 = 70 %
+    assert "% of these points lie where the prior has none" in str(ball) and "times" not in str(ball)
 
 
 @pytest.mark.parametrize("prior", [otl.Gaussian(0, 1), otl.Uniform(-1, 1)], ids=repr)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -109,8 +110,17 @@ def test_cost_of_batched_maps():
     for prior in (UNIT, NORMAL):
         with pytest.raises(TypeError, match="cost is for one law"):
             monotone_map(prior.combine(weights[:2]), prior).cost()
-    with pytest.raises(ValueError, match="p must be at least 1"):
-        monotone_map(UNIT, UNIT).cost(0.5)
+    for p in (0.5, 0, -1, np.nan, np.inf, "2"):
+        with pytest.raises(ValueError, match="p must be at least 1"):
+            monotone_map(UNIT, UNIT).cost(p)
+
+
+@pytest.mark.parametrize("law", ["gaussian", Gaussian, scipy.stats.norm(), torch.distributions.Normal(0.0, 1.0)])
+def test_what_is_no_law_is_refused(law):
+    with pytest.raises(TypeError, match="source must be a law"):
+        monotone_map(law, UNIT)
+    with pytest.raises(TypeError, match="target must be a law"):
+        monotone_map(UNIT, law)
 
 
 @pytest.mark.parametrize("p", [1, 1.5, 2, 4])

@@ -125,14 +125,26 @@ def test_matched_gaussian_is_a_rescaling():
 def test_noise_is_drawn_from_the_prior():
     z = UNIT.sample((5, 4), rng=0)
     u = UNIT.sample((5, 4), rng=1)
-    drawn = otl.vicinity(z, 0.2, prior=UNIT, rng=1)
+    drawn = otl.vicinity(z, 0.2, prior=UNIT, rng=np.random.default_rng(1))
     assert (drawn == otl.vicinity(z, 0.2, noise=u, prior=UNIT)).all()
-    walk = otl.random_walk(z, 3, 0.2, prior=UNIT, rng=1)
+    walk = otl.random_walk(z, 3, 0.2, prior=UNIT, rng=np.random.default_rng(1))
     noise = UNIT.sample((3, 5, 4), rng=1)
     assert walk.shape == (4, 5, 4)
     assert (walk == otl.random_walk(z, 3, 0.2, noise=noise, prior=UNIT)).all()
     assert otl.vicinity(z[0], 0.2, noise=u, prior=UNIT).shape == (5, 4)  # neighbours of one point
     assert otl.random_walk(torch.tensor(z), 0, 0.2, prior=UNIT).shape == (1, 5, 4)
+
+
+def test_one_t_for_each_point_or_coordinate():
+    z1, z2 = UNIT.sample((2, 4, 3), rng=0)
+    t, each = np.array([0.1, 0.4, 0.7]), np.array([0.1, 0.2, 0.3, 0.4])
+    for prior in (None, UNIT):
+        for shape, one in ((t[None, :], lambda i: (..., i)), (each[:, None], lambda i: i)):
+            y = otl.interpolate(z1, z2, shape, prior=prior)
+            for i, value in enumerate(shape.ravel()):
+                expected = otl.interpolate(z1, z2, float(value), prior=prior)
+                assert y[one(i)] == pytest.approx(expected[one(i)], rel=1e-12)
+    assert np.array_equal(otl.interpolate(z1, z2, [0.3]), otl.interpolate(z1, z2, 0.3))
 
 
 @pytest.mark.parametrize("prior", [*PRIORS, otl.Uniform(0.1, 0.7)], ids=repr)
@@ -264,6 +276,25 @@ def test_slerp_keeps_its_accuracy_at_small_angles():
         (lambda z: otl.interpolate(z, z[:, :2], 0.5), ValueError, "shapes that broadcast"),
         (lambda z: otl.interpolate(z, z, np.nan), ValueError, "t must be finite"),
         (lambda z: otl.interpolate(z, z, "half"), TypeError, "t must be a number"),
+        (lambda z: otl.interpolate(z, z, "0.5"), TypeError, "real numbers; got str"),
+        (lambda z: otl.interpolate(z, z, [[np.datetime64("2020-01-01")]]), TypeError, "got list of datetime64"),
+        (lambda z: otl.interpolate([["1", "2"]], z[:1, :2], 0.5), TypeError, "got list of <U1"),
+        (lambda z: otl.combine(z[:2], [1.0, None]), TypeError, "got list of object"),
+        (lambda z: otl.interpolate(np.ma.array(z, mask=z > 0), z, 0.5), TypeError, "masked array: fill it"),
+        (lambda z: otl.interpolate([np.ma.array([1.0], mask=[1])], z[:1, :1], 0.5), TypeError, "masked"),
+        (lambda z: otl.interpolate(z, z, np.ma.array([[1]], mask=[[1]])), TypeError, "t must not be a masked"),
+        (lambda z: otl.interpolate(z * 1j, z, 0.5), TypeError, "got complex128: give real"),
+        (lambda z: otl.interpolate([z[0] * 1j], z, 0.5), TypeError, "list of complex128"),
+        (lambda z: otl.interpolate(z, z, [0.1, 0.2, 0.3]), ValueError, r"give t\[:, None\] for points"),
+        (lambda z: otl.interpolate(z, z, [0.1] * 4), ValueError, r"t of shape \(4,\) may mean"),
+        (lambda z: otl.slerp(z, z, [0.1] * 3), ValueError, r"t of shape \(3,\) may mean"),
+        (lambda z: otl.vicinity(z, [0.1] * 3, noise=z), ValueError, "eps of shape"),
+        (lambda z: otl.random_walk(z, 1, [0.1] * 3, prior=UNIT), ValueError, "eps of shape"),
+        (lambda z: otl.combine([z, z], np.ones((2, 3))), ValueError, r"give weights\[i\]\[:, None\]"),
+        (lambda z: otl.interpolate(z, z, np.ones((5, 1))), ValueError, r"broadcast against the points, .*\(5, 1\)"),
+        (lambda z: otl.interpolate(z, z, 0.5, prior="gaussian"), TypeError, "prior must be a law, such as"),
+        (lambda z: otl.interpolate(z, z, 0.5, prior=otl.Gaussian), TypeError, "prior must be a law, such as"),
+        (lambda z: otl.vicinity(z, 0.5, prior=UNIT, noise_law=3), TypeError, "prior must be a law, such as"),
         (lambda z: otl.interpolate(1.0, 2.0, 0.5), ValueError, "latent dimension"),
         (lambda z: otl.interpolate(z > 0, z > 0, 0.5), TypeError, "must be floating"),
         (lambda z: otl.combine([z, z], [1, 2, 3]), ValueError, r"got shape \(3,\) for 2 points"),

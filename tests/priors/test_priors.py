@@ -1,6 +1,8 @@
 """Laws of one coordinate: against exact fractions, scipy's laws, and their own inverses."""
 
+import copy
 import math
+import pickle
 from fractions import Fraction
 from itertools import product
 
@@ -11,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ot_latent import Gaussian, Uniform
+from ot_latent import Gaussian, Product, ScipyPrior, Uniform, check_prior, combine, monotone_map, sum_law
 from ot_latent.priors.laws import Law, LawPerEntry, Prior
 from ot_latent.priors.uniform import Trapezoid
 from ot_latent.priors.uniform_sums import UniformSum
@@ -241,6 +243,61 @@ def test_sample_seeds_kinds_and_dtypes(prior):
         prior.sample(5, torch_rng, like=np.zeros(1))
 
 
+class Zeros(np.random.Generator):
+    """A generator whose uniform numbers are all 0, the one in 2^24 or 2^53 that has no quantile."""
+
+    def random(self, size=None, dtype=np.float64, out=None):
+        return np.zeros(size, dtype)
+
+
+@pytest.mark.parametrize("law", [scipy.stats.laplace(), scipy.stats.cauchy(), scipy.stats.t(0.3)], ids=range(3))
+@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+def test_draws_are_finite_where_a_uniform_number_is_zero(law, dtype):
+    prior, like = ScipyPrior(law), torch.zeros((), dtype=getattr(torch, dtype))
+    draws = prior.sample(3, Zeros(np.random.PCG64(0)), like=like)
+    assert draws.dtype == like.dtype and torch.isfinite(draws).all()
+    half_a_step = 2.0**-54 if dtype == "float64" else 2.0**-25
+    quantile = max(law.ppf(half_a_step), -torch.finfo(like.dtype).max)
+    assert draws.double().numpy() == pytest.approx(quantile, rel=0.01)
+    assert torch.isfinite(prior.sample(100_000, rng=0, like=like)).all()
+
+
+def test_copies_are_equal_by_value_and_have_equal_hashes():
+    laws = [UNIT, Gaussian([0, 1], 2), Uniform(0, [1, 2]), UNIT.combine([[0.5, 1], [0.5, 2]]), UNIT.combine([1, 2, 3])]
+    laws += [Gaussian(torch.tensor([0.0, 1.0])), UNIT.combine(np.eye(3)), Product([UNIT, Gaussian()])]
+    laws += [ScipyPrior(scipy.stats.laplace()), ScipyPrior(scipy.stats.gamma(2)), ScipyPrior(scipy.stats.t(1.5))]
+    for i, law in enumerate(laws):
+        for again in (pickle.loads(pickle.dumps(law)), copy.copy(law), copy.deepcopy(law)):
+            assert again == law and hash(again) == hash(law)
+        assert [law == other for other in laws] == [i == j for j in range(len(laws))]
+    assert ScipyPrior(scipy.stats.gamma(2)) == laws[-2] != ScipyPrior(scipy.stats.gamma(2, scale=2))
+    assert monotone_map(pickle.loads(pickle.dumps(laws[-2])), laws[-2])(0.1) == 0.1
+    z = np.ones((1, 2))
+    array = combine([z, z], [3, 4], prior=Gaussian(), laws=[Gaussian([0, 1], 1), Gaussian(0, [1, 2])])
+    assert array == pytest.approx(np.array([[7 / 5, 4 / 73**0.5]]))  # 3 N([0, 1], 1) + 4 N(0, [1, 4])
+
+
+def test_priors_of_other_libraries_are_taken_over():
+    torch_laws, z = torch.distributions, Gaussian(0.2, 0.1).sample((2, 40, 3), rng=0)
+    for other, own in (
+        (scipy.stats.norm(1, 2), Gaussian(1, 2)),
+        (scipy.stats.gamma(2), ScipyPrior(scipy.stats.gamma(2))),
+        (torch_laws.Normal(1.0, 2.0), Gaussian(1, 2)),
+        (torch_laws.Normal(torch.zeros(3), torch.ones(3)), Gaussian()),
+        (torch_laws.Uniform(-1.0, 3.0), Uniform(-1, 3)),
+        (torch_laws.Laplace(0.0, 2.0), ScipyPrior(scipy.stats.laplace(0, 2))),
+        ([scipy.stats.norm(), Gaussian(), torch_laws.Normal(0.0, 1.0)], Gaussian()),
+    ):
+        assert combine(z, [0.3, 0.7], prior=other) == pytest.approx(combine(z, [0.3, 0.7], prior=own), abs=1e-8)
+        assert check_prior(z[0], other).p_value == pytest.approx(check_prior(z[0], own).p_value, abs=1e-4)
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    combine(torch.tensor(z), [0.3, 0.7], prior=torch_laws.Normal(1.0, scale)).sum().backward()
+    assert torch.isfinite(scale.grad)
+    for other in (torch_laws.Beta(1.0, 1.0), torch_laws.LogNormal(0.0, 1.0), UNIT.combine([1, 2]), None.__class__, 3):
+        with pytest.raises(TypeError, match="prior must be a law"):
+            combine(z, [0.3, 0.7], prior=other)
+
+
 def test_uniform_samples_stay_inside():
     narrow = Uniform(0.1, 0.1 + 1e-6)
     like = np.zeros(1, np.float32)
@@ -255,6 +312,10 @@ def test_uniform_samples_stay_inside():
         (lambda: Uniform(0, np.inf), "high must be finite"),
         (lambda: Gaussian(0, 0), "std must be positive"),
         (lambda: Gaussian(np.nan, 1), "mean must be finite"),
+        (lambda: Uniform(-1e308, 1e308), "high - low must be finite"),
+        (lambda: UNIT.sample(-5), "shape must be a whole number >= 0, or several, got -5"),
+        (lambda: Gaussian().sample((2, -5)), r"got \(2, -5\)"),
+        (lambda: Gaussian().sample(2.5), "got 2.5"),
         (lambda: UNIT.combine([]), "one entry per point"),
         (lambda: UNIT.combine(0.5), "one entry per point"),
         (lambda: UNIT.combine([0, 0]), "must not all be zero"),
@@ -271,6 +332,10 @@ def test_value_errors_name_the_argument(make, message):
     ("make", "message"),
     [
         (lambda: Uniform("a", 1), "low must be a number"),
+        (lambda: Gaussian("0", "1"), "real numbers; got str"),
+        (lambda: Gaussian(1j), "real numbers; got complex"),
+        (lambda: Product([Gaussian([0, 1]), UNIT]), "law of one coordinate"),
+        (lambda: sum_law([Uniform([0, 1], 2), Gaussian()], [1, 1]), "single numbers as parameters unless"),
         (lambda: UNIT.combine(torch.ones(3, requires_grad=True)), "must not require a gradient"),
         (lambda: Uniform(np.zeros(2), 1).combine([1, 1, 1]), "single numbers"),
         (lambda: UNIT.combine(torch.ones(2, 3)).cdf(np.zeros(3)), "must be a torch tensor"),

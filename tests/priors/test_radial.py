@@ -1,5 +1,8 @@
 """Radial priors: the law of the norm of a sum, and points that keep the prior."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import scipy.stats as st
@@ -118,6 +121,17 @@ def test_torch_agrees_and_has_gradients(prior):
     assert (image == 0).all() and torch.isfinite(gradient).all()
 
 
+def test_copies_of_batched_maps_move_points_alike():
+    for prior in PRIORS.values():
+        again = pickle.loads(pickle.dumps(prior))
+        assert again == prior == copy.deepcopy(prior) and hash(again) == hash(prior)
+        assert prior != otl.Sphere(prior.d, 7.0)
+        t = np.array([[1.0], [0.3]])
+        T = otl.monotone_map(prior.combine(np.stack([t, 1 - t])), prior)
+        y = prior.sample((2, prior.d), rng=0)
+        assert np.array_equal(pickle.loads(pickle.dumps(T))(y), T(y))
+
+
 def test_no_coupling_of_samples_is_cheaper():
     """Brenier: the cost of the map is the least between samples, up to their scatter."""
     prior = otl.Ball(2)
@@ -136,6 +150,13 @@ def test_no_coupling_of_samples_is_cheaper():
     ("call", "message"),
     [
         (lambda: otl.Sphere(1), "at least 2"),
+        (lambda: otl.Sphere(2.5), "at least 2, got 2.5"),
+        (lambda: otl.Sphere("3"), "at least 2, got '3'"),
+        (lambda: otl.Ball(np.inf), "at least 2, got inf"),
+        (lambda: otl.Sphere(3, np.nan), "radius must be positive"),
+        (lambda: otl.Ball(3, "1"), "radius must be positive"),
+        (lambda: otl.Ball(3).sample(-3), "shape must be a whole number >= 0"),
+        (lambda: otl.Ball(3).sample(()), "shape must end in d = 3"),
         (lambda: otl.Ball(3, -1), "radius must be positive"),
         (lambda: otl.Radial(3, st.norm()), r"law on \[0, inf\)"),
         (lambda: otl.Ball(3).sample((4, 2)), "shape must end in d = 3"),

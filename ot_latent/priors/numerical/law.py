@@ -4,7 +4,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ FAR_LEVEL = 60.0
 LAST_MARK, MARK_STEPS = 1.3 * FAR_LEVEL, (1.2, 2.5)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class NumericalLaw:
     """A continuous law by its tabulated levels.
 
@@ -39,8 +39,8 @@ class NumericalLaw:
 
     axis: Axis
     table: Piecewise
-    mean: float
-    var: float
+    mean: float = field(compare=False)
+    var: float = field(compare=False)
 
     def __repr__(self) -> str:
         return f"NumericalLaw(median={self.axis.median:.6g}, support={self.support})"
@@ -111,7 +111,7 @@ class NumericalLaw:
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""
-        if isinstance(target, NumericalLaw) and self.table is target.table:
+        if isinstance(target, NumericalLaw) and self.table == target.table:
             start, goal = ((axis.median, axis.left_unit) for axis in (self.axis, target.axis))
             return AffineMap(self, target, start, goal)
         return tabulated_map(self, target)

@@ -20,9 +20,10 @@ Function: TypeAlias = Callable[[Any], Any]  # of numbers or numpy arrays
 
 _ROUNDING = 3e-11  # of a level, where it is worth interpolating
 _QUANTILES = 1e-4, 1e-2, 0.1, 0.25, 0.4  # where panels begin: from the tail through the lower half
+_LEAST_POWER = 0.02  # of the distance to an end, with which F may grow there
 JUMP = (
-    "the distribution function jumps, as that of a discrete law does: a monotone map needs a "
-    "continuous law (Agustsson et al. 2019, Theorem 2)"
+    "the distribution function jumps, as that of a discrete law does, or rises as if it did: a monotone "
+    "map needs a continuous law (Agustsson et al. 2019, Theorem 2)"
 )
 
 
@@ -39,6 +40,10 @@ def tabulate(law: Any) -> NumericalLaw:
     left_unit = median - (low if math.isfinite(low) else float(law.icdf(0.25)))
     right_unit = (high if math.isfinite(high) else float(law.isf(0.25))) - median
     axis = Axis(low, median, high, left_unit, right_unit)
+    if not (left_unit > 0 and right_unit > 0) or _atom_at_end(law.cdf, axis):
+        raise ValueError(JUMP)
+    if _atom_at_end(lambda x: law.sf(-x), axis.mirrored()):
+        raise ValueError(JUMP)
     table = _left_levels(law.cdf, law.icdf, law.pdf, axis)
     steps = left_unit * np.array([0.1, 0.3, 0.7, 0.9])
     # symmetric: what scipy cannot resolve near an upper end it may resolve near the lower
@@ -75,16 +80,27 @@ def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis) -> Pi
     return table
 
 
+def _atom_at_end(cdf: Function, axis: Axis) -> bool:
+    """Whether the law has mass at the lower end of its support: beside it F stays, where densities make it rise."""
+    if not axis.left_bounded:
+        return False
+    near = 2.0**-50 * max(abs(axis.low), axis.left_unit)
+    mass, more = (float(cdf(axis.low + distance)) for distance in (near, 16 * near))
+    return mass > 1e-12 and more < mass * 16**_LEAST_POWER
+
+
 def _farthest(icdf: Function, axis: Axis) -> float:
     """η as far out as the quantile function and floating point reach."""
     anchor = axis.low if axis.left_bounded else axis.median
-    for p in (1e-250, 1e-100, 1e-30, 1e-10):
+    for p in (1e-250, 1e-100, 1e-30, 1e-10, 1e-3):
         try:
             farthest = float(icdf(p))
         except OverflowError:
             continue
         if axis.low < farthest < axis.median and math.isfinite(farthest):
             break
+    else:
+        raise ValueError(JUMP)
     rounding = 1e-11 * abs(axis.low) if axis.left_bounded else 0.0
     return axis.left_eta(max(abs(farthest - anchor), rounding))
 
@@ -112,8 +128,11 @@ def _levels_by_density(pdf: Function, axis: Axis, level: Function, start: float)
         place = axis.place(eta)
         return (pdf(axis.origin + place) / axis.speed(place) @ weights) * (inner - outer)
 
-    with np.errstate(all="ignore"):
-        masses = np.nan_to_num(mass(ends[:-1], ends[1:]), posinf=0.0)
+    try:
+        with np.errstate(all="ignore"):
+            masses = np.nan_to_num(mass(ends[:-1], ends[1:]), posinf=0.0)
+    except OverflowError:  # as scipy's own beta densities have it
+        return None
     beyond = np.append(np.cumsum(masses[::-1])[::-1], 0.0)  # each end
     known = math.exp(float(level(np.array([start]))[0]) - LOG2)
     if not abs(beyond[0] / known - 1) < 1e-6:

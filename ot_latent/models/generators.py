@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,13 @@ class Generator:
         return self.prior.sample((*shape, self.latent_dim), rng, like=torch.zeros(()))
 
     def __call__(self, z: torch.Tensor) -> torch.Tensor:
-        """Images of latent points, chunk by chunk: (..., d) -> (..., channels, height, width) on the CPU."""
+        """Images of latent points, in float32 and chunk by chunk: (..., d) -> (..., channels, height, width), CPU."""
+        if not isinstance(z, torch.Tensor) or z.shape[-1:] != (self.latent_dim,):
+            got = getattr(z, "shape", z)
+            raise ValueError(f"z must be a torch tensor (..., {self.latent_dim}), got {type(z).__name__} {got}")
         with torch.no_grad():
             rows = z.reshape(-1, self.latent_dim).split(_ROWS)
-            images = torch.cat([self.network(chunk.to(self.device)).cpu() for chunk in rows])
+            images = torch.cat([self.network(chunk.to(self.device, torch.float32)).cpu() for chunk in rows])
         return images.reshape(*z.shape[:-1], *images.shape[1:])
 
 
@@ -85,14 +89,19 @@ def load(weights: str | Path, decoder: str | Path | None = None, device: str | t
     if isinstance(model, gans.DCGAN | gans.WGANGP):
         return Generator(model.latent_dim, model.prior, model.generate, device)
     if isinstance(model, Potential) and decoder is not None:
-        decode = _loaded(decoder, device).decode
-        return Generator(model.config["dim"], Gaussian(0, 1), lambda z: decode(brenier.transport(model, z)), device)
+        network = partial(_carried, _loaded(decoder, device), model)
+        return Generator(model.config["dim"], Gaussian(0, 1), network, device)
     if isinstance(model, autoencoders.Autoencoder) and type(model) is not autoencoders.Autoencoder:
         return Generator(model.latent_dim, Gaussian(0, 1), model.decode, device)
     raise TypeError(
         f"{weights} holds a {type(model).__name__}, whose latent points follow no known prior. An "
         "auto-encoder becomes a generator by the potential of AE-OT: load(potential, autoencoder)"
     )
+
+
+def _carried(autoencoder: Any, potential: Potential, z: torch.Tensor) -> torch.Tensor:
+    # no function of a scope, so that generators can be pickled
+    return autoencoder.decode(brenier.transport(potential, z))
 
 
 def _loaded(weights: str | Path, device: str | torch.device) -> Any:

@@ -3,10 +3,12 @@
 Equations are those of Bousquet 2017 where no other paper is named.
 
 Throughout, ``data`` are points x of P_X, ``codes`` are z ~ Q(Z|x), ``decoded`` are G(z), ``noise`` are
-points of the prior P_Z, and a critic is any function from points to logits: T = sigmoid(critic).
+points of the prior P_Z, and a critic is any function from points to logits: T = sigmoid(critic). Points are
+vectors (n, d), or images (n, c, h, w), of which every number counts as a coordinate.
 """
 
 import math
+import numbers
 from collections.abc import Callable
 
 import torch
@@ -20,19 +22,28 @@ OfPairs = Callable[[Tensor, Tensor], Tensor]  # a cost, or a critic of pairs
 IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
+def _require_points(first: Tensor, second: Tensor, paired: bool = False) -> None:
+    """Raise ValueError unless both sets hold points of one shape, and as many of them where they are paired."""
+    if first.ndim < 2 or first.shape[1:] != second.shape[1:] or (paired and len(first) != len(second)):
+        wanted = "pairs, (n, ...) and (n, ...)" if paired else "points of one shape, (m, ...) and (n, ...)"
+        raise ValueError(f"two sets must hold {wanted}, got {tuple(first.shape)} and {tuple(second.shape)}")
+
+
 def squared_error(data: Tensor, decoded: Tensor) -> Tensor:
     """Squared error ‖x - G(z)‖², summed over pixels and averaged over images: c(X, G(Z)) of Bousquet 2017."""
+    _require_points(data, decoded, paired=True)
     return (data - decoded).square().flatten(1).sum(1).mean()
 
 
 def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Divergence of Gaussians from the prior, KL(N(mean, diag exp(log_variance)), N(0, I)): (n, d), (n, d) -> (n,)."""
-    return (mean.square() + log_variance.exp() - 1 - log_variance).sum(1) / 2
+    """Divergence of Gaussians from the prior, KL(N(mean, diag exp(log_variance)), N(0, I)): two (n, ...) -> (n,)."""
+    _require_points(mean, log_variance, paired=True)
+    return (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1) / 2
 
 
 def negative_log_likelihood(data: Tensor, decoded: Tensor, variance: float) -> Tensor:
     """Negative log-likelihood -E log p_G(x|z) of the decoder N(G(z), variance I), with its constant."""
-    constant = data[0].numel() / 2 * math.log(2 * math.pi * variance)
+    constant = data[0].numel() / 2 * math.log(2 * math.pi * positive("variance", variance))
     return squared_error(data, decoded) / (2 * variance) + constant
 
 
@@ -82,6 +93,7 @@ def gradient_penalty(critic: Critic, first: Tensor, second: Tensor) -> Tensor:
         (n, ...) -> one number each.
     first, second : tensors of one shape (n, ...)
     """
+    _require_points(first, second, paired=True)
     share = torch.rand(len(first), *[1] * (first.ndim - 1), dtype=first.dtype, device=first.device)
     between = (share * first + (1 - share) * second).detach().requires_grad_()
     (slopes,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -89,11 +101,13 @@ def gradient_penalty(critic: Critic, first: Tensor, second: Tensor) -> Tensor:
 
 
 def imq_kernel(first: Tensor, second: Tensor) -> Tensor:
-    """Inverse multiquadratic kernel of the WAE paper: (m, d), (n, d) -> (m, n).
+    """Inverse multiquadratic kernel of the WAE paper: (m, ...), (n, ...) -> (m, n).
 
     The sum over ``IMQ_SCALES`` s of C / (C + ‖x - y‖²), with C = 2 d s: 2 d is the expected squared
     distance between two points of the prior N(0, I).
     """
+    _require_points(first, second)
+    first, second = first.flatten(1), second.flatten(1)
     # differences before squares: the matrix product of cdist loses the digits of close pairs
     distances = (first[:, None] - second).square().sum(2)
     constants = [2 * first.shape[1] * scale for scale in IMQ_SCALES]
@@ -105,8 +119,8 @@ def mmd(first: Tensor, second: Tensor) -> Tensor:
 
     Parameters
     ----------
-    first : (m, d) tensor
-    second : (n, d) tensor
+    first : (m, ...) tensor
+    second : (n, ...) tensor
         At least two points each.
 
     Returns
@@ -116,13 +130,10 @@ def mmd(first: Tensor, second: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If there are fewer than two points or dimensions differ.
+        If there are fewer than two points or shapes differ.
     """
-    if min(len(first), len(second)) < 2 or first.shape[1:] != second.shape[1:]:
-        raise ValueError(
-            "mmd takes two or more points of one dimension on each side, "
-            f"got shapes {tuple(first.shape)} and {tuple(second.shape)}"
-        )
+    if min(len(first), len(second)) < 2:
+        raise ValueError(f"mmd takes two or more points on each side, got {len(first)} and {len(second)}")
 
     def within(points: Tensor) -> Tensor:
         kernel, n = imq_kernel(points, points), len(points)
@@ -170,7 +181,9 @@ def avb(data: Tensor, decoded: Tensor, codes: Tensor, critic: OfPairs, variance:
 
 
 def positive(name: str, value: float) -> float:
-    """``value``, if it can be the weight of a term: positive and finite."""
-    if not 0 < value < float("inf"):
+    """``value``, if it can be the weight of a term: a number, positive and finite."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not 0 < value < math.inf:
         raise ValueError(f"{name} must be a positive, finite number, got {value!r}")
     return value

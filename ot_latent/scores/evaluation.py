@@ -16,10 +16,12 @@ import numpy as np
 import torch
 
 from ot_latent._arrays import progress_bar
+from ot_latent._loop import available, count
 from ot_latent.operations import combine, slerp
 from ot_latent.priors.product import as_prior
 from ot_latent.scores.evaluation_state import EvaluationState, Tally
 from ot_latent.scores.evaluation_table import Evaluation, evaluation
+from ot_latent.scores.images import unit_images
 from ot_latent.scores.inception import BLOCKS
 
 if TYPE_CHECKING:
@@ -45,20 +47,35 @@ class Operation:
     points: int
     apply: Callable[[np.ndarray, Any], np.ndarray]
 
+    def __post_init__(self) -> None:
+        count(self.points, "points")
 
-def _mean(points: int, matched: bool) -> Operation:
-    weights = [1 / points] * points
-    return Operation(points, lambda zs, prior: combine(zs, weights, prior if matched else None))
+
+# functions of the module, not of a scope, so that operations can be pickled
+def _first(zs: np.ndarray, prior: Any) -> np.ndarray:
+    return zs[0]
+
+
+def _halfway(zs: np.ndarray, prior: Any) -> np.ndarray:
+    return slerp(zs[0], zs[1], 0.5)
+
+
+def _mean(zs: np.ndarray, prior: Any) -> np.ndarray:
+    return combine(zs, [1 / len(zs)] * len(zs), prior)
+
+
+def _linear_mean(zs: np.ndarray, prior: Any) -> np.ndarray:
+    return _mean(zs, None)
 
 
 #: The rows of Table 2, and SLERP.
 OPERATIONS = {
-    RANDOM: Operation(1, lambda zs, prior: zs[0]),
-    "2-point linear": _mean(2, matched=False),
-    "2-point SLERP": Operation(2, lambda zs, prior: slerp(zs[0], zs[1], 0.5)),
-    "2-point matched": _mean(2, matched=True),
-    "4-point linear": _mean(4, matched=False),
-    "4-point matched": _mean(4, matched=True),
+    RANDOM: Operation(1, _first),
+    "2-point linear": Operation(2, _linear_mean),
+    "2-point SLERP": Operation(2, _halfway),
+    "2-point matched": Operation(2, _mean),
+    "4-point linear": Operation(4, _linear_mean),
+    "4-point matched": Operation(4, _mean),
 }
 
 
@@ -139,20 +156,22 @@ def evaluate_operations(
     ['random', '2-point matched']
     """
     law, chosen = as_prior(prior), _chosen(operations)
-    _check_at_least(n=(n, BLOCKS), seed=(seed, 0), batch=(batch, 1))
+    n, seed, batch = count(n, "n", BLOCKS), count(seed, "seed", 0), count(batch, "batch")
+    if isinstance(save_every, bool) or not (isinstance(save_every, numbers.Real) and save_every >= 0):
+        raise ValueError(f"save_every must be a number of seconds >= 0, got {save_every!r}")
     if lacking := [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]:
         raise TypeError(
             f"scorer must have {', '.join(lacking)}, {type(scorer).__name__} has not: wrap a network "
             "in scorers.Classifier"
         )
-    samples = _Samples(generator, law, scorer, chosen, _dimension(law, dimension), seed, device)
+    samples = _Samples(generator, law, scorer, chosen, _dimension(law, dimension), seed, available(device))
     probes = {name: samples.features(name, 0, _PROBES) for name in chosen}
     classes = scorer.probabilities(probes[RANDOM]).shape[1]
     tallies = {
         name: Tally(n, classes, features.shape[1], halves=2 if name == RANDOM else 1)
         for name, features in probes.items()
     }
-    settings = {"n": int(n), "seed": int(seed), "batch": int(batch), "scorer": scorer.name}
+    settings = {"n": n, "seed": seed, "batch": batch, "scorer": scorer.name}
     state = EvaluationState(None if resume is None else Path(resume), settings, probes, tallies, save_every)
 
     sizes = [min(batch, n - start) for start in range(0, n, batch)]
@@ -175,13 +194,9 @@ def _chosen(operations: Iterable[str] | Mapping[str, Operation]) -> dict[str, Op
         if unknown := [name for name in names if name not in OPERATIONS]:
             raise ValueError(f"operations must be among {list(OPERATIONS)}, got {unknown}")
         operations = {name: OPERATIONS[name] for name in names}
+    if wrong := [name for name, operation in operations.items() if not isinstance(operation, Operation)]:
+        raise TypeError(f"operations must map names to Operation(points, apply), which {wrong} have not")
     return {RANDOM: OPERATIONS[RANDOM]} | {name: operation for name, operation in operations.items() if name != RANDOM}
-
-
-def _check_at_least(**arguments: tuple[Any, int]) -> None:
-    for name, (value, least) in arguments.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < least:
-            raise ValueError(f"{name} must be an int >= {least}, got {value!r}")
 
 
 def _dimension(prior: PointPrior, dimension: int | None) -> int:
@@ -190,7 +205,7 @@ def _dimension(prior: PointPrior, dimension: int | None) -> int:
         raise ValueError(f"dimension must be given: {prior!r} is the law of one coordinate")
     if dimension is None or known == dimension:
         return known
-    _check_at_least(dimension=(dimension, 1))
+    count(dimension, "dimension")
     if known is not None:
         raise ValueError(f"dimension is {dimension}, but the prior has {known} coordinates")
     return dimension
@@ -206,19 +221,21 @@ class _Samples:
     operations: dict[str, Operation]
     dimension: int
     seed: int
-    device: str | torch.device
+    device: torch.device
 
     def features(self, name: str, chunk: int, rows: int) -> np.ndarray:
         """Of the first rows of a chunk of an operation, (rows, d)."""
         # random samples are stream 0, the points of all operations are streams 1, 2, ...
         first = 0 if name == RANDOM else 1
         latents = self._latents(self.operations[name], name, chunk, rows, first)
-        device, sequence = torch.device(self.device), np.random.SeedSequence((self.seed, chunk, first))
+        device, sequence = self.device, np.random.SeedSequence((self.seed, chunk, first))
         # generators may add noise of their own: seed torch, and leave no trace
         with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
             torch.manual_seed(int(sequence.generate_state(1)[0]))
-            images = self.generator(latents)
-        return self.scorer.features(_checked_images(images, rows))
+            images = unit_images(self.generator(latents), "images of the generator")
+        if len(images) != rows:
+            raise ValueError(f"generator must return {rows} images for {rows} latents, got {len(images)}")
+        return self.scorer.features(images)
 
     def _latents(self, operation: Operation, name: str, chunk: int, rows: int, first: int) -> torch.Tensor:
         points = [
@@ -232,21 +249,3 @@ class _Samples:
                 f"got {latents.dtype} of shape {latents.shape}"
             )
         return torch.from_numpy(latents).float().to(self.device)
-
-
-def _checked_images(images: Any, rows: int) -> torch.Tensor:
-    if not (isinstance(images, torch.Tensor) and images.is_floating_point()):
-        got = getattr(images, "dtype", type(images).__name__)
-        raise TypeError(f"generator must return a floating torch tensor of images, got {got}")
-    if images.ndim != 4 or len(images) != rows:
-        raise ValueError(
-            "generator must return images of shape (rows, channels, height, width) for latents of "
-            f"shape (rows, dimension): got {tuple(images.shape)} for {rows} rows"
-        )
-    low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        raise ValueError(
-            f"generator must return images in [0, 1], got values from {low:g} to {high:g}: wrap it, "
-            "as in lambda z: (G(z) + 1) / 2 for images in [-1, 1]"
-        )
-    return images

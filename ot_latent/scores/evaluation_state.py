@@ -2,13 +2,14 @@
 
 import json
 import time
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ot_latent._storage import write_atomically
+from ot_latent._storage import StateWarning, locked, tidy, write_atomically
 from ot_latent.scores.frechet import FeatureStatistics
 from ot_latent.scores.inception import InceptionStatistics
 
@@ -113,7 +114,13 @@ class EvaluationState:
                 )
 
     def save(self, done: int, complete: bool) -> None:
-        """Write the state after so many chunks, if it is time to."""
+        """Write the state after so many chunks, if it is time to.
+
+        Warns
+        -----
+        StateWarning
+            If it cannot be written, as on a full disk. The one before it stays, and the run goes on.
+        """
         if self.path is None or not (complete or time.monotonic() - self.saved >= self.every):
             return
         arrays = {"settings": np.array(self.settings), "done": np.array(done)}
@@ -124,7 +131,12 @@ class EvaluationState:
             with path.open("wb") as stream:  # given a path, numpy would append a suffix
                 np.savez(stream, **arrays)
 
-        write_atomically(self.path, write)
+        try:
+            with locked(self.path):
+                tidy(self.path)
+                write_atomically(self.path, write)
+        except OSError as error:
+            warnings.warn(f"{self.path} could not be written: {error}. The evaluation goes on", StateWarning, 3)
         self.saved = time.monotonic()
 
     def _attributes(self) -> list[tuple[str, Any]]:

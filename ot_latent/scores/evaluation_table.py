@@ -1,6 +1,8 @@
 """From what an evaluation has counted to its numbers and its table."""
 
 import math
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,17 +101,17 @@ class Evaluation:
 
     def table(self) -> str:
         """The table as text, with what its columns mean."""
-        return "\n".join(self._parts("plain"))
+        return "\n".join(self._parts("plain", str))
 
     __str__ = __repr__ = table
 
     def _repr_markdown_(self) -> str:
-        return "\n\n".join(self._parts("github"))
+        return "\n\n".join(self._parts("github", _escaped))
 
-    def _parts(self, style: str) -> tuple[str, str, str]:
+    def _parts(self, style: str, shown: Callable[[str], str]) -> tuple[str, str, str]:
         cells = [
             (
-                row.name,
+                shown(row.name),
                 f"{row.inception:.3f} ± {row.deviation:.3f}",
                 *_change_cells(row.change),
                 "-" if row.frechet is None else f"{row.frechet:.3g}",
@@ -117,13 +119,18 @@ class Evaluation:
             for row in self.rows
         ]
         return (
-            f"Under {self.scorer}; {self.n:,} images a row, seed {self.seed}.",
+            f"Under {shown(self.scorer)}; {self.n:,} images a row, seed {self.seed}.",
             tabulate(cells, _COLUMNS, style, disable_numparse=True),
             "Inception Score: mean ± sd of 10 splits. Change against random samples, of all images "
             "as one split. p: of no change. Would find: the smallest change found with 95 % power "
             "at level 5 %. FID: to the random samples; in their own row, what as many other random "
             "samples would have.",
         )
+
+
+def _escaped(name: str) -> str:
+    """A name that Markdown shows as it is, on one line."""
+    return re.sub(r"([\\`*_\[\]<>|~$&])", r"\\\1", " ".join(name.split()))
 
 
 def _change_cells(change: Change | None) -> tuple[str, ...]:

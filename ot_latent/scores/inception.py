@@ -13,7 +13,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from ot_latent._loop import count
+from ot_latent.scores.frechet import real_numbers
 from ot_latent.scores.intervals import bootstrap_interval
+
+_HALF = 5e-3  # rows of half-precision softmax sum to 1 within this
 
 #: Blocks that `InceptionStatistics` keeps apart: the ten splits of a score are made of them, and their
 #: scatter gives its error, to about 1 / sqrt(2 * 200) = 5 %.
@@ -41,7 +45,8 @@ class InceptionStatistics:
     """
 
     def __init__(self, n: int, classes: int, blocks: int = BLOCKS) -> None:
-        if not 1 <= blocks <= n:
+        n, classes, blocks = count(n, "n"), count(classes, "classes"), count(blocks, "blocks")
+        if blocks > n:
             raise ValueError(f"n must be at least the number of blocks, {blocks}, got {n}")
         self.starts = np.arange(blocks) * n // blocks
         self.n, self.seen = n, 0
@@ -70,6 +75,7 @@ class InceptionStatistics:
 
     def score(self, splits: int = 10) -> tuple[float, float]:
         """Mean and standard deviation over splits, as Salimans et al. report them."""
+        count(splits, "splits")
         values = np.exp(self._divergences(splits))
         return float(values.mean()), float(values.std())
 
@@ -103,13 +109,15 @@ class InceptionStatistics:
 
 
 def _checked(given: ArrayLike, classes: int | None = None) -> np.ndarray:
-    probabilities = np.asarray(given, dtype=float)
+    """Rows of probabilities, divided by their sums: half precisions round these."""
+    probabilities = real_numbers(given, "probabilities")
     if probabilities.ndim != 2 or classes not in (None, probabilities.shape[1]):
         wanted = "classes" if classes is None else classes
         raise ValueError(f"probabilities must have shape (n, {wanted}), got {probabilities.shape}")
-    if not ((probabilities >= 0).all() and np.allclose(probabilities.sum(1), 1, atol=1e-4)):
+    sums = probabilities.sum(1, keepdims=True)
+    if not ((probabilities >= 0).all() and np.allclose(sums, 1, rtol=0, atol=_HALF)):
         raise ValueError("each row of probabilities must be non-negative and sum to 1")
-    return probabilities
+    return probabilities / sums
 
 
 def inception_score(probabilities: ArrayLike, splits: int = 10) -> tuple[float, float]:
@@ -136,7 +144,8 @@ def inception_score(probabilities: ArrayLike, splits: int = 10) -> tuple[float, 
     >>> [round(inception_score(p)[0], 6) for p in (certain, evenly)]
     [4.0, 1.0]
     """
-    p = np.asarray(probabilities, dtype=float)
+    count(splits, "splits")
+    p = real_numbers(probabilities, "probabilities")
     if p.ndim != 2 or len(p) < splits:
         raise ValueError(f"probabilities must have shape (n >= {splits}, classes), got {p.shape}")
     statistics = InceptionStatistics(*p.shape, blocks=splits)

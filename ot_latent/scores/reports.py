@@ -11,10 +11,12 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
+from ot_latent._loop import count
 from ot_latent.datasets.pixels import to_square
 from ot_latent.kantorovich import solve_kantorovich
-from ot_latent.scores.frechet import frechet_distance, frechet_interval
-from ot_latent.scores.images import detail
+from ot_latent.models.objectives import positive
+from ot_latent.scores.frechet import feature_rows, frechet_distance, frechet_interval, real_numbers
+from ot_latent.scores.images import detail, unit_images
 from ot_latent.scores.intervals import bootstrap_interval, ratio_of_means
 from ot_latent.scores.neighbours import nearest_distances, ratio_of_medians
 
@@ -93,7 +95,8 @@ def mode_coverage(cloud: ArrayLike, centers: ArrayLike, reach: float) -> ModeCov
     >>> print(mode_coverage([[0.1, 0], [4, 1], [4, 0.5], [9, 9]], [[0, 0], [4, 0]], reach=2))
     75% near a mode, shares 0.50 to 1.50 of an equal one
     """
-    distances = cdist(cloud, centers)
+    points = feature_rows(cloud, "cloud")
+    distances, reach = cdist(points, feature_rows(centers, "centers", points)), positive("reach", reach)
     n, k = distances.shape
     counts = np.bincount(distances.argmin(1), minlength=k)
     within = float((distances.min(1) < reach).mean())
@@ -125,7 +128,8 @@ def circulation(field: Callable[[np.ndarray], ArrayLike], corners: ArrayLike, st
     >>> circulation(lambda x: x @ [[0, 1], [-1, 0]], square)
     1.0
     """
-    starts = np.asarray(corners, dtype=float)
+    count(steps, "steps")
+    starts = real_numbers(corners, "corners")
     edges = np.roll(starts, -1, axis=1) - starts
     middles = (np.arange(steps) + 0.5)[:, None] / steps
     points = starts[:, :, None] + edges[:, :, None] * middles
@@ -166,7 +170,9 @@ def transport_report(
     ValueError
         If shapes disagree or there are fewer than two blocks of held-out codes.
     """
-    codes, held_out = (np.asarray(values, dtype=float) for values in (codes, held_out))
+    count(block, "block")
+    codes = feature_rows(codes, "codes")
+    held_out = feature_rows(held_out, "held_out", codes)
     generator = np.random.default_rng(rng)
     gaussian = generator.multivariate_normal(codes.mean(0), np.cov(codes, rowvar=False), len(held_out))
     blocks = len(held_out) // block
@@ -176,9 +182,9 @@ def transport_report(
     own = nearest_distances(held_out, codes)
     floor, result = None, {}
     for name, points in {"codes": codes, "Gaussian fit": gaussian, **clouds}.items():
-        cloud = np.asarray(points, dtype=float)
-        if cloud.ndim != 2 or cloud.shape[1] != codes.shape[1] or len(cloud) < blocks * block:
-            raise ValueError(f"{name} must have shape (at least {blocks * block}, {codes.shape[1]}), got {cloud.shape}")
+        cloud = feature_rows(points, name, codes)
+        if len(cloud) < blocks * block:
+            raise ValueError(f"{name} must hold at least {blocks * block} points, got {len(cloud)}")
         chosen = generator.permutation(cloud)[: blocks * block]
         pairs = zip(chosen.reshape(targets.shape), targets, strict=True)
         distances = np.array([solve_kantorovich(x, y).w2 for x, y in pairs])
@@ -252,10 +258,12 @@ def image_report(
     generator = np.random.default_rng(rng)
     pieces = np.array_split(training, -(-len(training) // _ROWS))
     known = np.concatenate([scorer.features(to_square(piece, held_out.shape[-1])) for piece in pieces])
+    held_out = unit_images(held_out, "held_out")
     reference, sharp = scorer.features(held_out), detail(held_out)
     own = nearest_distances(reference, known)
     report = {}
-    for name, images in samples.items():
+    for name, given in samples.items():
+        images = unit_images(given, name)
         seen = scorer.features(images)
         near = nearest_distances(seen, known)
         report[name] = ImageScore(

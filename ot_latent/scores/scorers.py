@@ -14,6 +14,8 @@ images first; density and coverage from prdc, which takes arrays, real images fi
     torch_fidelity.metric_prc.prc_features_to_metric(fake, real)
 """
 
+import hashlib
+import io
 from pathlib import Path
 from typing import Protocol
 
@@ -22,9 +24,10 @@ import torch
 from torch import nn
 
 from ot_latent import datasets
-from ot_latent._storage import file_hash
+from ot_latent._loop import available
 from ot_latent.models import checkpoints
 from ot_latent.scores import inference
+from ot_latent.scores.images import unit_images
 
 
 class FeatureExtractor(Protocol):
@@ -98,12 +101,13 @@ class Classifier:
                 f"model must have the methods features(images) and head(features), {type(model).__name__} has not"
             )
         name = type(model).__name__ if name is None else name
-        self.model, self.name, self.device = model.to(device).eval(), name, device
+        self.device = available(device)
+        self.model, self.name = model.to(self.device).eval(), name
 
     def features(self, images: torch.Tensor) -> np.ndarray:
         """See `Scorer`."""
         if hasattr(self.model, "side"):
-            images = fitted(images, self.model.channels, self.model.side)
+            images = fitted(unit_images(images), self.model.channels, self.model.side)
         return inference.features(self.model, images, self.device)
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:
@@ -157,30 +161,41 @@ class InceptionV3:
     ----------
     path : path, optional
         The file, `INCEPTION_FILE`. Without it, it is taken from the user's cache, or downloaded
-        there (96 MB) and verified by its SHA-256. Another TorchScript file with the same interface
-        is accepted, and named as such.
+        there (96 MB).
     device : torch device
+    trust : str, optional
+        SHA-256 of another TorchScript file with the same interface, which is named as such. TorchScript
+        files run code when they are loaded and used, which may be anybody's: only the file of
+        `INCEPTION_SHA256` is loaded, and one that you allow by its hash.
 
     Raises
     ------
     datasets.MissingDataError
         If the file is neither here nor to be downloaded.
     ValueError
-        If the file is no such network.
+        If the file is no such network, or its hash is neither known nor trusted.
     """
 
     #: Images that go through the network at a time.
     rows = 50
 
-    def __init__(self, path: str | Path | None = None, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, path: str | Path | None = None, device: str | torch.device = "cpu", trust: str | None = None
+    ) -> None:
         path = _fetched() if path is None else Path(path)
         if not path.is_file():
             raise datasets.MissingDataError(f"path must be a TorchScript file, {path} is none")
-        found = file_hash(path)
+        content = path.read_bytes()  # once, so that what is loaded is what was hashed
+        found = hashlib.sha256(content).hexdigest()
+        if found not in (INCEPTION_SHA256, trust):
+            raise ValueError(
+                f"{path} is not the file of {INCEPTION_URL}, and a TorchScript file runs code: if you trust it, "
+                f"pass trust={found!r}"
+            )
         self.name = "Inception v3 (2015-12-05)" if found == INCEPTION_SHA256 else f"{path.name} ({found[:8]})"
-        self.device = device
+        self.device, self._arguments = available(device), (path, device, trust)
         try:
-            self.network = torch.jit.load(path, map_location=device).eval()
+            self.network = torch.jit.load(io.BytesIO(content), map_location=self.device).eval()
             self._weights = self.network.output.weight.detach()
             image = torch.linspace(0, 1, 3 * 64 * 64).view(1, 3, 64, 64)
             with torch.inference_mode():
@@ -194,15 +209,18 @@ class InceptionV3:
                 f"interface ({str(error).strip().splitlines()[-1]})"
             ) from error
 
+    def __reduce__(self) -> tuple[type, tuple]:
+        return type(self), self._arguments  # TorchScript cannot be pickled: the file is read again
+
     def _levels(self, images: torch.Tensor) -> torch.Tensor:
-        if images.ndim != 4 or images.shape[1] not in (1, 3):
+        if images.shape[1] not in (1, 3):
             raise ValueError(f"images must have shape (n, 1 or 3, height, width), got {tuple(images.shape)}")
         return (images.to(self.device).float() * 255).round().expand(-1, 3, -1, -1)
 
     def features(self, images: torch.Tensor) -> np.ndarray:
         """See `Scorer`."""
         with torch.inference_mode():
-            levels = map(self._levels, images.split(self.rows))
+            levels = map(self._levels, unit_images(images).split(self.rows))
             return torch.cat([self.network(chunk, return_features=True).cpu() for chunk in levels]).numpy()
 
     def probabilities(self, features: np.ndarray) -> np.ndarray:

@@ -1,5 +1,8 @@
 """Checkpoints of every kind as generators."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 
@@ -48,6 +51,25 @@ def test_a_potential_carries_noise_to_the_codes_of_its_auto_encoder():
     codes = brenier.transport(checkpoints.load("mnist-aeot"), z)
     expected = checkpoints.load("mnist-ae").decode(codes)
     torch.testing.assert_close(generator(z), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("names", [("mnist-aeot", "mnist-ae"), ("mnist-vae",), ("mnist-dcgan-uniform",)])
+def test_generators_are_copied_by_pickle(names):
+    generator = generators.load(*names)
+    z = generator.sample(2, rng=0)
+    for copied in (pickle.loads(pickle.dumps(generator)), copy.deepcopy(generator)):
+        assert (copied.prior, copied.latent_dim) == (generator.prior, generator.latent_dim)
+        assert torch.equal(copied(z), generator(z))
+
+
+def test_latent_points_of_another_shape_are_refused_and_every_precision_will_do():
+    generator = generators.Generator(5, Gaussian(0, 1), torch.nn.Linear(5, 3))
+    z = generator.sample((2, 3), rng=0)
+    for wrong in (z[..., :4], torch.zeros(4, 10), torch.zeros(()), z.numpy()):
+        with pytest.raises(ValueError, match=r"z must be a torch tensor \(..., 5\), got"):
+            generator(wrong)
+    assert torch.equal(generator(z.double()), generator(z))
+    assert torch.equal(generator(z.bfloat16()), generator(z.bfloat16().float()))
 
 
 def test_what_is_no_generator_is_refused():

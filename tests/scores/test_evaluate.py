@@ -1,6 +1,7 @@
 """Table 2 of Agustsson et al. for any generator, on a generator and a scorer whose answers are known."""
 
 import dataclasses
+import pickle
 
 import numpy as np
 import pytest
@@ -178,28 +179,61 @@ def test_the_table_names_the_scorer_and_says_what_it_holds():
         found["no such"]
 
 
+def test_names_are_shown_as_they_are():
+    """By Markdown, too: neither a bar nor a tag nor a line break leaves its cell."""
+    name = "a|b <img src=x>\n*c* [d](e) `f` $g$ &amp; \\"
+    scorer = Toy()
+    scorer.name = "net|*1*\n\n# Title"
+    found = evaluate(scorer=scorer, operations={name: evaluation.OPERATIONS["2-point linear"]})
+    first, table, _ = found._repr_markdown_().split("\n\n")
+    assert first == r"Under net\|\*1\* # Title; 400 images a row, seed 0."
+    assert table.splitlines()[3].startswith(r"| a\|b \<img src=x\> \*c\* \[d\](e) \`f\` \$g\$ \&amp; \\ ")
+    assert len(table.splitlines()) == 4
+    assert found[name].name == name and "a|b <img src=x>" in found.table()
+
+
+def test_operations_can_be_pickled():
+    again = pickle.loads(pickle.dumps(evaluation.OPERATIONS))
+    assert again == evaluation.OPERATIONS
+    assert evaluate(operations=again) == evaluate()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_generators_of_every_precision_will_do(dtype):
+    found = evaluate(generator=lambda z: generator(z).to(dtype), operations=["2-point linear"])
+    expected = evaluate(operations=["2-point linear"])
+    for row, other in zip(found.rows, expected.rows, strict=True):
+        assert row.inception == pytest.approx(other.inception, rel=0.01)
+
+
 # Errors
 
 
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"n": 199}, ValueError, "n must be an int >= 200, got 199"),
-        ({"n": 1e3}, ValueError, "n must be an int"),
+        ({"n": 199}, ValueError, "n must be at least 200, got 199"),
+        ({"n": 1e3}, TypeError, "n must be a whole number"),
+        ({"n": "400"}, TypeError, "n must be a whole number"),
+        ({"save_every": "30"}, ValueError, "save_every must be a number of seconds"),
+        ({"save_every": float("nan")}, ValueError, "save_every must be a number of seconds"),
+        ({"operations": {"mean": lambda zs, prior: zs[0]}}, TypeError, "map names to Operation.*mean"),
+        ({"generator": lambda z: 255 * generator(z)}, ValueError, "images / 255"),
+        ({"device": "cuda:77"}, ValueError, "device must be"),
         ({"seed": -1}, ValueError, "seed"),
         ({"batch": 0}, ValueError, "batch"),
         ({"dimension": None}, ValueError, "dimension must be given"),
         ({"dimension": 0}, ValueError, "dimension"),
         ({"prior": otl.Sphere(5)}, ValueError, "5 coordinates"),
         ({"operations": ["3-point linear"]}, ValueError, "must be among.*3-point"),
-        ({"generator": lambda z: 2 * generator(z) - 1}, ValueError, r"\[0, 1\].*wrap it"),
+        ({"generator": lambda z: 2 * generator(z) - 1}, ValueError, r"in \[0, 1\], got .*\(images \+ 1\) / 2"),
         ({"generator": lambda z: generator(z) / 0}, ValueError, r"\[0, 1\]"),
         ({"generator": lambda z: 0 * generator(z) / 0}, ValueError, r"\[0, 1\]"),
-        ({"generator": lambda z: generator(z)[:2]}, ValueError, "for 4 rows"),
+        ({"generator": lambda z: generator(z)[:2]}, ValueError, "4 images for 4 latents, got 2"),
         ({"generator": lambda z: z.sigmoid()}, ValueError, "shape"),
         ({"scorer": torch.nn.Linear(2, 2)}, TypeError, "name, features, probabilities"),
         ({"generator": lambda z: generator(z).byte()}, TypeError, "uint8"),
-        ({"generator": lambda z: generator(z).numpy()}, TypeError, "float32|ndarray"),
+        ({"generator": lambda z: generator(z).numpy()}, TypeError, "torch tensor"),
         (
             {"operations": {"half": evaluation.Operation(1, lambda zs, prior: zs[0][:, :4])}},
             ValueError,
@@ -210,3 +244,9 @@ def test_the_table_names_the_scorer_and_says_what_it_holds():
 def test_bad_arguments_are_refused(settings, error, message):
     with pytest.raises(error, match=message):
         evaluate(**settings)
+
+
+@pytest.mark.parametrize("points", [0, -2, 1.5, "2"])
+def test_what_is_no_number_of_points_is_refused(points):
+    with pytest.raises((TypeError, ValueError), match="points must be"):
+        evaluation.Operation(points, lambda zs, prior: zs[0])

@@ -1,5 +1,6 @@
 """Evaluations that are killed, go on, and refuse the state of another."""
 
+import errno
 import re
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import torch
 from evaluation_toys import Killed, evaluate, generator, killed_after
 
 import ot_latent as otl
+from ot_latent._storage import StateWarning
+from ot_latent.scores import evaluation_state
 
 
 def test_a_killed_run_goes_on_and_ends_bit_for_bit_the_same(tmp_path):
@@ -41,7 +44,8 @@ def test_a_killed_process_goes_on(tmp_path, root):
         "try:\n"
         f"    t.evaluate(generator=mortal, resume={str(path)!r}, save_every=0)\n"
         "except t.Killed:\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n",
+        encoding="utf-8",
     )
     assert subprocess.run([sys.executable, script], check=False).returncode == -9
     assert [file.name for file in tmp_path.glob("*.npz")] == ["state.npz"]
@@ -105,3 +109,29 @@ def test_noise_of_the_generator_is_seeded_and_torch_left_alone(tmp_path):
         evaluate(generator=mortal, resume=tmp_path / "state.npz", save_every=0)
     torch.manual_seed(1)
     assert evaluate(generator=noisy, resume=tmp_path / "state.npz") == whole
+
+
+def test_a_full_disk_costs_the_state_and_not_the_run(tmp_path, monkeypatch):
+    path = tmp_path / "state.npz"
+    with pytest.raises(Killed):
+        evaluate(generator=killed_after(20), resume=path, save_every=0)
+    kept = path.read_bytes()
+
+    def full(path, write):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation_state, "write_atomically", full)
+        with pytest.warns(StateWarning, match="state.npz could not be written: .*No space left.*goes on"):
+            assert evaluate(resume=path, save_every=0) == evaluate()
+    assert path.read_bytes() == kept
+    assert evaluate(resume=path) == evaluate()
+
+
+def test_what_killed_runs_left_goes_and_nothing_else(tmp_path):
+    path = tmp_path / "state.npz"
+    others = [".env", ".state.npz", ".state.npz.bak", ".other.npz.abcd1234", "state.npz.abcd1234"]
+    for name in [".state.npz.abcd1234", ".state.npz.x_9zzzzz", *others]:
+        (tmp_path / name).write_bytes(b"half")
+    evaluate(resume=path)
+    assert {file.name for file in tmp_path.iterdir()} - {"state.lock"} == {"state.npz", *others}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import linalg
 from scipy.spatial.distance import cdist
 
@@ -133,6 +134,61 @@ SETS = RNG(0).standard_normal((2, 20, 3))
 def test_what_are_no_features_is_refused(score, spoil, message):
     with pytest.raises(ValueError, match=message):
         score(SETS[0], spoil(SETS[1]))
+
+
+@pytest.mark.parametrize(
+    "score",
+    [
+        scores.frechet_distance,
+        lambda x, y: scores.frechet_distance(x, scores.FeatureStatistics.of(y)),
+        scores.nearest_distances,
+        lambda x, y: scores.mode_coverage(x, y, 1),
+        lambda x, y: scores.transport_report({}, x, y, block=5),
+        lambda x, y: scores.inception_score(y),
+        lambda x, y: scores.circulation(np.cos, y[None]),
+    ],
+)
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda x: x + 1j,
+        lambda x: np.ma.masked_array(x, x > 1),
+        lambda x: x.astype(str),
+        lambda x: x.astype("datetime64[s]"),
+        lambda x: x.astype(object),
+    ],
+)
+def test_numbers_that_would_lose_a_part_are_refused(score, spoil):
+    with pytest.raises(TypeError, match="must"):
+        score(SETS[0], spoil(SETS[1]))
+
+
+def test_whole_numbers_lists_and_tensors_are_features():
+    whole = np.round(10 * SETS).astype(int)
+    expected = scores.frechet_distance(*whole.astype(float))
+    for sets in (whole, whole.tolist(), torch.from_numpy(whole), torch.from_numpy(whole).float()):
+        assert scores.frechet_distance(*sets) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((1, [0, 0], np.eye(2)), "count must be at least 2"),
+        ((2.5, [0, 0], np.eye(2)), "count must be a whole number"),
+        ((9, [0, 0, 0], np.eye(2)), "mean must have 2 columns"),
+        ((9, [0, 0], np.eye(2, 3)), r"covariance must have shape \(d, d\)"),
+        ((9, [0, np.nan], np.eye(2)), "mean must be finite"),
+    ],
+)
+def test_what_are_no_moments_is_refused(arguments, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        scores.FeatureStatistics.from_moments(*arguments)
+
+
+@pytest.mark.parametrize("parts", [1, 0, -3, 2.5, "5"])
+def test_what_is_no_number_of_parts_is_refused(parts):
+    with pytest.raises((TypeError, ValueError), match="parts must be"):
+        scores.frechet_bias(*SETS, parts)
 
 
 def test_too_few_rows_are_refused():

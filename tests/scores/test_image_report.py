@@ -73,7 +73,7 @@ def test_the_report_tells_pictures_from_blurred_ones_copies_and_noise(pictures):
         "blurred": torch.nn.functional.avg_pool2d(others, 5, 1, 2),
         "copies": datasets.to_square(training[:300], 32),
         "noise": torch.rand(others.shape, generator=generator),
-        "one picture": others[:1].expand_as(others) + 0.01 * torch.randn(others.shape, generator=generator),
+        "one picture": (others[:1] + 0.01 * torch.randn(others.shape, generator=generator)).clip(0, 1),
     }
     report = image_report(samples, held_out, training, components)
     assert list(report) == list(samples)
@@ -89,3 +89,7 @@ def test_the_report_tells_pictures_from_blurred_ones_copies_and_noise(pictures):
     assert report["one picture"].frechet_interval[0] > 3 * floor
     assert report["others"].frechet_interval[0] < report["others"].frechet < floor
     assert "nearest 0.00" in str(report["copies"])
+    with pytest.raises(ValueError, match=r"WAE must be in \[0, 1\], got values from -1 to 1"):
+        image_report({"WAE": 2 * others.round() - 1}, held_out, training, components)
+    with pytest.raises(ValueError, match="held_out must be in"):
+        image_report({}, 255 * held_out, training, components)

@@ -1,6 +1,7 @@
 """The networks under which images are scored."""
 
 import hashlib
+import pickle
 import shutil
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 import requests
 import torch
 
-from ot_latent import datasets
+from ot_latent import datasets, scores
+from ot_latent.models.autoencoders import Autoencoder
 from ot_latent.models.classifiers import DigitClassifier
 from ot_latent.scores import scorers
 
@@ -42,6 +44,10 @@ def saved(path, network):
     return path
 
 
+def inception(path):
+    return scorers.InceptionV3(path, trust=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
 @pytest.fixture(scope="module")
 def stand_in(tmp_path_factory):
     return saved(tmp_path_factory.mktemp("scorers") / "stand-in.pt", Network())
@@ -52,7 +58,7 @@ def images(n=7, channels=3, seed=0):
 
 
 def test_inception_sees_256_levels_and_leaves_out_the_bias(stand_in, monkeypatch):
-    scorer = scorers.InceptionV3(stand_in)
+    scorer = inception(stand_in)
     monkeypatch.setattr(scorer, "rows", 3)
     features = scorer.features(images())
     levels = (255 * images()).round()
@@ -64,14 +70,14 @@ def test_inception_sees_256_levels_and_leaves_out_the_bias(stand_in, monkeypatch
 
 
 def test_inception_sees_grey_images_in_three_channels(stand_in):
-    scorer = scorers.InceptionV3(stand_in)
+    scorer = inception(stand_in)
     grey = images(channels=1)
     np.testing.assert_array_equal(scorer.features(grey), scorer.features(grey.expand(-1, 3, -1, -1)))
 
 
 def test_inception_is_named_for_what_it_is(stand_in, monkeypatch):
     digest = hashlib.sha256(stand_in.read_bytes()).hexdigest()
-    assert scorers.InceptionV3(stand_in).name == f"stand-in.pt ({digest[:8]})"
+    assert inception(stand_in).name == f"stand-in.pt ({digest[:8]})"
     monkeypatch.setattr(scorers, "INCEPTION_SHA256", digest)
     assert scorers.InceptionV3(stand_in).name == "Inception v3 (2015-12-05)"
 
@@ -109,19 +115,99 @@ def test_a_file_that_is_no_such_network_is_refused(stand_in, tmp_path):
     damaged = tmp_path / "damaged.pt"
     damaged.write_bytes(stand_in.read_bytes()[:1_000])
     with pytest.raises(ValueError, match="damaged.pt is not the network"):
-        scorers.InceptionV3(damaged)
+        inception(damaged)
     other = saved(tmp_path / "other.pt", torch.nn.Sequential(torch.nn.Flatten()))
     with pytest.raises(ValueError, match="another interface"):
-        scorers.InceptionV3(other)
+        inception(other)
     biased = saved(tmp_path / "biased.pt", Network(biased=True))
     with pytest.raises(ValueError, match="softmax of its features"):
-        scorers.InceptionV3(biased)
+        inception(biased)
 
 
-@pytest.mark.parametrize("shape", [(2, 4, 8, 8), (3, 8, 8)])
-def test_inception_refuses_what_are_no_images(stand_in, shape):
-    with pytest.raises(ValueError, match="1 or 3"):
-        scorers.InceptionV3(stand_in).features(torch.rand(shape))
+def test_a_file_that_is_not_trusted_runs_no_code(stand_in, monkeypatch):
+    def load(*_, **__):
+        pytest.fail("TorchScript was loaded")
+
+    monkeypatch.setattr(torch.jit, "load", load)
+    digest = hashlib.sha256(stand_in.read_bytes()).hexdigest()
+    for trust in (None, digest[:8], "0" * 64):
+        with pytest.raises(ValueError, match=f"runs code: if you trust it, pass trust='{digest}'"):
+            scorers.InceptionV3(stand_in, trust=trust)
+
+
+def test_scorers_are_copied_by_pickle(stand_in):
+    for scorer, shape in ((inception(stand_in), (2, 3, 8, 8)), (scorers.Classifier(), (2, 1, 64, 64))):
+        copy, seen = pickle.loads(pickle.dumps(scorer)), torch.rand(shape)
+        assert copy.name == scorer.name
+        np.testing.assert_array_equal(copy.features(seen), scorer.features(seen))
+
+
+@pytest.mark.parametrize(("shape", "message"), [((2, 4, 8, 8), "1 or 3"), ((3, 8, 8), "n, channels, height, width")])
+def test_inception_refuses_what_are_no_images(stand_in, shape, message):
+    with pytest.raises(ValueError, match=message):
+        inception(stand_in).features(torch.rand(shape))
+
+
+@pytest.fixture(params=["Inception", "Classifier", "PixelComponents", "detail", "saturation", "features", "errors"])
+def takes_images(request, stand_in):
+    """Whatever scores images."""
+    network = DigitClassifier().eval()
+    return {
+        "Inception": lambda images: inception(stand_in).features(images),
+        "Classifier": scorers.Classifier(network).features,
+        "PixelComponents": scores.PixelComponents(torch.rand(9, 1, 64, 64), 2).features,
+        "detail": scores.detail,
+        "saturation": scores.saturation,
+        "features": lambda images: scores.features(network, images),
+        "errors": lambda images: scores.reconstruction_errors(Autoencoder(3, 4).eval(), images),
+    }[request.param]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "error", "message"),
+    [
+        (lambda x: 2 * x - 1, ValueError, r"in \[0, 1\], got values from -1 to 1.*\(images \+ 1\) / 2"),
+        (lambda x: 255 * x, ValueError, "got values from 0 to 255.*images / 255"),
+        (lambda x: x / 0, ValueError, r"in \[0, 1\]"),
+        (lambda x: (255 * x).byte(), TypeError, "uint8.*255"),
+        (lambda x: x.numpy(), TypeError, "must be a floating torch tensor.*got float32"),
+        (lambda x: x[:0], ValueError, "shape"),
+        (lambda x: x[0], ValueError, "shape"),
+    ],
+)
+def test_images_of_another_range_or_kind_are_refused(takes_images, spoil, error, message):
+    with pytest.raises(error, match=message):
+        takes_images(spoil((torch.arange(2 * 64 * 64) % 2).float().view(2, 1, 64, 64)))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "error"), [(torch.float16, 2e-3), (torch.bfloat16, 2e-2), (torch.float64, 1e-5), (torch.float32, 0)]
+)
+def test_images_of_every_precision_will_do(takes_images, dtype, error):
+    torch.manual_seed(0)
+    seen = torch.rand(3, 1, 64, 64)
+    torch.manual_seed(1)  # of networks that are drawn at each call
+    expected = takes_images(seen)
+    torch.manual_seed(1)
+    found = takes_images(seen.to(dtype).requires_grad_())
+    assert found.dtype in (np.float32, np.float64)
+    assert abs(found - expected).max() <= error * abs(expected).max()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_networks_of_every_precision_will_do(dtype):
+    """Probabilities are taken in float32, so that their sums are 1."""
+    torch.manual_seed(0)
+    network, seen = DigitClassifier().eval(), torch.rand(3, 1, 64, 64)
+    expected = scorers.Classifier(network).features(seen)
+    scorer = scorers.Classifier(network.to(dtype))
+    found = scorer.features(seen)
+    assert abs(found - expected).max() < 0.02 * abs(expected).max()
+    np.testing.assert_allclose(scorer.probabilities(found).sum(1), 1, rtol=1e-6)
+
+
+def test_resized_images_may_leave_the_range_by_rounding():
+    assert scores.detail(torch.full((1, 1, 2, 2), 1 + 1e-6)) == 0
 
 
 def test_the_shipped_classifier_is_named_with_its_accuracy():
@@ -175,7 +261,7 @@ def test_images_are_brought_to_what_the_network_takes():
     [
         ((2, 3, 64, 64), "1, side, side"),
         ((2, 1, 64, 32), "1, side, side"),
-        ((1, 64, 64), "1, side, side"),
+        ((1, 64, 64), "channels, height, width"),
         ((2, 1, 48, 48), "48 pixels a side, the network takes 64"),
     ],
 )

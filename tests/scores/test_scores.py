@@ -1,5 +1,7 @@
 """Scores on cases whose value is known."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -94,6 +96,29 @@ def test_what_is_no_probability_is_refused(rows, message):
         scores.inception_score(rows)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_rows_are_divided_by_their_sums(dtype):
+    """Ten classes in half precision: sums are off by 3e-4 and more; the score is that of the rows themselves."""
+    logits = 3 * torch.randn(2_000, 10, generator=torch.Generator().manual_seed(0))
+    exact = logits.softmax(1).numpy()
+    rows = logits.softmax(1).to(dtype).double().numpy()
+    assert abs(rows.sum(1) - 1).max() > 2e-4
+    found, whole, expected = (
+        scores.inception_score(p, splits=1)[0] for p in (rows, rows / rows.sum(1, keepdims=True), exact)
+    )
+    assert found == pytest.approx(whole, rel=1e-12)
+    assert found == pytest.approx(expected, rel=1e-3)
+    assert scores.inception_interval(rows) == pytest.approx(scores.inception_interval(exact), rel=1e-3)
+    with pytest.raises(ValueError, match="sum to 1"):
+        scores.inception_score(0.98 * exact)
+
+
+@pytest.mark.parametrize("splits", [0, -5, 2.5, "10", True])
+def test_what_is_no_number_of_splits_is_refused(splits):
+    with pytest.raises((TypeError, ValueError), match="splits must be"):
+        scores.inception_score(np.full((20, 2), 0.5), splits)
+
+
 def with_moments(mean, covariance, n=400, seed=0):
     """Points whose empirical moments are exactly the given ones."""
     x = np.random.default_rng(seed).standard_normal((n, len(mean)))
@@ -130,6 +155,63 @@ def test_fewer_points_than_dimensions_do_not_break_the_distance():
     rng = np.random.default_rng(0)
     first, second = rng.standard_normal((10, 64)), rng.standard_normal((12, 64))
     assert 0 < scores.frechet_distance(first, second) < np.inf
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 8), (30, 200), (300, 200)])
+@pytest.mark.parametrize("scale", [1.0, 100.0])
+def test_frechet_distance_of_a_shift_is_its_square(n, d, scale):
+    """Also with fewer points than dimensions, and with dimensions of no variance: no root of a rounding error."""
+    x = scale * np.random.default_rng(0).standard_normal((n, d))
+    x[:, : d // 8] = 3.0
+    shift = np.full(d, 5e-4)
+    error = 1e-14 * d * np.linalg.norm(np.cov(x, rowvar=False), 2)
+    for first, second in ((x, x + shift), (scores.FeatureStatistics.of(x), scores.FeatureStatistics.of(x + shift))):
+        assert scores.frechet_distance(first, second) == pytest.approx((shift**2).sum(), abs=error)
+    assert 0 <= scores.frechet_distance(x, x) < error
+
+
+@pytest.mark.parametrize(("n", "m"), [(20, 25), (20, 90), (90, 80), (90, 20)])
+def test_frechet_distance_is_that_of_singular_values(n, m):
+    """The cross term is the sum of singular values of X Yᵀ, centred, whatever the ranks."""
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((n, 60)) * np.exp(-np.linspace(0, 12, 60)), rng.standard_normal((m, 60))
+    a, b = ((z - z.mean(0)) / np.sqrt(len(z) - 1) for z in (x, y))
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * linalg.svdvals(a @ b.T).sum()
+    assert scores.frechet_distance(x, y) == pytest.approx(expected, rel=1e-12)
+    assert scores.frechet_distance(y, x) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(47, 200, 6), (47, 200, 60), (47, 30, 60), (300, 30, 60)])
+def test_jackknife_interval_is_that_of_sets_without_a_block(n, m, d):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((n, d)) + 1, rng.standard_normal((m, d))
+    x[0] *= 50  # one block has most of the variance
+    left = [scores.frechet_distance(np.delete(x, np.s_[block::20], 0), y) for block in range(20)]
+    half = stats.t.isf(0.025, 19) * np.sqrt(19**2 / 20 * np.var(left, ddof=1))
+    value = scores.frechet_distance(x, y)
+    assert scores.frechet_interval(x, y) == pytest.approx((value - half, value + half), rel=1e-6)
+
+
+def test_jackknife_interval_decomposes_covariances_once(monkeypatch):
+    """And takes eigenvalues, no vectors, of a matrix of the smaller side for each block."""
+    calls = []
+
+    def counted(name, function, matrix, *args, **settings):
+        calls.append((name, min(matrix.shape)))
+        return function(matrix, *args, **settings)
+
+    for module, name in ((linalg.lapack, "dpstrf"), (linalg, "svdvals"), (linalg, "eigvalsh"), (linalg, "eigh")):
+        monkeypatch.setattr(module, name, partial(counted, name, getattr(module, name)))
+    scores.frechet_interval(*np.random.default_rng(0).standard_normal((2, 40, 100)))
+    assert [side for name, side in calls if name == "dpstrf"] == [100, 100]
+    assert [side for name, side in calls if name == "svdvals"] == [39]
+    assert [side for name, side in calls if name.startswith("eig")] == [39] * 20
+
+
+def test_jackknife_needs_a_row_in_each_block():
+    x = np.random.default_rng(0).standard_normal((20, 2))
+    with pytest.raises(ValueError, match="each of 20 blocks, got 19 rows"):
+        scores.frechet_interval(x[:19], x)
 
 
 def test_jackknife_interval_has_the_width_of_the_scatter():

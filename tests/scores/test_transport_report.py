@@ -36,11 +36,20 @@ def test_copies_are_found(report):
 
 
 def test_bad_input_is_named():
-    codes = np.zeros((100, 2))
+    codes = np.random.default_rng(0).standard_normal((100, 2))
     with pytest.raises(ValueError, match="two blocks of 80"):
         transport_report({}, codes, codes, block=80)
-    with pytest.raises(ValueError, match=r"mapped must have shape \(at least 100, 2\)"):
+    with pytest.raises(ValueError, match="mapped must have 2 columns"):
         transport_report({"mapped": np.zeros((100, 3))}, codes, codes, block=50)
+    with pytest.raises(ValueError, match="mapped must hold at least 100 points, got 50"):
+        transport_report({"mapped": codes[:50]}, codes, codes + 1, block=50)
+    for block in (0, -50):
+        with pytest.raises(ValueError, match="block must be at least 1"):
+            transport_report({}, codes, codes, block=block)
+    with pytest.raises(ValueError, match="reach must be a positive"):
+        mode_coverage(codes, codes, float("nan"))
+    with pytest.raises(ValueError, match="steps must be at least 1"):
+        circulation(np.cos, np.zeros((1, 4, 3)), steps=0)
 
 
 def test_modes_that_are_missed_or_uneven_are_seen():

@@ -14,6 +14,7 @@ from . import semidiscrete as semidiscrete
 from . import training as training
 from .checks import PriorCheck as PriorCheck
 from .checks import check_prior as check_prior
+from .independence import DependentPointsWarning as DependentPointsWarning
 from .kantorovich import KantorovichSolution as KantorovichSolution
 from .kantorovich import solve_kantorovich as solve_kantorovich
 from .latent_transport import LatentTransport as LatentTransport

@@ -52,7 +52,8 @@ def as_floating(value: Array, name: str = "x") -> Array:
     if not is_array_api_obj(value):
         try:
             plain = np.asarray(value)
-            if plain.dtype.kind in "biuf" or (plain.dtype == object and all(map(_is_real, plain.flat))):
+            fractions = plain.dtype == object and all(isinstance(v, numbers.Number) for v in plain.flat)
+            if plain.dtype.kind in "biuf" or fractions:
                 return plain.astype(float, copy=False)
             found = f"{type(value).__name__} of {plain.dtype}"
         except (TypeError, ValueError, RuntimeError, OverflowError):  # ragged lists, tensors with gradients in a list
@@ -61,10 +62,6 @@ def as_floating(value: Array, name: str = "x") -> Array:
     if not array_namespace(value).isdtype(value.dtype, "real floating"):
         raise TypeError(f"{name} must be floating, got {value.dtype}: give real numbers of a float type")
     return np.asarray(value) if isinstance(value, np.ndarray) else value
-
-
-def _is_real(value: Any) -> bool:
-    return isinstance(value, numbers.Number) and not isinstance(value, complex)
 
 
 def at_least_single(x: Array) -> Array:

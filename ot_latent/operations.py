@@ -6,21 +6,15 @@ the prior: a mean of two independent points lies too close to the centre. With i
 prior exactly and changes as little as possible.
 
 The points that go in must be independent of each other and follow the prior; numpy arrays or torch
-tensors, any leading shape, the latent dimension last. Where two of them plainly depend on each other, as
-`interpolate(z, z, 0.5, prior)` has them, a matched operation gives a `DependentPointsWarning`: its result does
-not follow the prior. Independent points get it once in 1e9 calls; points on other devices than the processor
-and those that torch traces are not tested.
+tensors, any leading shape, the latent dimension last. Where two plainly depend on each other, as in
+`interpolate(z, z, 0.5, prior)`, a matched operation gives a `DependentPointsWarning` (`independence`).
 """
 
-import functools
-import math
-import sys
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_torch_array
+from array_api_compat import array_namespace
 
 from ot_latent._arrays import (
     Array,
@@ -33,18 +27,13 @@ from ot_latent._arrays import (
     in_pieces,
     parameter,
 )
+from ot_latent.independence import warn_of_dependence
 from ot_latent.monotone import ScaledMap, monotone_map
 from ot_latent.priors.laws import AnyPrior, Prior
 from ot_latent.priors.product import as_prior
 
 # Each weight vector fits into single precision, and so does its inverted scale.
 _LARGEST_WEIGHT = 1e30
-# How many numbers of each point the test for dependence reads, at least one row; and its rate of false alarms.
-_READ, _FALSE_ALARMS = 1024, 1e-9
-
-
-class DependentPointsWarning(UserWarning):
-    """Points of a matched operation depend on each other, so that its result does not follow the prior."""
 
 
 def combine(
@@ -55,12 +44,12 @@ def combine(
     Parameters
     ----------
     zs : array (k, ..., d), or a sequence of k arrays
-        Independent points of the prior.
+        Independent points of the prior; of others a matched result comes with a `DependentPointsWarning`.
     weights : array (k,) or (k, ...)
         Any finite real numbers; the largest not beyond 1e30 or, for a matched result, below 1e-30.
         ``weights[i]`` broadcasts against ``zs[i]``: shape (k, 9, 1, 1) makes a path of nine steps of
-        each pair in ``zs[i]`` of shape (n, d), (k, n, 1) gives each pair its own weights, (k, 1, d) each
-        coordinate. Shape (k, n) does not say which of them is meant, and is refused.
+        each pair in ``zs[i]`` of shape (n, d). Shape (k, n) is refused: (k, n, 1) weights points, (k, 1, d)
+        coordinates.
     prior : Uniform, Gaussian or ScipyPrior, or a sequence of d of them, optional
         The law of every coordinate, or of each. With it, the result follows it too. Also a frozen law of
         scipy.stats, or Normal, Uniform or Laplace of torch.distributions.
@@ -70,9 +59,8 @@ def combine(
     Returns
     -------
     array (..., d)
-        Of the kind, device and dtype of `zs`; half precisions are computed in float32. Matched, it
-        lies in the prior's support as that dtype rounds it, and is bit for bit z_i where w_i = 1
-        and the other weights are 0.
+        Of the kind, device and dtype of `zs`; half precisions are computed in float32. Matched, it lies in
+        the prior's support as that dtype rounds it, and is bit for bit z_i where w_i = 1 and the others 0.
 
     Raises
     ------
@@ -81,11 +69,6 @@ def combine(
         for a matched result, all weights are zero.
     TypeError
         If the points are not floating arrays of one kind and dtype, or `prior` is no law.
-
-    Warns
-    -----
-    DependentPointsWarning
-        If points of a matched result are not independent.
 
     References
     ----------
@@ -101,11 +84,10 @@ def combine(
     """
     zs = _points("zs", *zs)
     weights = parameter(weights, "weights")
-    if isinstance(weights, float) or weights.ndim == 0 or weights.shape[0] != len(zs):
-        got = () if isinstance(weights, float) else tuple(weights.shape)
-        raise ValueError(
-            f"weights must have one entry per point along the first axis: got shape {got} for {len(zs)} points"
-        )
+    got = tuple(np.shape(weights))
+    if got[:1] != (len(zs),):
+        what = "weights must have one entry per point along the first axis"
+        raise ValueError(f"{what}: got shape {got} for {len(zs)} points")
     return _weighted_sum(zs, weights, prior, laws)
 
 
@@ -271,15 +253,13 @@ def _direction(z: Array) -> Array:
     return z / array_namespace(z).where(norm > 0, norm, 1.0)
 
 
-def _weighted_sum(
-    zs: Sequence[Array], weights: Array, prior: AnyPrior | None, laws: Any = None, name: str = "weights"
-) -> Array:
+def _weighted_sum(zs: Sequence[Array], weights: Array, prior: Any, laws: Any = None, name: str = "weights") -> Array:
     """Σ w_i z_i, matched where there is a prior; `name` is that of the user's argument for the weights."""
     _require_clear(tuple(weights.shape[1:]), zs, name)
     whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
     if whole is not None:
         laws = None if laws is None else [as_prior(law) for law in laws]
-        _warn_of_dependence(zs, [whole] * len(zs) if laws is None else laws)
+        warn_of_dependence(zs, [whole] * len(zs) if laws is None else laws)
     if weights.ndim == 1:
         T = _map_back(weights, whole, laws)
         return in_pieces(lambda *points: _matched_sum(points, weights, T), zs, dtype)
@@ -298,67 +278,15 @@ def _weighted_sum(
 
 def _require_clear(shape: tuple[int, ...], zs: Sequence[Array], name: str) -> None:
     """Raise ValueError where weights of this shape broadcast against the points in no way, or by chance."""
-    one = name if name != "weights" else "weights[i]"
+    one = "weights[i]" if name == "weights" else name
     if len(shape) == 1 and shape[0] > 1:
-        raise ValueError(
-            f"{one} of shape {shape} may mean one number for each point or for each coordinate: "
-            f"give {one}[:, None] for points, {one}[None, :] for coordinates, {one}[:, None, None] for a path"
-        )
+        give = f"{one}[:, None] for points, {one}[None, :] for coordinates, {one}[:, None, None] for a path"
+        raise ValueError(f"{one} of shape {shape} may be meant for each point or each coordinate: give {give}")
     try:
         np.broadcast_shapes(shape, *(z.shape for z in zs))
     except ValueError:
         points = [tuple(z.shape) for z in zs]
         raise ValueError(f"{one} must be a number or broadcast against the points, {points}; got {shape}") from None
-
-
-def _warn_of_dependence(zs: Sequence[Array], laws: Sequence[Any]) -> None:
-    """Warn if two points are equal up to sign, or vary together; `laws` holds the law of each.
-
-    Signs about the medians are multiplied number by number and, for comparison, at all circular shifts (by
-    their spectra): where rows are alike, as in a path, chance makes every shift as large.
-    """
-    torch = sys.modules["torch"] if is_torch_array(zs[0]) else None
-    if torch and (torch.compiler.is_compiling() or torch.jit.is_tracing() or str(device(zs[0])) != "cpu"):
-        return
-    shape = np.broadcast_shapes(*(z.shape for z in zs))
-    rows, part = _READ // max(1, shape[-1]), [slice(None)]
-    for size in shape[-2::-1]:
-        part.insert(0, slice(max(1, rows)))
-        rows //= max(1, size)
-
-    def read(x: Array) -> np.ndarray:
-        x = x if x.shape == shape else array_namespace(x).broadcast_to(x, shape)
-        x = at_least_single(x[tuple(part)])
-        return x.detach().numpy() if torch and is_torch_array(x) else x
-
-    try:
-        values = [read(z) for z in zs]
-        medians = [m if m.ndim < 2 else read(m) for m in map(_median, laws)]
-    except (RuntimeError, TypeError):  # torch traces the points, or the law has tensors as parameters
-        return
-    signs = np.array([np.sign(v - m).ravel() for v, m in zip(values, medians, strict=True)])
-    count, agreement = signs.shape[1], signs @ signs.T
-    if count < 8 or np.triu(abs(agreement), 1).max() < 2 * count**0.5:  # nearly always, and quickly
-        return
-    power = abs(np.fft.rfft(signs)) ** 2
-    by_chance = 2 * power @ power.T / count**2
-    certain = agreement**2 > 2 * math.log(len(zs) ** 2 / _FALSE_ALARMS) * by_chance
-    for i, j in np.argwhere(np.triu(certain | (abs(agreement) == count), 1)):
-        if certain[i, j] or np.array_equal(abs(values[i]), abs(values[j])):
-            r = math.sin(math.pi / 2 * agreement[i, j] / count)
-            warnings.warn(
-                f"points {i + 1} and {j + 1} of this operation depend on each other (correlation about {r:.2f}): "
-                "the result does not follow the prior, which takes independent points. Draw one of them anew",
-                DependentPointsWarning,
-                stacklevel=4,
-            )
-            return
-
-
-@functools.lru_cache(maxsize=256)
-def _median(law: Any) -> np.ndarray:
-    whole = getattr(law, "of_whole_points", False)
-    return np.zeros(1) if whole else law.icdf(np.full(getattr(law, "d", 1), 0.5))
 
 
 def _map_back(weights: Array, prior: Any, laws: Any) -> Any:
@@ -409,13 +337,12 @@ def _points(names: str, *points: Array) -> list[Array]:
     points = [as_floating(z, names) for z in points]
     if not points:
         raise ValueError(f"{names} must hold at least one point")
-    kinds = {(array_namespace(z), z.dtype) for z in points}
-    if len(kinds) > 1:
+    if len({(array_namespace(z), z.dtype) for z in points}) > 1:
         found = " and ".join(sorted(f"{type(z).__module__}.{z.dtype}" for z in points))
         raise TypeError(f"{names} must be arrays of one kind and dtype, got {found}: convert them")
-    shapes = [tuple(z.shape) for z in points]
-    if () in shapes:
+    if not all(z.ndim for z in points):
         raise ValueError(f"{names} must have the latent dimension as the last axis, got a number")
+    shapes = [tuple(z.shape) for z in points]
     try:
         np.broadcast_shapes(*shapes)
     except ValueError:

@@ -1,11 +1,14 @@
 """A user's script: every public name, as `mypy --strict` sees it."""
 
+import warnings
+
 import numpy as np
 import scipy.stats  # type: ignore[import-untyped]
 
 import ot_latent as otl
 from ot_latent import checkpoints, datasets, generators, scorers, scores
 
+warnings.simplefilter("error", otl.DependentPointsWarning)
 prior = otl.Gaussian(0, 1)
 others: list[otl.priors.Law] = [otl.Uniform(-1, 1), otl.ScipyPrior(scipy.stats.laplace())]
 product = otl.Product([prior, otl.Uniform(-1, 1)])

@@ -18,7 +18,7 @@ from ot_latent.priors.uniform import Uniform, uniform_sum
 
 # Strictly stable laws about their location: Σ w_i Z_i is a scaled Z, with scale (Σ |w_i|^α)^(1/α).
 _STABILITY = {"norm": 2.0, "cauchy": 1.0, "levy": 0.5}
-_KEPT = 1024  # laws of sums that a prior remembers: some 100 kB each where they are tabulated
+_KEPT = 1024  # laws of sums that are remembered: some 100 kB each where they are tabulated
 
 
 class ScipyPrior(NumericalLaw):
@@ -53,13 +53,12 @@ class ScipyPrior(NumericalLaw):
     """
 
     law: Any
-    _known: dict[tuple[float, ...], Any]
 
     def __init__(self, law: Any) -> None:
         standard, loc, scale = _standardised(law)
         with np.errstate(all="ignore"):  # scipy's own, far out in the tails
             table = tabulate(_Functions(standard)).scaled(scale).shifted(loc)
-        self.__dict__.update(table.__dict__, law=law, _known={})
+        self.__dict__.update(table.__dict__, law=law)
 
     def __repr__(self) -> str:
         if hasattr(self.law, "dist"):
@@ -97,26 +96,23 @@ class ScipyPrior(NumericalLaw):
 
     def _sum(self, weights: np.ndarray) -> Any:
         """The law of a sum, kept; a `PairSum` if there are two weights and no closed form."""
-        known = tuple(sorted(float(w) for w in weights if w != 0))
-        if known not in self._known:
-            if len(self._known) == _KEPT:
-                self._known.pop(next(iter(self._known)))
-            self._known[known] = self._new_sum(known)
-        return self._known[known]
+        return _sum_of_one(self, tuple(sorted(float(w) for w in weights if w != 0)))
 
-    def _new_sum(self, weights: tuple[float, ...]) -> Any:
-        if weights == (1.0,):
-            return self
-        if len(weights) == 1:
-            return self.scaled(weights[0])
-        alpha = _STABILITY.get(getattr(getattr(self.law, "dist", None), "name", None))
-        one_sided = weights[0] > 0 or weights[-1] < 0
-        if alpha is None or (alpha < 1 and not one_sided):
-            return sum_of_terms([(self, w) for w in weights])
-        loc = self.law.dist._parse_args(*self.law.args, **self.law.kwds)[1]
-        size = sum(abs(w) ** alpha for w in weights) ** (1 / alpha)
-        centred = self.shifted(-loc).scaled(math.copysign(size, weights[-1]))
-        return centred.shifted(float(loc) * math.fsum(weights))
+
+@functools.lru_cache(maxsize=_KEPT)
+def _sum_of_one(prior: ScipyPrior, weights: tuple[float, ...]) -> Any:
+    if weights == (1.0,):
+        return prior
+    if len(weights) == 1:
+        return prior.scaled(weights[0])
+    alpha = _STABILITY.get(getattr(getattr(prior.law, "dist", None), "name", None))
+    one_sided = weights[0] > 0 or weights[-1] < 0
+    if alpha is None or (alpha < 1 and not one_sided):
+        return sum_of_terms([(prior, w) for w in weights])
+    loc = prior.law.dist._parse_args(*prior.law.args, **prior.law.kwds)[1]
+    size = sum(abs(w) ** alpha for w in weights) ** (1 / alpha)
+    centred = prior.shifted(-loc).scaled(math.copysign(size, weights[-1]))
+    return centred.shifted(float(loc) * math.fsum(weights))
 
 
 def sum_law(laws: Sequence[Prior], weights: Array) -> Any:

@@ -8,8 +8,8 @@ import scipy.stats
 import torch
 
 import ot_latent as otl
-from ot_latent import operations
-from ot_latent.operations import DependentPointsWarning
+from ot_latent import independence
+from ot_latent.independence import DependentPointsWarning
 
 UNIT = otl.Uniform(-1, 1)
 
@@ -71,7 +71,7 @@ def test_independent_points_give_no_warning(call):
 def test_false_alarms_are_rare():
     """4,000 pairs of every kind at a rate of 1 %, not 1e-9: fewer than 1 % even of rows that resemble each other."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(operations, "_FALSE_ALARMS", 0.01)
+        patch.setattr(independence, "_FALSE_ALARMS", 0.01)
         counts = {}
         for name, law, repeats in (
             ("few", otl.Gaussian(), 1),
@@ -82,6 +82,6 @@ def test_false_alarms_are_rare():
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 for pair in pairs:
-                    operations._warn_of_dependence(list(pair), [law, law])
+                    independence.warn_of_dependence(list(pair), [law, law])
             counts[name] = len(caught)
     assert max(counts.values()) < 40, counts

@@ -40,9 +40,8 @@ def tabulate(law: Any) -> NumericalLaw:
     left_unit = median - (low if math.isfinite(low) else float(law.icdf(0.25)))
     right_unit = (high if math.isfinite(high) else float(law.isf(0.25))) - median
     axis = Axis(low, median, high, left_unit, right_unit)
-    if not (left_unit > 0 and right_unit > 0) or _atom_at_end(law.cdf, axis):
-        raise ValueError(JUMP)
-    if _atom_at_end(lambda x: law.sf(-x), axis.mirrored()):
+    atoms = _atom_at_end(law.cdf, axis) or _atom_at_end(lambda x: law.sf(-x), axis.mirrored())
+    if atoms or not (left_unit > 0 and right_unit > 0):
         raise ValueError(JUMP)
     table = _left_levels(law.cdf, law.icdf, law.pdf, axis)
     steps = left_unit * np.array([0.1, 0.3, 0.7, 0.9])

@@ -20,14 +20,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import Array, generator
+from ot_latent._arrays import Array, generator, parameter
+from ot_latent._loop import count
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
+from ot_latent.priors.product import as_prior
 
+_LARGEST = 1e150  # coordinate of a code: its square is a number
+_FAR = 1e15  # coordinates of points that need double precision
 _CENTER = 32  # noise points for each cell that tell its mean: a sixth of the cell's spread
 
 
@@ -84,11 +89,10 @@ class SemiDiscreteOT:
     """
 
     def __init__(self, *, tolerance: float = 0.02, max_steps: int = 20_000, random_state: int = 0) -> None:
-        if not tolerance > 0:
-            raise ValueError(f"tolerance must be positive, got {tolerance!r}")
-        if max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, got {max_steps!r}")
-        self.tolerance, self.max_steps, self.random_state = tolerance, max_steps, random_state
+        if not 0 < tolerance < math.inf:
+            raise ValueError(f"tolerance must be positive and finite, got {tolerance!r}")
+        self.tolerance, self.max_steps = tolerance, count(max_steps, "max_steps")
+        self.random_state = count(random_state, "random_state", 0)
 
     def __repr__(self) -> str:
         return f"SemiDiscreteOT(tolerance={self.tolerance}, max_steps={self.max_steps})"
@@ -107,7 +111,8 @@ class SemiDiscreteOT:
         Parameters
         ----------
         codes : (N, d) array-like
-            Distinct points. Everything is computed on their device.
+            Points; equal ones share a cell, which has the mass of all of them. Everything is computed on
+            their device.
         prior : law with ``sample``, optional
             Standard `Gaussian` by default.
         weights : (N,) array-like, optional
@@ -123,33 +128,45 @@ class SemiDiscreteOT:
         Raises
         ------
         ValueError
-            If codes are not finite, distinct and of shape (N, d), if weights or heights do not fit
-            them, or ``resume`` belongs to another fit.
+            If codes are not finite and of shape (N, d), if weights or heights do not fit them, or
+            ``resume`` belongs to another fit.
+        TypeError
+            If codes, weights or heights are not real numbers.
 
         Warns
         -----
         ConvergenceWarning
-            If `max_steps` ended the fit; ``converged`` is then False.
+            If `max_steps` ended the fit, or a weight is so small that no reasonable number of noise points
+            could certify its cell; ``converged`` is then False.
+        StateWarning
+            If ``resume`` could not be written, as on a full disk. The fit goes on.
         """
         points = _checked_codes(codes)
-        masses = _vector(weights, points, "weights")
+        masses, heights = _vector(weights, points, "weights"), _vector(heights, points, "heights")
+        masses = torch.ones(len(points)).to(points.device).double() if masses is None else masses
+        masses = masses / masses.max() / (masses / masses.max()).sum()
         if not (masses > 0).all():
             raise ValueError("weights must be positive; leave out codes that get no mass")
         prior = Gaussian() if prior is None else prior
-        if not callable(getattr(prior, "sample", None)):
-            raise TypeError(f"prior must have a method sample(shape, rng, like), got {prior!r}")
-        dual = SemiDual(points, masses / masses.sum(), prior, self.random_state)
-        start = dual.linear_start() if heights is None else _vector(heights, points, "heights") / dual.scale
-        ascent = Ascent(dual, self.tolerance, self.max_steps)
-        self.steps = ascent.climb(start, Path(resume) if resume else None, save_seconds)
-        self.cost, self.error, self.converged = ascent.cost, ascent.error, ascent.converged
-        self._dual, self._numpy = dual, not is_torch_array(codes)
-        self._means: tuple[torch.Tensor, torch.Tensor] | None = None
+        if not hasattr(prior, "sample") or isinstance(prior, type | torch.distributions.Distribution):
+            prior = as_prior(prior)
+        index, first = _first_equal(points)
+        masses = torch.zeros_like(masses[first]).index_add_(0, index, masses)
+        dual = SemiDual(points[first], masses, prior, self.random_state)
+        cost, error, steps, remedy = dual.solve_on_a_line(), Estimate(0.0, 0.0, 0.0), 0, ""
+        if cost is None:
+            start = dual.linear_start() if heights is None else dual.scaled_heights(heights[first])
+            ascent = Ascent(dual, self.tolerance, self.max_steps)
+            steps, remedy = ascent.climb(start, Path(resume) if resume else None, save_seconds), ascent.remedy
+            cost, error = ascent.cost, ascent.error
+        self._dual, self._index, self._first = dual, index, first
+        self._numpy, self._means = not is_torch_array(codes), None
+        self.cost, self.error, self.steps, self.converged = cost, error, steps, error.high <= self.tolerance
         if not self.converged:
             warnings.warn(
                 f"the mass error is {self.error.value:.3g} ({self.error.low:.3g} to "
                 f"{self.error.high:.3g}) after {self.steps} steps, not certified to be below "
-                f"{self.tolerance}: raise max_steps or tolerance",
+                f"{self.tolerance}: {remedy}",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -159,7 +176,7 @@ class SemiDiscreteOT:
     def heights(self) -> Array:
         """The heights h_j of the caller's codes: (N,)"""
         self._require_fit()
-        heights = self._dual.heights
+        heights = self._dual.heights[self._index]
         return heights.cpu().numpy() if self._numpy else heights
 
     def mass_error(self, n: int, rng: int | torch.Generator | None = None) -> Estimate:
@@ -182,8 +199,8 @@ class SemiDiscreteOT:
         return estimate_mass_error(dual.counts(n, generator(rng, dual.codes)), dual.masses)
 
     def cell(self, z: Array) -> Array:
-        """Index of the code that each point goes to: (m, d) -> (m,)"""
-        return _returned(self._cell(self._points(z)), z)
+        """Index of the code that each point goes to, the first of equal ones: (m, d) -> (m,)"""
+        return _returned(self._first[self._cell(self._points(z))], z)
 
     def transport(self, z: Array) -> Array:
         """The map T(z) = grad u(z), a code for each point: (m, d) -> (m, d)"""
@@ -193,7 +210,11 @@ class SemiDiscreteOT:
     def potential(self, z: Array) -> Array:
         """The potential D(z) = u(z) - ‖z‖² / 2, with gradient T(z) - z for torch: (m, d) -> (m,)"""
         points = self._points(z)
-        return _returned(self._dual.phi(points, self._cell(points)), z)
+        phi = self._dual.phi(points, self._cell(points))
+        if not torch.isfinite(phi).all():
+            far = float(points.detach().abs().max())
+            raise ValueError(f"z must be so close to 0 that {phi.dtype} holds ‖z‖² and the potential, got {far:g}")
+        return _returned(phi, z)
 
     def extend(self, z: Array, angle: float = 0.7) -> Array:
         """The map made continuous within regions, after An et al. (2020): (m, d) -> (m, d)
@@ -239,7 +260,7 @@ class SemiDiscreteOT:
         cells, (n, d) = self._dual.cells, self._dual.codes.shape
         normals = F.normalize(F.pad(cells.codes, (0, 1), value=-1.0))
         known = self._cell_means()[1]
-        for rows in points.float().split(max(1, TABLE // max(n, d * d))):
+        for rows in self._dual.centered(points).to(cells.planes.dtype).split(max(1, TABLE // max(n, d * d))):
             scores = rows @ cells.codes.T + cells.heights
             near = scores.topk(min(n, d + 1), dim=1).indices
             cosine = (normals[near] * normals[near[:, :1]]).sum(2)
@@ -253,14 +274,21 @@ class SemiDiscreteOT:
             dual = self._dual
             sums, counts = torch.zeros_like(dual.cells.codes), torch.zeros_like(dual.masses)
             for noise in dual.noise(_CENTER * len(counts), dual.seeded("means")):
-                cells = dual.cells.highest(noise)
+                cells = dual.cell(noise)
                 sums.index_add_(0, cells, noise)
                 counts += torch.bincount(cells, minlength=len(counts))
             self._means = sums / counts.clamp(min=1)[:, None].to(sums.dtype), counts > 0
         return self._means
 
     def _cell(self, points: torch.Tensor) -> torch.Tensor:
-        return self._dual.cells.highest(points.detach().float())
+        dual, points = self._dual, self._dual.centered(points.detach())
+        cells, far = dual.cell(points), points.abs().amax(1) > _FAR
+        if dual.line is None and far.any():  # beyond what single precision holds
+            lifted = F.pad(points[far].double(), (0, 1), value=1.0)
+            rows = (lifted / lifted.abs().amax(1, keepdim=True)).split(max(1, TABLE // dual.cells.n))
+            planes = dual.cells.planes[: dual.cells.n].double().T
+            cells[far] = torch.cat([(part @ planes).argmax(1) for part in rows])
+        return cells
 
     def _require_fit(self) -> None:
         if not hasattr(self, "_dual"):
@@ -268,6 +296,8 @@ class SemiDiscreteOT:
 
     def _points(self, z: Array) -> torch.Tensor:
         self._require_fit()
+        if isinstance(z, np.ma.MaskedArray):
+            raise TypeError("z must not be a masked array: fill it with .filled(value), or drop the masked points")
         points = torch.as_tensor(z, device=self._dual.codes.device)
         d = self._dual.codes.shape[1]
         if not points.is_floating_point() or points.ndim != 2 or points.shape[1] != d:
@@ -285,28 +315,29 @@ def _returned(result: torch.Tensor, z: Array) -> Array:
 
 
 def _checked_codes(values: Array) -> torch.Tensor:
-    codes = torch.as_tensor(values).detach()
+    codes = torch.as_tensor(parameter(values, "codes")).detach()
     if codes.ndim != 2 or 0 in codes.shape:
-        raise ValueError(f"codes must have shape (N, d), got {tuple(codes.shape)}")
-    codes = codes if codes.dtype in (torch.float32, torch.float64) else codes.float()
-    if not torch.isfinite(codes).all():
-        raise ValueError("codes hold NaN or infinite values")
-    distinct = len(torch.unique(codes, dim=0))
-    if distinct < len(codes):
-        raise ValueError(
-            f"codes must be distinct, got {distinct} distinct ones of {len(codes)}: merge equal "
-            "codes and add up their weights"
-        )
-    return codes
+        raise ValueError(f"codes must have shape (N, d), N and d at least 1, got {tuple(codes.shape)}")
+    size = float(codes.abs().max())
+    if size > _LARGEST:
+        raise ValueError(f"codes must not exceed {_LARGEST:g}, got {size:g}: divide them by a number")
+    return codes if 1e-15 < size < 1e15 else codes.double()  # squares may leave single precision
 
 
-def _vector(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor:
-    """One finite number for each code, in double precision; ones by default."""
+def _first_equal(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which of the distinct codes each code is, (N,), and where these come first, in order."""
+    distinct, index = torch.unique(codes, dim=0, return_inverse=True)
+    places = torch.arange(len(codes), device=codes.device)
+    first = torch.full_like(places[: len(distinct)], len(codes)).scatter_reduce_(0, index, places, "amin")
+    order = first.argsort()
+    return order.argsort()[index], first[order]
+
+
+def _vector(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor | None:
+    """One finite number for each code, in double precision, if there are any."""
     if values is None:
-        return torch.ones(len(codes), dtype=torch.float64, device=codes.device)
-    vector = torch.as_tensor(values, dtype=torch.float64, device=codes.device).detach()
+        return None
+    vector = torch.as_tensor(parameter(values, name), dtype=torch.float64, device=codes.device).detach()
     if vector.shape != (len(codes),):
         raise ValueError(f"{name} must have shape ({len(codes)},), got {tuple(vector.shape)}")
-    if not torch.isfinite(vector).all():
-        raise ValueError(f"{name} holds NaN or infinite values")
-    return vector.clone()
+    return vector

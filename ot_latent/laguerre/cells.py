@@ -1,0 +1,67 @@
+"""Which of N planes is highest, found by tiles."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+
+_GROUP = 32  # codes whose maximum is taken at once; the position within comes later
+_TILE = {"cpu": (4096, 256), "cuda": (65_536, 2_048)}  # codes x noise: fits the cache, fills the GPU
+
+
+class Cells:
+    """The cells of N planes: which plane is highest at each point.
+
+    It is found by tiles: memory O(codes x d + tile), never noise x codes. A maximum over groups of
+    codes is vectorised, an argmax over all of them is not: find the best group first, then the code
+    within that group.
+    """
+
+    def __init__(self, codes: torch.Tensor) -> None:
+        self.n, d = codes.shape
+        self.codes_in_tile, self.rows = _TILE[codes.device.type]
+        planes = codes.new_zeros(math.ceil(self.n / _GROUP) * _GROUP, d + 1)
+        planes[: self.n, :d], planes[self.n :, :d] = codes, codes[-1]  # the last one fills its group
+        self.planes, self.groups = planes, planes.view(-1, _GROUP, d + 1)
+        self.tile = codes.new_empty(min(self.codes_in_tile, len(planes)) * self.rows)
+
+    @property
+    def codes(self) -> torch.Tensor:
+        """Slopes of the planes: (N, d)"""
+        return self.planes[: self.n, :-1]
+
+    @property
+    def heights(self) -> torch.Tensor:
+        """Heights of the planes at 0: (N,)"""
+        return self.planes[: self.n, -1]
+
+    def set_heights(self, heights: torch.Tensor) -> None:
+        """Move the planes to these heights: (N,)"""
+        self.planes[: self.n, -1], self.planes[self.n :, -1] = heights, heights[-1]
+
+    def highest(self, noise: torch.Tensor) -> torch.Tensor:
+        """Index of the plane that is highest at each point: (m, d) -> (m,)"""
+        return torch.cat([self._highest(rows) for rows in noise.split(self.rows)])
+
+    def slack(self, noise: torch.Tensor) -> torch.Tensor:
+        """How far each plane is below the envelope at the noise point where it is nearest: (N,)"""
+        least = torch.full_like(self.planes[:, 0], math.inf)
+        for rows in noise.split(self.rows):
+            points = F.pad(rows, (0, 1), value=1.0).T.contiguous()
+            top = (self.planes[self._highest(rows)] * points.T).sum(1)
+            for scores, part in zip(self._tiles(points), least.split(self.codes_in_tile), strict=True):
+                torch.minimum(part, (top - scores).amin(1).clamp(min=0), out=part)
+        return least[: self.n]
+
+    def _highest(self, noise: torch.Tensor) -> torch.Tensor:
+        points = F.pad(noise, (0, 1), value=1.0).T.contiguous()  # planes @ (z, 1) are heights of planes
+        tops = [scores.view(-1, _GROUP, len(noise)).amax(1) for scores in self._tiles(points)]
+        group = torch.cat(tops).max(0).indices
+        within = torch.bmm(self.groups[group], points.T[:, :, None]).squeeze(2).argmax(1)
+        return group * _GROUP + within
+
+    def _tiles(self, points: torch.Tensor) -> Iterator[torch.Tensor]:
+        for planes in self.planes.split(self.codes_in_tile):
+            size = len(planes), points.shape[1]
+            yield torch.mm(planes, points, out=self.tile[: math.prod(size)].view(size))

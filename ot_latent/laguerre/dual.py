@@ -1,0 +1,192 @@
+"""The semi-dual of N codes: its noise, its gradients, its value, and where it is known in closed form."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.stats import norm
+
+from ot_latent._arrays import covariance_root, generator
+from ot_latent.laguerre.cells import Cells
+from ot_latent.laguerre.certificate import Estimate
+from ot_latent.laguerre.clusters import clusters
+from ot_latent.priors.projection import project
+
+TABLE = 2**24  # scores that are held at a time, 64 MB, where a whole row of them is needed
+_FAR = 16  # deviations of the noise from zero, from where on it is centred
+
+
+class SemiDual:
+    """The semi-dual F(h) of N codes, its stochastic gradients and the error of its maximiser.
+
+    Parameters
+    ----------
+    codes : (N, d) tensor
+    masses : (N,) double tensor
+        b, with sum 1.
+    prior : law with ``sample``
+    seed : int
+    """
+
+    def __init__(self, codes: torch.Tensor, masses: torch.Tensor, prior: Any, seed: int) -> None:
+        self.codes, self.masses, self.prior, self.seed = codes, masses, prior, seed
+        self.center = masses.to(codes.dtype) @ codes
+        centered = codes - self.center
+        self.scale = float(centered.square().mean().sqrt()) or 1.0
+        self.scaled = centered / self.scale
+        self.levels = clusters(self.scaled)
+        self.cells = Cells(self.scaled.double() if self.levels else self.scaled.float())
+        self.heights = torch.zeros_like(masses)
+        self.batch = max(256, len(codes) // 4)
+        self.line: tuple[torch.Tensor, ...] | None = None
+        self.at_work: Callable[[], Any] = lambda: None  # called after each batch of noise
+        # noise far from zero loses digits in single precision: it is drawn in double and centred
+        drawn = prior.sample((4096, codes.shape[1]), self.seeded("shift"), like=masses)
+        mean, std = drawn.mean(0), drawn.std(0)
+        self.shift = mean if bool((mean.abs() > _FAR * std).any()) else torch.zeros_like(mean)
+
+    def solve_on_a_line(self) -> Estimate | None:
+        """Exact heights, and the value, of codes on a line; None where they are on none, or its law is not known.
+
+        Cells are intervals between the prior's quantiles t_j along the line, where neighbouring planes
+        meet: h_j + t_j s_j = h_{j+1} + t_j s_{j+1}.
+        """
+        scaled = self.scaled.double()
+        direction = scaled[scaled.square().sum(1).argmax()]
+        if len(scaled) == 1:
+            direction = torch.eye(len(direction)).to(direction)[0]
+        direction = direction / direction.norm() * direction[direction.abs().argmax()].sign()
+        places = scaled @ direction
+        off = (scaled - places[:, None] * direction).abs().max() * self.scale
+        law = project(self.prior, direction.cpu().numpy())
+        if law is None or off > 4 * torch.finfo(self.codes.dtype).eps * self.codes.abs().max():
+            return None
+        order = places.argsort()
+        s, b = (values[order].cpu().numpy() for values in (places, self.masses))
+        ends = law.borders(b)
+        heights = torch.zeros_like(self.masses)
+        heights[order[1:]] = -torch.from_numpy(np.cumsum(ends * np.diff(s))).to(heights)
+        self.line = direction, torch.from_numpy(ends).to(heights) - direction @ self.shift, order
+        self.set_heights(self.where_noise_is_centred(heights))
+        square = float((law.var + (law.mean - self.center.double().cpu().numpy()) ** 2).sum())
+        value = (square + self.scale**2 * float(b @ s**2)) / 2 - self.scale * law.moment(b, s)
+        return Estimate(value, value, value)
+
+    def scaled_heights(self, heights: torch.Tensor) -> torch.Tensor:
+        """Heights of the scaled codes and centred noise, from those of the codes: (N,) -> (N,)"""
+        scaled = self.where_noise_is_centred((heights - self.masses @ heights) / self.scale)
+        if scaled.abs().max() > 1e30:
+            raise ValueError(f"heights must not be further apart than 1e30 times the codes' scale, {self.scale:g}")
+        return scaled
+
+    def where_noise_is_centred(self, heights: torch.Tensor) -> torch.Tensor:
+        """Heights of the scaled codes at `shift`, from those at 0: (N,) -> (N,)"""
+        return heights + self.scaled.double() @ self.shift
+
+    def linear_start(self) -> torch.Tensor:
+        """Heights of the scaled codes under the linear map with their covariance C: (N,)
+
+        From noise of mean m and covariance s^2 I the map is z -> A (z - m), A = C^{1/2} / s, the
+        gradient of u(z) = (z - m).A (z - m) / 2, and -h is the conjugate of u.
+        """
+        noise = next(self.noise(4096, self.seeded("start"))).double()
+        codes = self.cells.codes.double()
+        covariance = codes.T * self.masses @ codes
+        root = torch.from_numpy(covariance_root(covariance.cpu().numpy(), least=1e-12))
+        inverse = noise.std() * torch.linalg.inv(root).to(codes)
+        return -(codes @ inverse * codes).sum(1) / 2 - codes @ noise.mean(0)
+
+    def set_heights(self, scaled: torch.Tensor) -> None:
+        """Set the heights, given for the scaled codes and centred noise, in the gauge sum_j b_j h_j = 0."""
+        scaled = scaled - self.masses @ scaled
+        self.cells.set_heights(scaled)
+        self.heights = self.scale * (scaled - self.scaled.double() @ self.shift)
+
+    def cell(self, points: torch.Tensor) -> torch.Tensor:
+        """The cell of each point, which is centred as noise is: (m, d) -> (m,)"""
+        if self.line is None:
+            return self.cells.highest(points.to(self.cells.planes.dtype))
+        direction, ends, order = self.line
+        return order[torch.searchsorted(ends, points.double() @ direction)]
+
+    def seeded(self, purpose: str, step: int = 0) -> torch.Generator:
+        """The generator of a purpose and step: each has noise of its own, so that resumed runs draw the same."""
+        words = np.random.SeedSequence([self.seed, step, *purpose.encode()])
+        return generator(int(words.generate_state(1, np.uint64)[0] >> 1), self.cells.planes)
+
+    def noise(self, n: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
+        """Points of the prior, n in all, a batch at a time, centred if they are far from zero."""
+        d, size, far = self.codes.shape[1], max(self.batch, n // 1024), bool(self.shift.any())
+        for first in range(0, n, size):
+            points = self.prior.sample((min(size, n - first), d), rng, like=self.shift if far else self.cells.planes)
+            yield self.centered(points).to(self.cells.planes.dtype)
+            self.at_work()
+
+    def centered(self, points: torch.Tensor) -> torch.Tensor:
+        """Points of the prior less `shift`."""
+        return points.double() - self.shift if bool(self.shift.any()) else points
+
+    def counts(self, n: int, rng: torch.Generator) -> torch.Tensor:
+        """Noise points in each cell: (N,)"""
+        counts = torch.zeros_like(self.masses)
+        for noise in self.noise(n, rng):
+            counts += torch.bincount(self.cell(noise), minlength=len(counts))
+        return counts
+
+    def phi(self, points: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
+        """The potential D(z) where the cells are known: (m, d), (m,) -> (m,); differentiable."""
+        codes, heights = self.codes[cells].to(points.dtype), self.heights[cells].to(points.dtype)
+        return (points * codes).sum(1) + heights - points.square().sum(1) / 2
+
+    def margin(self) -> float:
+        """Height of the highest plane above the second: the scale on which masses change.
+
+        Borders lie where it is small, so its lowest tenth tells the mean of an exponential law.
+        """
+        margins = []
+        for noise in self.noise(1024, self.seeded("margin")):
+            for rows in noise.split(max(1, TABLE // self.cells.n)):
+                scores = rows @ self.cells.codes.T + self.cells.heights
+                if self.levels:  # between clusters
+                    group = self.levels[0][0].expand_as(scores)
+                    scores = torch.full_like(scores, -math.inf).scatter_reduce_(1, group, scores, "amax")
+                best = scores.topk(2, dim=1).values
+                margins.append(best[:, 0] - best[:, 1])
+        return float(torch.cat(margins).quantile(0.1)) / -math.log(0.9)
+
+    def conditioned(self, gradient: torch.Tensor, least: float) -> torch.Tensor:
+        """The gradient by the inverse of an approximate Hessian, whose diagonal is about b / margin: (N,)
+
+        Divided by b, one step size suits all cells; that of a cluster's codes among each other is as
+        much smaller as they are closer, while the cluster itself moves as one code does.
+        """
+        if not self.levels:
+            return gradient / self.masses.clamp(min=least)
+        total = torch.zeros_like(gradient)
+        for group, closeness in self.levels:
+            of_group = torch.zeros_like(gradient).index_add_(0, group, gradient)
+            masses = torch.zeros_like(gradient).index_add_(0, group, self.masses)
+            total += (closeness * of_group / masses.clamp(min=least))[group]
+        return total
+
+    def value(self, n: int, rng: torch.Generator) -> tuple[torch.Tensor, Estimate]:
+        """The counts of n noise points, and E F(h) + (E ‖y‖² + E ‖z‖²) / 2, the dual value."""
+        counts, phi = torch.zeros_like(self.masses), []
+        for noise in self.noise(n, rng):
+            cells = self.cell(noise)
+            counts += torch.bincount(cells, minlength=len(counts))
+            phi.append(self.phi(noise.double() + self.shift, cells))
+        phi = torch.cat(phi)
+        psi = self.heights + self.codes.double().square().sum(1) / 2
+        value, half = float(self.masses @ psi - phi.mean()), float(norm.isf(0.025)) * math.sqrt(float(phi.var()) / n)
+        return counts, Estimate(value, value - half, value + half)
+
+    def fingerprint(self, start: torch.Tensor) -> str:
+        """What tells a fit to this problem from this start from all others."""
+        digest = hashlib.sha256(repr((self.prior, self.seed)).encode())
+        for values in (self.codes, self.masses, start):
+            digest.update(values.cpu().numpy().tobytes())
+        return digest.hexdigest()

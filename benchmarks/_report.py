@@ -19,7 +19,7 @@ def parser(script, text):
 def machine():
     """Processor and how busy it was when the run started: a sentence."""
     listing = pathlib.Path("/proc/cpuinfo")
-    lines = listing.read_text().splitlines() if listing.is_file() else []
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.is_file() else []
     models = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
     model = models[0] if models else platform.processor() or platform.machine()
     load = f"{os.getloadavg()[0]:.0f}"

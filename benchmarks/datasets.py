@@ -167,19 +167,20 @@ def decoding(n):
 
 def appetite(images):
     """Images a second that the library's auto-encoder trains on, at 64x64 grey."""
+    count = max(1, min(10, len(images) // BATCH))
     torch.manual_seed(0)
     model = autoencoders.Autoencoder().to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters())
     batch = datasets.to_square(images[:BATCH])
 
     def steps():
-        for _ in range(10):
+        for _ in range(count):
             optimizer.zero_grad()
             model.loss(batch)["loss"].backward()
             optimizer.step()
 
     steps()
-    return 10 * len(batch) / seconds(steps)
+    return count * len(batch) / seconds(steps)
 
 
 def shuffled(images):
@@ -227,7 +228,7 @@ from ot_latent import datasets
 from ot_latent.datasets import loaders
 import PIL.Image, numpy.lib.format
 def peak():
-    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1])
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status", encoding="utf-8").read())[1])
 warnings.simplefilter("ignore", datasets.PartialDataWarning)
 before = peak()
 datasets.{call}

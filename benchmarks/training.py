@@ -22,13 +22,13 @@ from ot_latent.training.loop import Training
 from ot_latent.training.recipes import RECIPES
 
 
-def recipes():
+def recipes(width):
     """Every kind of model of images, at 64 pixels."""
     for name in ("mnist-ae", "mnist-vae", "mnist-wae-gan", "mnist-wae-mmd", "mnist-avb"):
         yield RECIPES[name]
     for name, batch in (("mnist-dcgan-gaussian", 64), ("cifar10-wgan-gp", 8)):
         recipe = RECIPES[name]
-        arguments = recipe.arguments | {"side": 64, "width": 32, "channels": 1 if name.startswith("mnist") else 3}
+        arguments = recipe.arguments | {"side": 64, "width": width, "channels": 1 if name.startswith("mnist") else 3}
         yield replace(recipe, side=64, arguments=arguments, batch=batch)
 
 
@@ -123,13 +123,14 @@ def main():
     command.add_argument("--device", default="cpu")
     command.add_argument("--steps", type=int, default=10)
     command.add_argument("--batch", type=int)
+    command.add_argument("--width", type=int, default=32, help="of DCGAN and WGAN-GP (default: %(default)s)")
     arguments = command.parse_args()
     device = torch.device(arguments.device)
     if arguments.pythae:
         sys.path.append(str(arguments.pythae))
     busy = machine()
     rows = []
-    for recipe in recipes():
+    for recipe in recipes(arguments.width):
         batch = arguments.batch or recipe.batch
         full, half = (
             ours(replace(recipe, precision=precision), batch, arguments.steps, device)
@@ -143,7 +144,7 @@ def main():
     header = ["model", "batch", "float32", "bfloat16", "ratio", "pythae", "float32 to pythae"]
     text = (
         f"# Training at 64 pixels\n\nImages a second, {where}, torch {torch.__version__}. DCGAN and WGAN-GP with "
-        "width 32; images of a critic's batches count, five to a step of WGAN-GP's generator. pythae: "
+        f"width {arguments.width}; images of a critic's batches count, five to a step of WGAN-GP's generator. pythae: "
         "the same networks in its models, float32, where it has the model.\n\n"
         f"{busy}\n\n"
         "## Images a second\n\n" + table(header, rows)

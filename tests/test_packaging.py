@@ -147,7 +147,7 @@ def test_a_users_script_passes_strict_typing(root, tmp_path):
     settings = "[mypy]\nstrict = True\nfollow_imports = silent\n[mypy-torch.*]\nfollow_imports = skip\n"
     config.write_text(settings, encoding="utf-8")
     script = root / "tests" / "user_script.py"
-    command = [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", tmp_path / "cache", script]
+    command = [sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", root / ".mypy_cache", script]
     result = subprocess.run(command, capture_output=True, text=True, cwd=root)
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -80,7 +80,7 @@ def test_scores(tmp_path):
 
 
 def test_training(tmp_path):
-    text = report(tmp_path, "training", "--steps", "1", "--batch", "2")
+    text = report(tmp_path, "training", "--steps", "1", "--batch", "2", "--width", "4")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
     kinds = {row[0].removeprefix("| ") for row in rows[2:]}
     assert kinds == {"Autoencoder", "VAE", "WAEGAN", "WAEMMD", "AVB", "DCGAN", "WGANGP"}

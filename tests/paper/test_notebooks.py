@@ -6,6 +6,7 @@ no offence at machine paths or timings in outputs.
 
 import copy
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -247,7 +248,8 @@ def test_the_checker_finds_a_large_notebook(clean):
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_runs_at_smoke(name, tmp_path):
     folders = {"build_dir": tmp_path, "figures_dir": tmp_path / "figures"}
-    report = reproduce([name], scale="smoke", jobs=2, **folders)
+    with ThreadPoolExecutor(1) as executor:  # a process for one notebook would cost seconds, and show no more
+        report = reproduce([name], scale="smoke", jobs=2, executor=executor, **folders)
     assert int(report) == 0, report.failed[0].error
     rows = read_results(folders["figures_dir"]).get(name, {"rows": {}})["rows"]
     # an estimate from so few samples may miss even what is true by construction; an exact number may not
@@ -262,7 +264,8 @@ def test_missing_data_says_how_to_mend_it(tmp_path, monkeypatch):
     for scheme in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"):
         monkeypatch.setenv(scheme, "http://127.0.0.1:9")  # nobody listens: there is no network
     folders = {"build_dir": tmp_path, "figures_dir": tmp_path / "figures"}
-    report = reproduce(["06_mnist_samples"], scale="smoke", **folders)
+    with ThreadPoolExecutor(1) as executor:
+        report = reproduce(["06_mnist_samples"], scale="smoke", executor=executor, **folders)
     assert int(report) == 1
     error = report.failed[0].error
     assert "MissingDataError" in error

@@ -42,7 +42,8 @@ def progress_bar(what: str, total: int, done: int, unit: str) -> tqdm:
 
 
 def _settings() -> dict[str, Any]:
-    return {"leave": False, "delay": 2, "disable": os.environ.get("TQDM_DISABLE", "0") != "0"}
+    disabled = sys.stderr is None or os.environ.get("TQDM_DISABLE", "0") != "0"  # no stderr: it was closed
+    return {"leave": False, "delay": 2, "disable": disabled}
 
 
 def as_floating(value: Array, name: str = "x") -> Array:

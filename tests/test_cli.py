@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from ot_latent import training
+from ot_latent._arrays import progress
 from ot_latent._loop import DivergenceError
 from ot_latent._storage import StateWarning
 from ot_latent.cli import main
@@ -224,7 +225,10 @@ def test_a_console_that_lacks_characters_gets_the_others(root):
     assert b"# Results" in result.stdout and b"?" in result.stdout
 
 
-def test_nobody_need_read_what_it_prints(root):
+def test_nobody_need_read_what_it_prints(root, monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    monkeypatch.setenv("TQDM_DISABLE", "0")
+    assert progress(range(3), "work").disable
     command = f"'{sys.executable}' -m ot_latent.cli results >&- 2>&-"
     assert subprocess.run(command, shell=True, cwd=root).returncode == 0
 

@@ -31,6 +31,13 @@ def test_gaussian_points_are_radial_and_so_are_their_sums(d):
         assert ours(x) == pytest.approx(theirs(x), rel=1e-5)
 
 
+def test_midpoints_of_a_ball_have_the_law_of_distances_in_it():
+    """P(‖u - v‖ <= s) = s³ - 9 s⁴ / 16 + s⁶ / 32 for two points of the unit ball in space."""
+    s = np.array([1e-2, 0.3, 1.0332, 1.7])
+    exact = s**3 - 9 / 16 * s**4 + s**6 / 32
+    assert otl.Ball(3).combine([0.5, 0.5]).norm.cdf(s / 2) == pytest.approx(exact, rel=1e-5)
+
+
 def three_in_space(rho):
     """P(‖u + v + w‖ <= rho), rho <= 1, of three points on the sphere in space: ∫ s²/2 ds."""
     return rho**3 / 6

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ot_latent._loop import count
+
 
 def _convolution(before: int, after: int) -> list[nn.Module]:
     """3x3 convolution, batch norm, ReLU."""
@@ -96,6 +98,7 @@ class CifarClassifier(_Classifier):
     padding = 4
 
     def __init__(self, width: int = 24) -> None:
+        width = count(width, "width")
         body = nn.Sequential(
             *_convolution(3, width),
             *_convolution(width, 2 * width),

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ot_latent import brenier
+from ot_latent._arrays import as_shape
 from ot_latent.brenier import Potential
 from ot_latent.models import autoencoders, checkpoints, gans
 from ot_latent.priors.gaussian import Gaussian
@@ -38,8 +39,7 @@ class Generator:
 
     def sample(self, shape: int | tuple[int, ...], rng: Any = None) -> torch.Tensor:
         """Latent points (*shape, latent_dim), on the CPU; ``rng`` as in `Uniform.sample`."""
-        shape = (shape,) if isinstance(shape, int) else shape
-        return self.prior.sample((*shape, self.latent_dim), rng, like=torch.zeros(()))
+        return self.prior.sample((*as_shape(shape), self.latent_dim), rng, like=torch.zeros(()))
 
     def __call__(self, z: torch.Tensor) -> torch.Tensor:
         """Images of latent points, in float32 and chunk by chunk: (..., d) -> (..., channels, height, width), CPU."""

@@ -41,7 +41,7 @@ def encode(model: nn.Module, images: np.ndarray, device: Device = "cpu") -> np.n
     -------
     (n, d) float32
     """
-    chunks = np.array_split(images, math.ceil(len(images) / _ROWS))
+    chunks = np.array_split(images, math.ceil(len(images) / _ROWS) or 1)
     return _chunked(model, model.encode, (to_square(chunk, model.side) for chunk in chunks), device)
 
 

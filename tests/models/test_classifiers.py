@@ -57,3 +57,9 @@ def test_the_shipped_one_is_as_good_as_its_card_says():
     found = scorer.probabilities(scorer.features(datasets.to_square(images, 32))).argmax(1)
     assert (found == labels).mean() == pytest.approx(card["test_accuracy"], abs=0.003)
     assert card["test_accuracy"] > 0.8
+
+
+@pytest.mark.parametrize("width", [0, -3, 2.5, "24"])
+def test_what_is_no_width_is_refused(width):
+    with pytest.raises((TypeError, ValueError), match="width must be"):
+        CifarClassifier(width)

@@ -3,6 +3,7 @@
 import copy
 import pickle
 
+import numpy as np
 import pytest
 import torch
 
@@ -65,6 +66,10 @@ def test_generators_are_copied_by_pickle(names):
 def test_latent_points_of_another_shape_are_refused_and_every_precision_will_do():
     generator = generators.Generator(5, Gaussian(0, 1), torch.nn.Linear(5, 3))
     z = generator.sample((2, 3), rng=0)
+    assert torch.equal(generator.sample(np.int64(6), rng=0), z.view(6, 5))
+    for shape in (-3, 2.5, "3", (2, -1)):
+        with pytest.raises(ValueError, match="shape must be a whole number"):
+            generator.sample(shape)
     for wrong in (z[..., :4], torch.zeros(4, 10), torch.zeros(()), z.numpy()):
         with pytest.raises(ValueError, match=r"z must be a torch tensor \(..., 5\), got"):
             generator(wrong)

@@ -253,6 +253,7 @@ def test_networks_are_applied_in_chunks():
         errors = (images - decoded).square().sum((1, 2, 3))
         near = {"rtol": 1e-4, "atol": 1e-5}
         np.testing.assert_allclose(scores.encode(model, pixels), codes, **near)
+        assert scores.encode(model, pixels[:0]).shape == (0, 3)
         torch.testing.assert_close(scores.decode(model, codes), decoded, **near)
         np.testing.assert_allclose(scores.reconstruction_errors(model, images), errors, **near)
         seen = scores.features(classifier, images)

@@ -40,7 +40,7 @@ def test_bad_input_is_named():
     with pytest.raises(ValueError, match="two blocks of 80"):
         transport_report({}, codes, codes, block=80)
     with pytest.raises(ValueError, match="mapped must have 2 columns"):
-        transport_report({"mapped": np.zeros((100, 3))}, codes, codes, block=50)
+        transport_report({"mapped": np.zeros((100, 3))}, codes, codes + 1, block=50)
     with pytest.raises(ValueError, match="mapped must hold at least 100 points, got 50"):
         transport_report({"mapped": codes[:50]}, codes, codes + 1, block=50)
     for block in (0, -50):

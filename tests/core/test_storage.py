@@ -1,5 +1,7 @@
 """Files survive kills, and what a state holds is restored bit for bit."""
 
+import os
+
 import pytest
 import torch
 
@@ -107,3 +109,10 @@ def test_a_lock_that_is_not_waited_for_is_refused(tmp_path):
         locked(tmp_path / "run", wait=False),
     ):
         pass
+
+
+def test_what_is_synced_is_open_to_be_written(tmp_path, monkeypatch):
+    # as on Windows, where a file that is open to be read alone cannot be
+    monkeypatch.setattr("os.fsync", lambda handle: os.write(handle, b""))
+    write_atomically(tmp_path / "file", lambda path: path.write_text("all", "utf-8"))
+    assert (tmp_path / "file").read_text("utf-8") == "all"

@@ -290,6 +290,8 @@ def frechet_bias(samples: ArrayLike, reference: Features, parts: int = 5, rng: i
     order = np.random.default_rng(rng).permutation(n)
     counts = np.arange(1, parts + 1)
     deals = (np.array_split(order, count) for count in counts)
-    means = [np.mean([_between(FeatureStatistics.of(rows[part]), fixed, factor) for part in deal]) for deal in deals]
+    means = [
+        float(np.mean([_between(FeatureStatistics.of(rows[part]), fixed, factor) for part in deal])) for deal in deals
+    ]
     at_infinity = float(np.polyfit(counts, means, 1)[1])
     return FrechetBias(means[0], means[0] - at_infinity, at_infinity)

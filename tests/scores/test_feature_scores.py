@@ -62,6 +62,7 @@ def test_bias_of_the_frechet_distance_is_found_and_removed():
     reference.count, reference.scatter = 2, np.diag(eigenvalues)  # the true moments
     rng = RNG(0)
     found = [scores.frechet_bias(rng.standard_normal((400, 4)) * eigenvalues**0.5, reference) for _ in range(200)]
+    assert {type(number) for number in found[0]} == {float}
     distances, biases, rests = np.transpose(found)
     expected = gaussian_bias(eigenvalues, 400)
     errors = np.std([distances, biases, rests], axis=1) / np.sqrt(200)

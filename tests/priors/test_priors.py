@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ot_latent import Gaussian, Product, ScipyPrior, Uniform, check_prior, combine, monotone_map, sum_law
+from ot_latent import Gaussian, Product, ScipyPrior, Uniform, combine, monotone_map, sum_law
 from ot_latent.priors.laws import Law, LawPerEntry, Prior
 from ot_latent.priors.uniform import Trapezoid
 from ot_latent.priors.uniform_sums import UniformSum
@@ -275,27 +275,6 @@ def test_copies_are_equal_by_value_and_have_equal_hashes():
     z = np.ones((1, 2))
     array = combine([z, z], [3, 4], prior=Gaussian(), laws=[Gaussian([0, 1], 1), Gaussian(0, [1, 2])])
     assert array == pytest.approx(np.array([[7 / 5, 4 / 73**0.5]]))  # 3 N([0, 1], 1) + 4 N(0, [1, 4])
-
-
-def test_priors_of_other_libraries_are_taken_over():
-    torch_laws, z = torch.distributions, Gaussian(0.2, 0.1).sample((2, 40, 3), rng=0)
-    for other, own in (
-        (scipy.stats.norm(1, 2), Gaussian(1, 2)),
-        (scipy.stats.gamma(2), ScipyPrior(scipy.stats.gamma(2))),
-        (torch_laws.Normal(1.0, 2.0), Gaussian(1, 2)),
-        (torch_laws.Normal(torch.zeros(3), torch.ones(3)), Gaussian()),
-        (torch_laws.Uniform(-1.0, 3.0), Uniform(-1, 3)),
-        (torch_laws.Laplace(0.0, 2.0), ScipyPrior(scipy.stats.laplace(0, 2))),
-        ([scipy.stats.norm(), Gaussian(), torch_laws.Normal(0.0, 1.0)], Gaussian()),
-    ):
-        assert combine(z, [0.3, 0.7], prior=other) == pytest.approx(combine(z, [0.3, 0.7], prior=own), abs=1e-8)
-        assert check_prior(z[0], other).p_value == pytest.approx(check_prior(z[0], own).p_value, abs=1e-4)
-    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    combine(torch.tensor(z), [0.3, 0.7], prior=torch_laws.Normal(1.0, scale)).sum().backward()
-    assert torch.isfinite(scale.grad)
-    for other in (torch_laws.Beta(1.0, 1.0), torch_laws.LogNormal(0.0, 1.0), UNIT.combine([1, 2]), None.__class__, 3):
-        with pytest.raises(TypeError, match="prior must be a law"):
-            combine(z, [0.3, 0.7], prior=other)
 
 
 def test_uniform_samples_stay_inside():

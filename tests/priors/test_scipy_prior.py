@@ -216,6 +216,33 @@ class Atom:
         return np.where(p < self.below, left, np.where(p < self.below + 0.2, 0.0, right))
 
 
+def test_priors_of_other_libraries_are_taken_over():
+    torch_laws, z = torch.distributions, otl.Gaussian(0.2, 0.1).sample((2, 40, 3), rng=0)
+    for other, own in (
+        (st.norm(1, 2), otl.Gaussian(1, 2)),
+        (st.gamma(2), otl.ScipyPrior(st.gamma(2))),
+        (torch_laws.Normal(1.0, 2.0), otl.Gaussian(1, 2)),
+        (torch_laws.Normal(torch.zeros(3), torch.ones(3)), otl.Gaussian()),
+        (torch_laws.Uniform(-1.0, 3.0), otl.Uniform(-1, 3)),
+        (torch_laws.Laplace(0.0, 2.0), otl.ScipyPrior(st.laplace(0, 2))),
+        ([st.norm(), otl.Gaussian(), torch_laws.Normal(0.0, 1.0)], otl.Gaussian()),
+    ):
+        assert otl.combine(z, [0.3, 0.7], prior=other) == pytest.approx(otl.combine(z, [0.3, 0.7], prior=own), abs=1e-8)
+        assert otl.check_prior(z[0], other).p_value == pytest.approx(otl.check_prior(z[0], own).p_value, abs=1e-4)
+    scale = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
+    otl.combine(torch.tensor(z), [0.3, 0.7], prior=torch_laws.Normal(1.0, scale)).sum().backward()
+    assert torch.isfinite(scale.grad)
+    for other in (
+        torch_laws.Beta(1.0, 1.0),
+        torch_laws.LogNormal(0.0, 1.0),
+        otl.Uniform().combine([1, 2]),
+        None.__class__,
+        3,
+    ):
+        with pytest.raises(TypeError, match="prior must be a law"):
+            otl.combine(z, [0.3, 0.7], prior=other)
+
+
 class Clamped:
     """clamp(N, low, high) of a standard normal: an atom at each finite end."""
 

@@ -117,7 +117,7 @@ class Ascent:
         counts = dual.counts(dual.batch, dual.seeded("step", state.steps))
         gradient = dual.masses - counts / dual.batch
         gradient[self.sunk] = 0
-        state.heights += state.size * dual.conditioned(gradient, 1 / (_LARGEST * dual.batch))
+        state.heights += dual.conditioned(state.size * gradient, 1 / (_LARGEST * dual.batch))
         state.done, state.steps = state.done + 1, state.steps + 1
         state.mean += (state.heights - state.mean) * 2 / (state.steps + 1)
 

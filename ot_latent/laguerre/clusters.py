@@ -4,11 +4,13 @@ import math
 
 import numpy as np
 import torch
+from scipy.ndimage import median
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 _TIGHT = 64  # times closer
+_FAR = 256  # times further apart than codes usually are: clusters that neighbours do not link
 _NEAR = 16  # neighbours of each code: connected, they span its cluster
 _SHADOW = 32  # random dimensions in which neighbours are looked for where there are more
 _TABLE = 2**20  # distances that are held at a time
@@ -23,7 +25,8 @@ def clusters(codes: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """
     if len(codes) < 3:
         return []
-    length, near, usual = _neighbours(codes.double())
+    codes = codes.double()
+    length, near, usual = _neighbours(codes)
     i, place = np.nonzero(np.isfinite(length))
     j, length = near[i, place], length[i, place].clip(1e-9)
     parents, found = np.zeros(len(codes), int), []
@@ -35,14 +38,15 @@ def clusters(codes: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
         )
         if count == len(codes):
             break
-        if count > parents.max() + 1:
+        # groups that neighbours do not span may be near each other all the same
+        if count > parents.max() + 1 and (power < 0 or _apart(codes, groups) > _FAR * usual):
             found.append((groups, _closeness(groups, parents, i, j, length, 8 * bound)))
             parents = groups
     if not found:
         return []
     singles = np.arange(len(codes))
     found.append((singles, _closeness(singles, parents, i, j, length, 0.0)))
-    apart = _apart(codes.double(), torch.from_numpy(found[0][0]).to(codes.device))
+    apart = _apart(codes, found[0][0])
     found = [(groups, closeness / apart) for groups, closeness in found]
     found[0] = found[0][0], np.ones(len(codes))
     return [tuple(torch.from_numpy(array).to(codes.device) for array in (a.astype(int), b)) for a, b in found]
@@ -72,20 +76,24 @@ def _neighbours(codes: torch.Tensor) -> tuple[np.ndarray, np.ndarray, float]:
 def _closeness(
     groups: np.ndarray, parents: np.ndarray, i: np.ndarray, j: np.ndarray, length: np.ndarray, unknown: float
 ) -> np.ndarray:
-    """Distance of each group to the next one of its parent; 0 where it is the only one."""
+    """How far a group of the same parent usually is from the next one; 0 where it is the only one."""
     least = np.full(len(groups), np.inf)
     between = (groups[i] != groups[j]) & (parents[i] == parents[j])
     for ends in (i, j):
         np.minimum.at(least, groups[ends[between]], length[between])
     children = np.bincount(np.unique(np.stack([parents, groups]), axis=1)[0])
-    several = np.zeros(len(groups), bool)
-    several[groups] = children[parents] > 1
-    return np.where(several, np.where(np.isfinite(least), least, unknown), 0.0)
+    least = np.where(np.isfinite(least), least, unknown)[groups]
+    several = np.flatnonzero(children > 1)
+    middle = np.zeros(len(children))
+    middle[several] = median(least, parents, several)
+    result = np.zeros(len(groups))
+    result[groups] = middle[parents]
+    return result
 
 
-def _apart(codes: torch.Tensor, groups: torch.Tensor) -> float:
+def _apart(codes: torch.Tensor, partition: np.ndarray) -> float:
     """How far a code usually is from the next one of another group."""
-    least = []
+    groups, least = torch.from_numpy(partition).to(codes.device), []
     for some in torch.arange(0, len(codes), math.ceil(len(codes) / 128)).split(max(1, _TABLE // len(codes))):
         distance = torch.cdist(codes[some], codes).masked_fill_(groups[some, None] == groups, math.inf)
         least.append(distance.amin(1))

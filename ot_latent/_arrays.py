@@ -106,6 +106,15 @@ def conform(x: Array, *parameters: Array) -> list[Any]:
     return [convert(parameter) for parameter in parameters]
 
 
+def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int:
+    """`value` as an int; TypeError unless it is a whole number, ValueError below the least or above the most."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be a whole number, got {value!r}")
+    if value < least or (most is not None and value > most):
+        raise ValueError(f"{name} must be at least {least}{f' and at most {most}' if most else ''}, got {value}")
+    return int(value)
+
+
 def parameter(value: Array, name: str) -> Array:
     """`value`, finite: a Python float if it is one number, else an array, at least float32.
 

@@ -1,7 +1,6 @@
 """The loop of every training run: losses are watched, states kept, and a killed run goes on."""
 
 import math
-import numbers
 import signal
 import threading
 import time
@@ -19,7 +18,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from ot_latent._arrays import progress_bar
+from ot_latent._arrays import count, progress_bar
 from ot_latent._storage import States
 
 _CHECK_EVERY = 10  # steps after which losses are looked at: a GPU has to be waited for
@@ -194,15 +193,6 @@ class Loop(ABC):
         if self.states and self.leads:
             self.states.save(state.step, self.model, self.optimizers, asdict(state))
         self.saved = now
-
-
-def count(value: Any, name: str, least: int = 1) -> int:
-    """`value` as an int; TypeError unless it is a whole number, ValueError below the least."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
-    return int(value)
 
 
 def available(device: str | torch.device) -> torch.device:

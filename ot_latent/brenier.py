@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ot_latent._loop import Loop, count
+from ot_latent._arrays import count
+from ot_latent._loop import Loop
 from ot_latent._storage import locked, tensors_hash
 
 

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ot_latent._arrays import Array, Seed, covariance_root, draw, parameter, require_positive
-from ot_latent._loop import available, count
+from ot_latent._arrays import Array, Seed, count, covariance_root, draw, parameter, require_positive
+from ot_latent._loop import available
 from ot_latent._storage import locked, tensors_hash, tidy
 from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, transport
 from ot_latent.kantorovich import solve_kantorovich

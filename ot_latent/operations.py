@@ -22,6 +22,7 @@ from ot_latent._arrays import (
     as_floating,
     at_least_single,
     conform,
+    count,
     euclidean_norm,
     generator,
     in_pieces,
@@ -193,8 +194,7 @@ def random_walk(
         The walk, its start first.
     """
     (z,) = _points("z", z)
-    if isinstance(steps, bool) or not isinstance(steps, int | np.integer) or steps < 0:
-        raise ValueError(f"steps must be an int >= 0, got {steps!r}")
+    count(steps, "steps", 0)
     if noise is None:
         noise = _draw(prior, (steps, *z.shape), rng, z, "random walk")
     elif len(noise) != steps:

@@ -25,8 +25,7 @@ import torch
 import torch.nn.functional as F
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import Array, generator, parameter
-from ot_latent._loop import count
+from ot_latent._arrays import Array, count, generator, parameter
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.product import as_prior

@@ -1,7 +1,6 @@
 """Official files: where they lie, whether they are intact, and how they come here."""
 
 import hashlib
-import numbers
 import os
 import threading
 import time
@@ -32,14 +31,6 @@ def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
     names = [repr(choice) for choice in choices]
     if repr(value) not in names:
         raise ValueError(f"{what} must be {' or '.join(names)}, got {value!r}")
-
-
-def check_count(what: str, value: int, most: int | None = None) -> int:
-    """`value` as an int; refuse what is no whole number from 1 to the most."""
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < 1 or (most and value > most):
-        raise ValueError(f"{what} must be a whole number from 1 {f'to {most}' if most else 'on'}, got {value!r}")
-    return int(value)
 
 
 def folders_of(name: str, data_dir: str | Path | None) -> list[Path]:

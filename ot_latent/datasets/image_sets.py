@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ot_latent._arrays import count
 from ot_latent.datasets import loaders
-from ot_latent.datasets.files import check_choice, check_count
+from ot_latent.datasets.files import check_choice
 from ot_latent.datasets.pixels import to_square
 
 #: Images that are worked on at a time: their floats at 128x128 in colour take 200 MB.
@@ -94,7 +95,7 @@ def training_images(
     """
     check_choice("split", split, ("train", "test"))
     if most is not None:
-        check_count("most", most)
+        count(most, "most")
     images, labels = _loaded(name, side, split, data_dir, files)
     images, labels = images[:most], None if labels is None else labels[:most]
     planes = images[:, None] if images.ndim == 3 else np.moveaxis(images, 3, 1)

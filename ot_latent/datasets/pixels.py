@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ot_latent.datasets.files import check_count
+from ot_latent._arrays import count
 from ot_latent.datasets.sources import MAX_ENCODED
 
 if TYPE_CHECKING:
@@ -43,9 +43,9 @@ class Wanted:
     grey: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", check_count("size", self.size, 2048))
+        object.__setattr__(self, "size", count(self.size, "size", most=2048))
         if self.crop is not None:
-            object.__setattr__(self, "crop", check_count("crop", self.crop, 2048))
+            object.__setattr__(self, "crop", count(self.crop, "crop", most=2048))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -166,7 +166,7 @@ def to_square(images: np.ndarray, size: int = 64, device: str | torch.device | N
     """
     import torch
 
-    size, images = check_count("size", size), np.asanyarray(images)
+    size, images = count(size, "size"), np.asanyarray(images)
     if images.dtype != np.uint8 or isinstance(images, np.ma.MaskedArray):
         raise TypeError(
             f"images must be bytes, a plain array of uint8, got {type(images).__name__} of {images.dtype}: "

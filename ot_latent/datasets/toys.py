@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ot_latent.datasets.files import check_count
+from ot_latent._arrays import count
 
 _DIAGONAL = 10 / np.sqrt(2)
 #: Centres of the eight Gaussians, (8, 2), in the order in which Liu 2018 (section 4.1) prints them.
@@ -56,7 +56,7 @@ def gaussian_grid(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
 def _around(centers: np.ndarray, deviation: float, n: int, rng: int | np.random.Generator) -> np.ndarray:
     """Equal numbers of points from Gaussians about the centres."""
     modes = len(centers)
-    check_count("n", n)
+    count(n, "n")
     if n % modes:
         raise ValueError(f"n must be a positive multiple of {modes} (equal shares of the modes), got {n}")
     points = np.repeat(centers, n // modes, axis=0)
@@ -75,7 +75,7 @@ def swiss_roll(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     >>> swiss_roll(100).shape
     (100, 2)
     """
-    check_count("n", n)
+    count(n, "n")
     rng = np.random.default_rng(rng)
     turn = rng.random(n)
     radius, angle = 0.5 + 1.5 * turn, 3 * np.pi * turn

@@ -13,7 +13,6 @@ from ot_latent._arrays import covariance_root, generator
 from ot_latent.laguerre.cells import Cells
 from ot_latent.laguerre.certificate import Estimate
 from ot_latent.laguerre.clusters import clusters
-from ot_latent.priors.projection import project
 
 TABLE = 2**24  # scores that are held at a time, 64 MB, where a whole row of them is needed
 _FAR = 16  # deviations of the noise from zero, from where on it is centred
@@ -54,6 +53,8 @@ class SemiDual:
         Cells are intervals between the prior's quantiles t_j along the line, where neighbouring planes
         meet: h_j + t_j s_j = h_{j+1} + t_j s_{j+1}.
         """
+        from ot_latent.priors.projection import project  # here, because it needs every prior there is
+
         scaled = self.scaled.double()
         direction = scaled[scaled.square().sum(1).argmax()]
         if len(scaled) == 1:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ot_latent._arrays import progress_bar
-from ot_latent._loop import available, count
+from ot_latent._arrays import count, progress_bar
+from ot_latent._loop import available
 from ot_latent.operations import combine, slerp
 from ot_latent.priors.product import as_prior
 from ot_latent.scores.evaluation_state import EvaluationState, Tally

@@ -3,8 +3,7 @@
 import numpy as np
 import torch
 
-from ot_latent._arrays import at_least_single
-from ot_latent._loop import count
+from ot_latent._arrays import at_least_single, count
 
 _ROUNDING = 1e-4  # resizing leaves [0, 1] by as much, other ranges by far more
 

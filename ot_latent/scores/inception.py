@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from ot_latent._loop import count
+from ot_latent._arrays import count
 from ot_latent.scores.frechet import real_numbers
 from ot_latent.scores.intervals import bootstrap_interval
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from ot_latent._loop import count
+from ot_latent._arrays import count
 from ot_latent.datasets.pixels import to_square
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.models.objectives import positive

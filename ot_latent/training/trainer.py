@@ -20,7 +20,7 @@ from accelerate import PartialState
 from torch import nn
 
 from ot_latent import brenier, datasets, scores
-from ot_latent._loop import count
+from ot_latent._arrays import count
 from ot_latent._storage import States, checkout, hardware, locked, tidy
 from ot_latent.datasets.image_sets import Images, channels_last, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich

@@ -304,7 +304,7 @@ def test_slerp_keeps_its_accuracy_at_small_angles():
         (lambda z: otl.combine([z, z], [1e-31, 0], prior=UNIT), ValueError, "between 1e-30"),
         (lambda z: otl.combine([z, z], [1, 1e31], prior=UNIT), ValueError, "multiply all by one"),
         (lambda z: otl.vicinity(z, 0.1), ValueError, "noise must be given"),
-        (lambda z: otl.random_walk(z, 2.5, 0.1, prior=UNIT), ValueError, "steps must be an int"),
+        (lambda z: otl.random_walk(z, 2.5, 0.1, prior=UNIT), TypeError, "steps must be a whole number"),
         (lambda z: otl.random_walk(z, 3, 0.1, noise=z[:2]), ValueError, "one entry per step"),
     ],
 )

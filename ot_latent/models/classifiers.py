@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ot_latent._loop import count
+from ot_latent._arrays import count
 
 
 def _convolution(before: int, after: int) -> list[nn.Module]:

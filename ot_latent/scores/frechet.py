@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg, stats
 
-from ot_latent import _loop
-from ot_latent._arrays import as_floating
+from ot_latent import _arrays
 
 _BLOCKS = 20  # of the jackknife: the quantile of its t distribution is 2.09 then, near the 1.96 of many
 
@@ -20,7 +19,7 @@ def real_numbers(x: ArrayLike, name: str) -> np.ndarray:
     """`x` as float64; TypeError for what would lose a part: complex and masked numbers, dates, text."""
     given = x if isinstance(x, list | tuple) else np.asanyarray(x)
     whole = isinstance(given, np.ndarray) and given.dtype.kind in "biu"
-    return np.asarray(as_floating(given.astype(float) if whole else given, name), dtype=float)
+    return np.asarray(_arrays.as_floating(given.astype(float) if whole else given, name), dtype=float)
 
 
 def feature_rows(x: ArrayLike, name: str, like: np.ndarray | None = None) -> np.ndarray:
@@ -77,7 +76,7 @@ class FeatureStatistics:
     """
 
     def __init__(self, d: int) -> None:
-        self.count, d = 0, _loop.count(d, "d")
+        self.count, d = 0, _arrays.count(d, "d")
         self.mean: np.ndarray = np.zeros(d)
         self.scatter: np.ndarray = np.zeros((d, d))
 
@@ -92,7 +91,7 @@ class FeatureStatistics:
     @classmethod
     def from_moments(cls, count: int, mean: ArrayLike, covariance: ArrayLike) -> "FeatureStatistics":
         """From the number of rows, their mean (d,), and their unbiased covariance (d, d)."""
-        _loop.count(count, "count", 2)
+        _arrays.count(count, "count", 2)
         scatter = (count - 1) * feature_rows(covariance, "covariance")
         moments = cls(len(scatter))
         if scatter.shape != moments.scatter.shape:
@@ -282,7 +281,7 @@ def frechet_bias(samples: ArrayLike, reference: Features, parts: int = 5, rng: i
     """
     rows = feature_rows(samples, "samples")
     n, d = rows.shape
-    _loop.count(parts, "parts", 2)
+    _arrays.count(parts, "parts", 2)
     if n < 2 * d * parts:
         raise ValueError(f"samples must be at least 2 d parts = {2 * d * parts}, got {n} of d = {d}")
     fixed = _moments(reference, "reference")

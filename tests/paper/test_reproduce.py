@@ -242,9 +242,13 @@ def test_a_script_without_a_main_guard_is_told_so(toy, tmp_path):
     assert 'a script calls reproduce below `if __name__ == "__main__":`' in result.stderr
 
 
-def test_a_kernel_that_does_not_answer_is_given_longer_on_request(toy, thread):
-    (outcome,) = reproduce(root=toy, executor=thread, start_timeout=0).failed
-    assert "Kernel didn't respond in 0 seconds" in outcome.error and "--start-timeout" in outcome.error
+def test_a_kernel_that_does_not_answer_is_given_longer_on_request(toy, thread, monkeypatch):
+    sleep = "import sys, time\nif 'ipykernel_launcher' in sys.orig_argv: time.sleep(4)"
+    (toy / "sitecustomize.py").write_text(sleep, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(toy))
+    (outcome,) = reproduce(root=toy, executor=thread, start_timeout=1).failed
+    assert "Kernel didn't respond in 1 seconds" in outcome.error and "--start-timeout" in outcome.error
+    assert reproduce(root=toy, executor=thread, start_timeout=60).failed == ()
 
 
 def test_parameters_reach_the_notebook(toy, tmp_path, thread, capsys):

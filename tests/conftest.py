@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,14 @@ class Workshop:
     def log(self, name: str) -> list[dict]:
         """The lines of a run's log."""
         return [json.loads(line) for line in (self.run(name) / "log.jsonl").read_text("utf-8").splitlines()]
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C raises KeyboardInterrupt, also where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

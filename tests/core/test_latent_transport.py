@@ -88,6 +88,7 @@ def test_two_fits_in_one_folder_take_turns(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["signal", "error"])
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_loses_nothing(tmp_path, monkeypatch, how):
     unbroken, loss, calls = weights(small().fit(CODES)), latent_transport.regression_loss, iter(range(8))
 

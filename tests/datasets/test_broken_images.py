@@ -258,9 +258,9 @@ def test_nothing_usable_and_nothing_at_all(empty_data, tmp_path):
 def test_settings_are_checked(empty_data, tmp_path):
     folder = put_files(tmp_path / "pictures", {"1.png": encoded(photo(1, 20, 30), "PNG")})
     for size in (0, 4096, 2.5, "8", True, -8, np.float64(8)):
-        with pytest.raises(ValueError, match=rf"size must be .* got {re.escape(repr(size))}"):
+        with pytest.raises((TypeError, ValueError), match=rf"size must be .* got {re.escape(repr(size))}"):
             datasets.image_folder(folder, size)
-    with pytest.raises(ValueError, match="crop must be a whole number from 1 to 2048, got 0"):
+    with pytest.raises(ValueError, match="crop must be at least 1 and at most 2048, got 0"):
         datasets.image_folder(folder, 8, crop=0)
     assert datasets.image_folder(folder, np.int64(8)).shape == (1, 8, 8, 3)
     with pytest.raises(ValueError, match=r"mnist takes no on_error \(--skip-broken\)"):

@@ -82,7 +82,7 @@ def test_celeba_that_is_broken_is_not_passed_over(nothing, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("lfw", 64), "name must be one of mnist, cifar10, icons, celeba, olivetti, got 'lfw'"),
+        (("lfw", 64), "name must be one of mnist, .*, olivetti, got 'lfw'"),
         (("olivetti", 64, "val"), "split must be 'train' or 'test', got 'val'"),
     ],
 )

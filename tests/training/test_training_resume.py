@@ -230,6 +230,7 @@ def test_a_renamed_tensor_counts_as_damage(workshop):
 
 
 @pytest.mark.parametrize("where", ["in a step", "between two steps"])
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_loses_nothing(workshop, monkeypatch, unbroken, where):
     """A signal lets the step end; what is raised before weights move leaves them whole."""
     batches, adam, signals = Batches.__call__, torch.optim.Adam.step, [signal.SIGINT]

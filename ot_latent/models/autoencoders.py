@@ -83,7 +83,7 @@ class VAE(Autoencoder):
         self, latent_dim: int = 10, width: int = 16, variance: float = 0.5, channels: int = 1, side: int = 64
     ) -> None:
         super().__init__(latent_dim, width, channels, side)
-        self.variance = variance
+        self.variance = positive("variance", variance)
         self.config |= {"variance": variance}
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:

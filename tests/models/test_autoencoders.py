@@ -151,9 +151,9 @@ def test_losses_of_models_are_the_equations():
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_weights_and_variances_must_be_positive(value):
-    for build in (lambda: WAEGAN(weight=value), lambda: AAE(variance=value), lambda: AVB(variance=value)):
-        with pytest.raises(ValueError, match="must be a positive, finite number"):
-            build()
+    for build, name in ((WAEGAN, "weight"), (VAE, "variance"), (AAE, "variance"), (AVB, "variance")):
+        with pytest.raises(ValueError, match=f"{name} must be a positive, finite number"):
+            build(**{name: value})
 
 
 def test_classifier():

@@ -17,6 +17,7 @@ Heights are determined up to a constant; here sum_j b_j h_j = 0. They maximise t
 import math
 import warnings
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ import torch.nn.functional as F
 from array_api_compat import is_torch_array
 
 from ot_latent._arrays import Array, count, generator, parameter
+from ot_latent._storage import locked, tidy
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.product import as_prior
@@ -156,7 +158,11 @@ class SemiDiscreteOT:
         if cost is None:
             start = dual.linear_start() if heights is None else dual.scaled_heights(heights[first])
             ascent = Ascent(dual, self.tolerance, self.max_steps)
-            steps, remedy = ascent.climb(start, Path(resume) if resume else None, save_seconds), ascent.remedy
+            kept, remedy = Path(resume) if resume else None, ascent.remedy
+            with locked(kept) if kept else nullcontext():
+                if kept:
+                    tidy(kept)
+                steps = ascent.climb(start, kept, save_seconds)
             cost, error = ascent.cost, ascent.error
         self._dual, self._index, self._first = dual, index, first
         self._numpy, self._means = not is_torch_array(codes), None

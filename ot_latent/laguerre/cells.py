@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 _GROUP = 32  # codes whose maximum is taken at once; the position within comes later
+_WIDE = 64  # coordinates
 _TILE = {"cpu": (4096, 256), "cuda": (65_536, 2_048)}  # codes x noise: fits the cache, fills the GPU
 
 
@@ -56,10 +57,24 @@ class Cells:
 
     def _highest(self, noise: torch.Tensor) -> torch.Tensor:
         points = F.pad(noise, (0, 1), value=1.0).T.contiguous()  # planes @ (z, 1) are heights of planes
+        if len(points) > _WIDE:
+            return self._highest_of_wide(points)
         tops = [scores.view(-1, _GROUP, len(noise)).amax(1) for scores in self._tiles(points)]
         group = torch.cat(tops).max(0).indices
         within = torch.bmm(self.groups[group], points.T[:, :, None]).squeeze(2).argmax(1)
         return group * _GROUP + within
+
+    def _highest_of_wide(self, points: torch.Tensor) -> torch.Tensor:
+        """The same where a group's planes hold so many numbers that fetching them again takes longest."""
+        every = torch.arange(points.shape[1], device=points.device)
+        value, index = torch.full_like(points[0], -math.inf), torch.zeros_like(every)
+        for first, scores in zip(range(0, len(self.planes), self.codes_in_tile), self._tiles(points), strict=True):
+            groups = scores.view(-1, _GROUP, len(every))
+            top, group = groups.amax(1).max(0)
+            place = first + group * _GROUP + groups[group, :, every].argmax(1)
+            index = torch.where(top > value, place, index)
+            value = torch.maximum(top, value)
+        return index.clamp(max=self.n - 1)
 
     def _tiles(self, points: torch.Tensor) -> Iterator[torch.Tensor]:
         for planes in self.planes.split(self.codes_in_tile):

@@ -47,13 +47,8 @@ class SemiDiscreteOT:
     The semi-dual is climbed with stochastic steps, whose heights are averaged (`laguerre.Ascent`).
     The fit ends when the masses of the cells are certified on fresh noise.
 
-    Codes on a line (d = 1, too) have an exact answer, by quantiles of the prior along it: error 0 and no
-    steps, for all priors but those that can only be sampled and, in d > 1, `Radial` ones but spheres.
-
     Codes are shifted to mean zero and divided by their root mean square coordinate within. Cells
-    are found in single precision, or double where codes lie in tight clusters; heights are kept in
-    double. Codes that together have less than a twentieth of the tolerance, and each less mass than one
-    noise point of the certificate, get cells that no noise is expected to hit.
+    are found in single precision, heights are kept in double.
 
     Parameters
     ----------
@@ -64,8 +59,7 @@ class SemiDiscreteOT:
         1.5 N / tolerance noise points in ten dimensions, many more in one or two.
     max_steps : int
         Steps, each with a batch of max(256, N / 4) noise points, after which the fit gives up with
-        a `ConvergenceWarning`. Where there are more than 64 independent coordinates, each batch is
-        used eight-fold (`laguerre.Cells.crossed`).
+        a `ConvergenceWarning`.
     random_state : int
         Seed of the noise.
 
@@ -149,8 +143,8 @@ class SemiDiscreteOT:
             If ``resume`` could not be written, as on a full disk. The fit goes on.
         """
         points = _checked_codes(codes)
-        masses = _vector(np.ones(len(points)) if weights is None else weights, points, "weights")
-        heights = None if heights is None else _vector(heights, points, "heights")
+        masses, heights = _vector(weights, points, "weights"), _vector(heights, points, "heights")
+        masses = torch.ones(len(points)).to(points.device).double() if masses is None else masses
         masses = masses / masses.max() / (masses / masses.max()).sum()
         if not (masses > 0).all():
             raise ValueError("weights must be positive; leave out codes that get no mass")
@@ -171,13 +165,16 @@ class SemiDiscreteOT:
                 steps = ascent.climb(start, kept, save_seconds)
             cost, error = ascent.cost, ascent.error
         self._dual, self._index, self._first = dual, index, first
-        self._numpy = not is_torch_array(codes)
-        self._means: tuple[torch.Tensor, ...] = ()
+        self._numpy, self._means = not is_torch_array(codes), None
         self.cost, self.error, self.steps, self.converged = cost, error, steps, error.high <= self.tolerance
         if not self.converged:
-            told = f"the mass error is {error.value:.3g} ({error.low:.3g} to {error.high:.3g}) after {steps} steps"
-            told += f", not certified to be below {self.tolerance}: {remedy}"
-            warnings.warn(told, ConvergenceWarning, stacklevel=2)
+            warnings.warn(
+                f"the mass error is {self.error.value:.3g} ({self.error.low:.3g} to "
+                f"{self.error.high:.3g}) after {self.steps} steps, not certified to be below "
+                f"{self.tolerance}: {remedy}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
         return self
 
     @property
@@ -233,9 +230,11 @@ class SemiDiscreteOT:
         above the threshold, grad u jumps: the singular set runs between the cells, and code j is
         left out. A point that has no other neighbour keeps its own code.
 
-        The authors' program for plane sets does the same with codes as they come, ours are scaled, but throws
-        a point away when a neighbour is beyond the angle (`singular`): images lose the masses of the codes.
-        For faces it mixes the highest plane's code and one of the next within the angle, 1/4 and 3/4.
+        The authors' program for plane sets does the same, but throws a point away when one of its
+        neighbours is beyond the angle (`singular`), so that the images no longer have the masses of
+        the codes; and it takes angles between codes as they come, ours are between the scaled ones.
+        For faces, in 100 dimensions, it mixes pairs instead: the highest plane's code and that of
+        one of the next within the angle, with fixed weights 1/4 and 3/4.
 
         Parameters
         ----------
@@ -274,9 +273,9 @@ class SemiDiscreteOT:
             within[:, 0] = True
             yield rows, near, within
 
-    def _cell_means(self) -> tuple[torch.Tensor, ...]:
+    def _cell_means(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean of the noise in each cell, and which cells received any."""
-        if not self._means:
+        if self._means is None:
             dual = self._dual
             sums, counts = torch.zeros_like(dual.cells.codes), torch.zeros_like(dual.masses)
             for noise in dual.noise(_CENTER * len(counts), dual.seeded("means")):
@@ -339,8 +338,10 @@ def _first_equal(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return order.argsort()[index], first[order]
 
 
-def _vector(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor:
-    """One finite number for each code, in double precision."""
+def _vector(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor | None:
+    """One finite number for each code, in double precision, if there are any."""
+    if values is None:
+        return None
     vector = torch.as_tensor(parameter(values, name), dtype=torch.float64, device=codes.device).detach()
     if vector.shape != (len(codes),):
         raise ValueError(f"{name} must have shape ({len(codes)},), got {tuple(vector.shape)}")

@@ -114,10 +114,10 @@ class Ascent:
         """Move the heights by one stochastic gradient."""
         dual = self.dual
         dual.cells.set_heights(state.heights)
-        points = dual.batch * dual.crossings
-        gradient = dual.masses - dual.step_counts(state.steps) / points
+        counts = dual.counts(dual.batch, dual.seeded("step", state.steps))
+        gradient = dual.masses - counts / dual.batch
         gradient[self.sunk] = 0
-        state.heights += dual.conditioned(state.size * gradient, 1 / (_LARGEST * points))
+        state.heights += dual.conditioned(state.size * gradient, 1 / (_LARGEST * dual.batch))
         state.done, state.steps = state.done + 1, state.steps + 1
         state.mean += (state.heights - state.mean) * 2 / (state.steps + 1)
 
@@ -131,7 +131,7 @@ class Ascent:
         if not state.steps:
             # as if the steps that lead to heights as good as these had been made
             error = max(self.error.value, self.tolerance)
-            state.length = math.ceil(max(_FIRST, len(state.heights) / (self.dual.batch * self.dual.crossings * error)))
+            state.length = math.ceil(max(_FIRST, len(state.heights) / (self.dual.batch * error)))
             # lift planes without noise to the envelope: psi becomes the c-transform of phi
             slack = torch.full_like(state.heights, math.inf)
             self.dual.cells.set_heights(state.heights)

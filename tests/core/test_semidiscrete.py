@@ -316,7 +316,7 @@ def test_a_long_fit_shows_its_progress(monkeypatch):
     assert sum(moved) == ot.steps > 0 and moved[:10] == [0] * 10
 
 
-@pytest.mark.parametrize(("n", "d", "m"), [(1, 3, 5), (31, 2, 300), (5_000, 7, 600), (64, 1, 1), (5_000, 90, 300)])
+@pytest.mark.parametrize(("n", "d", "m"), [(1, 3, 5), (31, 2, 300), (5_000, 7, 600), (64, 1, 1)])
 def test_cells_by_tiles_are_those_of_one_matrix(n, d, m):
     generator = torch.Generator().manual_seed(n)
     codes, heights, noise = (torch.randn(shape, generator=generator) for shape in ((n, d), (n,), (m, d)))
@@ -326,26 +326,6 @@ def test_cells_by_tiles_are_those_of_one_matrix(n, d, m):
     chosen = cells.highest(noise)
     best = scores.max(1).values
     torch.testing.assert_close(scores.gather(1, chosen[:, None])[:, 0], best)
-
-
-def test_crossed_points_have_half_of_their_coordinates_from_another_point():
-    generator = torch.Generator().manual_seed(0)
-    codes, heights, noise = (torch.randn(shape, generator=generator) for shape in ((5_000, 100), (5_000,), (200, 100)))
-    cells = Cells(codes)
-    cells.set_heights(heights)
-    points = torch.cat([torch.cat([noise[:, :50], noise.roll(-k, 0)[:, 50:]], 1) for k in range(3)])
-    scores, chosen = points @ codes.T + heights, cells.crossed(noise, 3)
-    torch.testing.assert_close(scores.gather(1, chosen[:, None])[:, 0], scores.max(1).values)
-    # from many coordinates half as many tell little: points that share them are in one cell no more than others
-    assert (chosen.view(3, 200)[0] == chosen.view(3, 200)[1]).float().mean() < 0.1
-
-
-@pytest.mark.parametrize("prior", [otl.Gaussian(), otl.Uniform(), otl.Sphere(80)])
-def test_many_coordinates(prior):
-    """Priors with independent coordinates have crossed noise in their steps, others not."""
-    ot = otl.SemiDiscreteOT(tolerance=0.1).fit(clouds(300, 80), prior)
-    assert ot.converged and (ot._dual.crossings > 1) == (not isinstance(prior, otl.Radial))
-    assert ot.mass_error(100_000, rng=0).high < 0.1
 
 
 def test_map_and_potential_belong_together():

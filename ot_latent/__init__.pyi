@@ -1,5 +1,6 @@
 from . import brenier as brenier
 from . import checks as checks
+from . import codes as codes
 from . import datasets as datasets
 from . import kantorovich as kantorovich
 from . import laguerre as laguerre
@@ -14,6 +15,7 @@ from . import semidiscrete as semidiscrete
 from . import training as training
 from .checks import PriorCheck as PriorCheck
 from .checks import check_prior as check_prior
+from .codes import Codes as Codes
 from .independence import DependentPointsWarning as DependentPointsWarning
 from .kantorovich import KantorovichSolution as KantorovichSolution
 from .kantorovich import solve_kantorovich as solve_kantorovich

@@ -48,8 +48,8 @@ def _settings() -> dict[str, Any]:
 
 def as_floating(value: Array, name: str = "x") -> Array:
     """`value` as a floating array: arrays stay as they are, numbers and lists become float64."""
-    if any(isinstance(v, np.ma.MaskedArray) for v in (value if isinstance(value, list | tuple) else [value])):
-        raise TypeError(f"{name} must not be a masked array: fill it with .filled(value), or drop the masked points")
+    for part in value if isinstance(value, list | tuple) else [value]:
+        refuse_masked(part, name)
     if not is_array_api_obj(value):
         try:
             plain = np.asarray(value)
@@ -63,6 +63,19 @@ def as_floating(value: Array, name: str = "x") -> Array:
     if not array_namespace(value).isdtype(value.dtype, "real floating"):
         raise TypeError(f"{name} must be floating, got {value.dtype}: give real numbers of a float type")
     return np.asarray(value) if isinstance(value, np.ndarray) else value
+
+
+def real_numbers(x: Array, name: str) -> np.ndarray:
+    """`x` as float64 of numpy; TypeError for what would lose a part: complex and masked numbers, dates, text."""
+    given = x if isinstance(x, list | tuple) else np.asanyarray(x)
+    whole = isinstance(given, np.ndarray) and given.dtype.kind in "biu"
+    return np.asarray(as_floating(given.astype(float) if whole else given, name), dtype=float)
+
+
+def refuse_masked(value: Array, name: str) -> None:
+    """Raise TypeError for a masked array, whose mask would be lost without a word."""
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(f"{name} must not be a masked array: fill it with .filled(value), or drop the masked points")
 
 
 def at_least_single(x: Array) -> Array:

@@ -95,12 +95,6 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
         lock.release()
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def tensors_hash(tensors: dict[str, torch.Tensor], facts: str = "") -> str:
     """SHA-256 of tensors, with their names, types and shapes, and of a text."""
     from safetensors.torch import save

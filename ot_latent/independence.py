@@ -71,5 +71,6 @@ def warn_of_dependence(zs: Sequence[Array], laws: Sequence[Any]) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _median(law: Any) -> np.ndarray:
-    whole = getattr(law, "of_whole_points", False)
-    return np.zeros(1) if whole else law.icdf(np.full(getattr(law, "d", 1), 0.5))
+    if getattr(law, "of_whole_points", False):  # those of radial laws are zero
+        return getattr(law, "medians", np.zeros(1))
+    return law.icdf(np.full(getattr(law, "d", 1), 0.5))

@@ -8,7 +8,7 @@ import numpy as np
 import ot
 from scipy.spatial.distance import cdist
 
-from ot_latent._arrays import Array
+from ot_latent._arrays import Array, real_numbers
 
 _SUMS = 1e-5  # relative difference of the sums of masses; single precision leaves 1e-7 and more
 _TOLERANCE = 1e-9  # of the relative duality gap and infeasibility; rounding leaves 1e-15 where nothing is far away
@@ -89,6 +89,8 @@ def solve_kantorovich(x: Array, y: Array, a: Array = None, b: Array = None) -> K
     ValueError
         If shapes disagree, values are not finite, squared distances overflow or underflow, masses are
         negative, all zero, or their sums differ.
+    TypeError
+        If points or masses are not real numbers.
     ConvergenceError
         If the duality gap, with masses as they came, exceeds 1e-9 of the optimal cost, the violation of a
         constraint 1e-9 of its right-hand side or of the optimal cost, if masses that were rounded to zero
@@ -322,7 +324,7 @@ def _checked(
 
 
 def _points(values: Array, name: str) -> np.ndarray:
-    values = np.asarray(values, dtype=float)
+    values = real_numbers(values, name)
     if values.ndim != 2 or not len(values):
         raise ValueError(f"{name} must have shape (points, dimension), got {values.shape}")
     if not np.isfinite(values).all():
@@ -333,7 +335,7 @@ def _points(values: Array, name: str) -> np.ndarray:
 def _masses(values: Array, count: int, name: str) -> np.ndarray:
     if values is None:
         return np.full(count, 1 / count)
-    values = np.asarray(values, dtype=float)
+    values = real_numbers(values, name)
     if values.shape != (count,):
         raise ValueError(f"{name} must have shape ({count},), got {values.shape}")
     with np.errstate(over="ignore"):

@@ -16,7 +16,7 @@ import torch
 
 from ot_latent._arrays import Array, Seed, count, covariance_root, draw, parameter, require_positive
 from ot_latent._loop import available
-from ot_latent._storage import locked, tensors_hash, tidy
+from ot_latent._storage import locked, tensors_hash
 from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, transport
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.semidiscrete import SemiDiscreteOT
@@ -257,8 +257,6 @@ class DebiasedSemiDiscrete:
 
     def __init__(self, codes: torch.Tensor, batch: int, seed: int, tolerance: float, resume: Path | None) -> None:
         self.batch, self.seed = batch, seed
-        if resume:
-            tidy(resume / "codes.safetensors", resume / "gaussian.safetensors")
         distinct, counts = torch.unique(codes, dim=0, return_counts=True)
         points = _normal(distinct.shape, (seed, *b"gaussian")) @ _linear_map(codes)
 

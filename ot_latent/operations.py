@@ -260,7 +260,7 @@ def _weighted_sum(zs: Sequence[Array], weights: Array, prior: Any, laws: Any = N
     if whole is not None:
         laws = None if laws is None else [as_prior(law) for law in laws]
         warn_of_dependence(zs, [whole] * len(zs) if laws is None else laws)
-    if weights.ndim == 1:
+    if weights.ndim == 1 and not getattr(whole, "mapped_at_once", False):
         T = _map_back(weights, whole, laws)
         return in_pieces(lambda *points: _matched_sum(points, weights, T), zs, dtype)
     piecewise = whole is None or (laws is None and len(zs) <= getattr(whole, "elementwise_weights", 0))
@@ -271,7 +271,7 @@ def _weighted_sum(zs: Sequence[Array], weights: Array, prior: Any, laws: Any = N
 
     if piecewise:
         return in_pieces(total, [*zs, *weights], dtype)
-    # one law for each distinct weight vector: mapped as a whole
+    # one law for each distinct weight vector, or points that are looked at together: mapped as a whole
     y = in_pieces(total, [*zs, *weights], at_least_single(zs[0][:0]).dtype)
     return array_namespace(y).astype(_map_back(weights, whole, laws)(y), dtype, copy=False)
 

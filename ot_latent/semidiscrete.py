@@ -26,7 +26,7 @@ import torch
 import torch.nn.functional as F
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import Array, count, generator, parameter
+from ot_latent._arrays import Array, count, generator, parameter, refuse_masked
 from ot_latent._storage import locked, tidy
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
@@ -47,8 +47,13 @@ class SemiDiscreteOT:
     The semi-dual is climbed with stochastic steps, whose heights are averaged (`laguerre.Ascent`).
     The fit ends when the masses of the cells are certified on fresh noise.
 
+    Codes on a line (d = 1, too) have an exact answer, by quantiles of the prior along it: error 0 and no
+    steps, for all priors but those that can only be sampled and, in d > 1, `Radial` ones but spheres.
+
     Codes are shifted to mean zero and divided by their root mean square coordinate within. Cells
-    are found in single precision, heights are kept in double.
+    are found in single precision, or double where codes lie in tight clusters; heights are kept in
+    double. Codes that together have less than a twentieth of the tolerance, and each less mass than one
+    noise point of the certificate, get cells that no noise is expected to hit.
 
     Parameters
     ----------
@@ -59,7 +64,8 @@ class SemiDiscreteOT:
         1.5 N / tolerance noise points in ten dimensions, many more in one or two.
     max_steps : int
         Steps, each with a batch of max(256, N / 4) noise points, after which the fit gives up with
-        a `ConvergenceWarning`.
+        a `ConvergenceWarning`. Where there are more than 64 independent coordinates, each batch is
+        used eight-fold (`laguerre.Cells.crossed`).
     random_state : int
         Seed of the noise.
 
@@ -143,8 +149,8 @@ class SemiDiscreteOT:
             If ``resume`` could not be written, as on a full disk. The fit goes on.
         """
         points = _checked_codes(codes)
-        masses, heights = _vector(weights, points, "weights"), _vector(heights, points, "heights")
-        masses = torch.ones(len(points)).to(points.device).double() if masses is None else masses
+        masses = _vector(np.ones(len(points)) if weights is None else weights, points, "weights")
+        heights = None if heights is None else _vector(heights, points, "heights")
         masses = masses / masses.max() / (masses / masses.max()).sum()
         if not (masses > 0).all():
             raise ValueError("weights must be positive; leave out codes that get no mass")
@@ -165,16 +171,13 @@ class SemiDiscreteOT:
                 steps = ascent.climb(start, kept, save_seconds)
             cost, error = ascent.cost, ascent.error
         self._dual, self._index, self._first = dual, index, first
-        self._numpy, self._means = not is_torch_array(codes), None
+        self._numpy = not is_torch_array(codes)
+        self._means: tuple[torch.Tensor, ...] = ()
         self.cost, self.error, self.steps, self.converged = cost, error, steps, error.high <= self.tolerance
         if not self.converged:
-            warnings.warn(
-                f"the mass error is {self.error.value:.3g} ({self.error.low:.3g} to "
-                f"{self.error.high:.3g}) after {self.steps} steps, not certified to be below "
-                f"{self.tolerance}: {remedy}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+            told = f"the mass error is {error.value:.3g} ({error.low:.3g} to {error.high:.3g}) after {steps} steps"
+            told += f", not certified to be below {self.tolerance}: {remedy}"
+            warnings.warn(told, ConvergenceWarning, stacklevel=2)
         return self
 
     @property
@@ -221,7 +224,7 @@ class SemiDiscreteOT:
             raise ValueError(f"z must be so close to 0 that {phi.dtype} holds ‖z‖² and the potential, got {far:g}")
         return _returned(phi, z)
 
-    def extend(self, z: Array, angle: float = 0.7) -> Array:
+    def extend(self, z: Array, angle: float = 0.7, slope: float = 0.0) -> Array:
         """The map made continuous within regions, after An et al. (2020): (m, d) -> (m, d)
 
         A point gets the mean of the codes of the d + 1 highest planes, with weights
@@ -230,11 +233,9 @@ class SemiDiscreteOT:
         above the threshold, grad u jumps: the singular set runs between the cells, and code j is
         left out. A point that has no other neighbour keeps its own code.
 
-        The authors' program for plane sets does the same, but throws a point away when one of its
-        neighbours is beyond the angle (`singular`), so that the images no longer have the masses of
-        the codes; and it takes angles between codes as they come, ours are between the scaled ones.
-        For faces, in 100 dimensions, it mixes pairs instead: the highest plane's code and that of
-        one of the next within the angle, with fixed weights 1/4 and 3/4.
+        The authors' program for plane sets does the same with codes as they come, ours are scaled, but throws
+        a point away when a neighbour is beyond the angle (`singular`): images lose the masses of the codes.
+        For faces it mixes the highest plane's code and one of the next within the angle, 1/4 and 3/4.
 
         Parameters
         ----------
@@ -242,14 +243,20 @@ class SemiDiscreteOT:
         angle : float
             The threshold in radians; 0 gives `transport`. Which is right depends on the codes: the
             authors take 0.7 for faces, 0.4 for eight Gaussians, 0.2 for 25, 0.09 for a swiss roll.
+        slope : float
+            Ours: a > 0 is a mean of y_j + a (z - c_j) instead of codes y_j. Means of several codes lie closer
+            together than the codes do; this gives back the spread, see `codes.Codes`.
         """
         points, result = self._points(z), []
-        centers = self._cell_means()[0]
+        centers, codes = self._cell_means()[0], self._dual.codes
         for rows, near, within in self._neighbours(points, angle):
             distance = (rows[:, None] - centers[near]).norm(dim=2)
             weight = within / distance.clamp(min=torch.finfo(distance.dtype).tiny)
             weight = weight / weight.sum(1, keepdim=True)
-            result.append((weight[:, :, None] * self._dual.codes[near]).sum(1))
+            moved = (weight[:, :, None] * codes[near]).sum(1)
+            if slope:
+                moved = moved + slope * (rows - (weight[:, :, None] * centers[near]).sum(1))
+            result.append(moved)
         return _returned(torch.cat(result).to(points.dtype), z)
 
     def singular(self, z: Array, angle: float = 0.7) -> Array:
@@ -273,9 +280,9 @@ class SemiDiscreteOT:
             within[:, 0] = True
             yield rows, near, within
 
-    def _cell_means(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _cell_means(self) -> tuple[torch.Tensor, ...]:
         """Mean of the noise in each cell, and which cells received any."""
-        if self._means is None:
+        if not self._means:
             dual = self._dual
             sums, counts = torch.zeros_like(dual.cells.codes), torch.zeros_like(dual.masses)
             for noise in dual.noise(_CENTER * len(counts), dual.seeded("means")):
@@ -301,8 +308,7 @@ class SemiDiscreteOT:
 
     def _points(self, z: Array) -> torch.Tensor:
         self._require_fit()
-        if isinstance(z, np.ma.MaskedArray):
-            raise TypeError("z must not be a masked array: fill it with .filled(value), or drop the masked points")
+        refuse_masked(z, "z")
         points = torch.as_tensor(z, device=self._dual.codes.device)
         d = self._dual.codes.shape[1]
         if not points.is_floating_point() or points.ndim != 2 or points.shape[1] != d:
@@ -338,10 +344,8 @@ def _first_equal(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return order.argsort()[index], first[order]
 
 
-def _vector(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor | None:
-    """One finite number for each code, in double precision, if there are any."""
-    if values is None:
-        return None
+def _vector(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor:
+    """One finite number for each code, in double precision."""
     vector = torch.as_tensor(parameter(values, name), dtype=torch.float64, device=codes.device).detach()
     if vector.shape != (len(codes),):
         raise ValueError(f"{name} must have shape ({len(codes)},), got {tuple(vector.shape)}")

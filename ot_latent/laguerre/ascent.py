@@ -11,7 +11,7 @@ import torch
 from ot_latent._arrays import progress_bar
 from ot_latent._storage import StateWarning, read_tensors, save_tensors
 from ot_latent.laguerre.certificate import Estimate, estimate_mass_error
-from ot_latent.laguerre.dual import TABLE, SemiDual
+from ot_latent.laguerre.dual import TABLE, SemiDual, idle
 
 _FIRST = 32  # steps of the first round, over which noise averages out
 _TOUCH = 8  # noise points for each code, one of which its plane has to reach at the start
@@ -69,8 +69,9 @@ class Ascent:
     def __init__(self, dual: SemiDual, tolerance: float, max_steps: int) -> None:
         self.dual, self.tolerance, self.max_steps = dual, tolerance, max_steps
         # for a standard error of a tenth of the tolerance; rare cells may need more
-        usual = max(32, math.ceil((10 * math.sqrt(2 * len(dual.masses)) + 400) / tolerance))
-        self.enough, most = usual, max(8 * usual, _MOST // (len(dual.masses) + 1_000))
+        n = len(dual.masses)
+        usual = max(32, n, math.ceil((10 * math.sqrt(2 * n) + 400) / tolerance))
+        self.enough, most = usual, max(8 * usual, _MOST // (n + 1_000))
         while self._least_high() > tolerance / 2 and self.enough < most:
             self.enough *= 2
         self.hopeless = self._least_high() > tolerance  # the smallest cells stay unknown
@@ -106,6 +107,7 @@ class Ascent:
                 if resume and time.monotonic() - saved > save_seconds:
                     state.save(resume, fit)
                     saved = time.monotonic()
+        self.dual.at_work = idle
         if resume:
             state.save(resume, fit)
         return state.steps
@@ -114,10 +116,10 @@ class Ascent:
         """Move the heights by one stochastic gradient."""
         dual = self.dual
         dual.cells.set_heights(state.heights)
-        counts = dual.counts(dual.batch, dual.seeded("step", state.steps))
-        gradient = dual.masses - counts / dual.batch
+        points = dual.batch * dual.crossings
+        gradient = dual.masses - dual.step_counts(state.steps) / points
         gradient[self.sunk] = 0
-        state.heights += dual.conditioned(state.size * gradient, 1 / (_LARGEST * dual.batch))
+        state.heights += dual.conditioned(state.size * gradient, 1 / (_LARGEST * points))
         state.done, state.steps = state.done + 1, state.steps + 1
         state.mean += (state.heights - state.mean) * 2 / (state.steps + 1)
 
@@ -131,7 +133,7 @@ class Ascent:
         if not state.steps:
             # as if the steps that lead to heights as good as these had been made
             error = max(self.error.value, self.tolerance)
-            state.length = math.ceil(max(_FIRST, len(state.heights) / (self.dual.batch * error)))
+            state.length = math.ceil(max(_FIRST, len(state.heights) / (self.dual.batch * self.dual.crossings * error)))
             # lift planes without noise to the envelope: psi becomes the c-transform of phi
             slack = torch.full_like(state.heights, math.inf)
             self.dual.cells.set_heights(state.heights)

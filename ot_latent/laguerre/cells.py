@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 _GROUP = 32  # codes whose maximum is taken at once; the position within comes later
-_WIDE = 64  # coordinates
+WIDE = 64  # coordinates
 _TILE = {"cpu": (4096, 256), "cuda": (65_536, 2_048)}  # codes x noise: fits the cache, fills the GPU
 
 
@@ -57,23 +57,39 @@ class Cells:
 
     def _highest(self, noise: torch.Tensor) -> torch.Tensor:
         points = F.pad(noise, (0, 1), value=1.0).T.contiguous()  # planes @ (z, 1) are heights of planes
-        if len(points) > _WIDE:
-            return self._highest_of_wide(points)
+        if noise.shape[1] > WIDE:
+            return self._highest_of_wide(points, 1)[0]
         tops = [scores.view(-1, _GROUP, len(noise)).amax(1) for scores in self._tiles(points)]
         group = torch.cat(tops).max(0).indices
         within = torch.bmm(self.groups[group], points.T[:, :, None]).squeeze(2).argmax(1)
         return group * _GROUP + within
 
-    def _highest_of_wide(self, points: torch.Tensor) -> torch.Tensor:
-        """The same where a group's planes hold so many numbers that fetching them again takes longest."""
-        every = torch.arange(points.shape[1], device=points.device)
-        value, index = torch.full_like(points[0], -math.inf), torch.zeros_like(every)
-        for first, scores in zip(range(0, len(self.planes), self.codes_in_tile), self._tiles(points), strict=True):
-            groups = scores.view(-1, _GROUP, len(every))
-            top, group = groups.amax(1).max(0)
-            place = first + group * _GROUP + groups[group, :, every].argmax(1)
-            index = torch.where(top > value, place, index)
-            value = torch.maximum(top, value)
+    def crossed(self, noise: torch.Tensor, times: int) -> torch.Tensor:
+        """Index of the highest plane at points that have half of their coordinates from another one each.
+
+        Where coordinates are independent these follow the law of the noise, too, and from many
+        coordinates a half of them tells little of which plane is highest: for one product of matrices
+        come ``times`` as many points that are nearly independent. (m, d) -> (times m,)
+        """
+        parts = (F.pad(rows, (0, 1), value=1.0).T.contiguous() for rows in noise.split(self.rows))
+        return torch.cat([self._highest_of_wide(points, times).ravel() for points in parts])
+
+    def _highest_of_wide(self, points: torch.Tensor, times: int) -> torch.Tensor:
+        """As `_highest`, where a group's planes hold so many numbers that fetching them again takes longest."""
+        m = points.shape[1]
+        every, half = torch.arange(m, device=points.device), len(points) // 2
+        value, index = points.new_full((times, m), -math.inf), torch.zeros(times, m, dtype=torch.long).to(points.device)
+        for first, planes in zip(
+            range(0, len(self.planes), self.codes_in_tile), self.planes.split(self.codes_in_tile), strict=True
+        ):
+            one = planes @ points if times == 1 else planes[:, :half] @ points[:half]
+            other = None if times == 1 else (planes[:, half:] @ points[half:]).repeat(1, 2)
+            for k in range(times):
+                groups = (one if other is None else one + other[:, k % m : k % m + m]).view(-1, _GROUP, m)
+                top, group = groups.amax(1).max(0)
+                place = first + group * _GROUP + groups[group, :, every].argmax(1)
+                index[k] = torch.where(top > value[k], place, index[k])
+                value[k] = torch.maximum(top, value[k])
         return index.clamp(max=self.n - 1)
 
     def _tiles(self, points: torch.Tensor) -> Iterator[torch.Tensor]:

@@ -20,8 +20,8 @@ _ALL_PAIRS = 4096  # codes up to which all distances are looked at; among more, 
 def clusters(codes: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     """Partitions of the codes into clusters, clusters within these, and so on, at last into single codes.
 
-    With the group of each code, (N,), comes how close each group is to others of its cluster, (N,),
-    where clusters are 1 apart. Empty where no codes are much closer than others.
+    With the group of each code, (N,), comes how close groups of its cluster are, (N,), where the largest
+    clusters are 1 apart. Empty where no codes are much closer than others.
     """
     if len(codes) < 3:
         return []
@@ -33,9 +33,8 @@ def clusters(codes: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
     for power in (3, 2, 1, -1, -2, -3, -4):
         bound = usual * float(_TIGHT) ** power
         joined = length < bound
-        count, groups = connected_components(
-            coo_array((np.ones(joined.sum()), (i[joined], j[joined])), [len(codes)] * 2)
-        )
+        links = coo_array((np.ones(joined.sum()), (i[joined], j[joined])), [len(codes)] * 2)
+        count, groups = connected_components(links)
         if count == len(codes):
             break
         # groups that neighbours do not span may be near each other all the same
@@ -44,12 +43,10 @@ def clusters(codes: torch.Tensor) -> list[tuple[torch.Tensor, torch.Tensor]]:
             parents = groups
     if not found:
         return []
-    singles = np.arange(len(codes))
+    singles, apart = np.arange(len(codes)), _apart(codes, found[0][0])
     found.append((singles, _closeness(singles, parents, i, j, length, 0.0)))
-    apart = _apart(codes, found[0][0])
-    found = [(groups, closeness / apart) for groups, closeness in found]
-    found[0] = found[0][0], np.ones(len(codes))
-    return [tuple(torch.from_numpy(array).to(codes.device) for array in (a.astype(int), b)) for a, b in found]
+    found[0] = found[0][0], np.full(len(codes), apart)
+    return [tuple(torch.from_numpy(array).to(codes.device) for array in (a.astype(int), b / apart)) for a, b in found]
 
 
 def _neighbours(codes: torch.Tensor) -> tuple[np.ndarray, np.ndarray, float]:
@@ -59,12 +56,10 @@ def _neighbours(codes: torch.Tensor) -> tuple[np.ndarray, np.ndarray, float]:
     some = codes if n <= _ALL_PAIRS else codes[:: n // 128]
     parts = [torch.cdist(rows, codes).topk(k, largest=False) for rows in some.split(max(1, _TABLE // n))]
     length, near = (torch.cat(values)[:, 1:].cpu().numpy() for values in zip(*parts, strict=True))
-    usual = float(np.median(length[:, 0]))
+    usual = max(float(np.median(length[:, 0])), 1e-9)
     if n > _ALL_PAIRS:
         points, bound = codes.cpu().numpy(), usual / _TIGHT
-        if (
-            codes.shape[1] > _SHADOW
-        ):  # distances shrink to a share of about (shadow / d)^(1/2), nearly all below twice it
+        if codes.shape[1] > _SHADOW:  # distances shrink by about (shadow / d)^(1/2), nearly all below twice that
             bound *= 2 * math.sqrt(_SHADOW / codes.shape[1])
             points = points @ np.linalg.qr(np.random.default_rng(0).standard_normal((codes.shape[1], _SHADOW)))[0]
         length, near = (x[:, 1:] for x in cKDTree(points).query(points, k, distance_upper_bound=bound))
@@ -76,7 +71,7 @@ def _neighbours(codes: torch.Tensor) -> tuple[np.ndarray, np.ndarray, float]:
 def _closeness(
     groups: np.ndarray, parents: np.ndarray, i: np.ndarray, j: np.ndarray, length: np.ndarray, unknown: float
 ) -> np.ndarray:
-    """How far a group of the same parent usually is from the next one; 0 where it is the only one."""
+    """How far each code's group and others of its parent usually are apart; 0 where there is no other."""
     least = np.full(len(groups), np.inf)
     between = (groups[i] != groups[j]) & (parents[i] == parents[j])
     for ends in (i, j):
@@ -86,9 +81,7 @@ def _closeness(
     several = np.flatnonzero(children > 1)
     middle = np.zeros(len(children))
     middle[several] = median(least, parents, several)
-    result = np.zeros(len(groups))
-    result[groups] = middle[parents]
-    return result
+    return middle[parents]
 
 
 def _apart(codes: torch.Tensor, partition: np.ndarray) -> float:

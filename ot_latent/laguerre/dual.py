@@ -10,11 +10,13 @@ import torch
 from scipy.stats import norm
 
 from ot_latent._arrays import covariance_root, generator
-from ot_latent.laguerre.cells import Cells
+from ot_latent.laguerre.cells import WIDE, Cells
 from ot_latent.laguerre.certificate import Estimate
 from ot_latent.laguerre.clusters import clusters
+from ot_latent.monotone import Law
 
 TABLE = 2**24  # scores that are held at a time, 64 MB, where a whole row of them is needed
+_CROSSINGS = 8  # noise points of a step for each that is drawn, see `Cells.crossed`
 _FAR = 16  # deviations of the noise from zero, from where on it is centred
 
 
@@ -40,8 +42,9 @@ class SemiDual:
         self.cells = Cells(self.scaled.double() if self.levels else self.scaled.float())
         self.heights = torch.zeros_like(masses)
         self.batch = max(256, len(codes) // 4)
+        self.crossings = _CROSSINGS if codes.shape[1] > WIDE and isinstance(prior, Law) else 1
         self.line: tuple[torch.Tensor, ...] | None = None
-        self.at_work: Callable[[], Any] = lambda: None  # called after each batch of noise
+        self.at_work: Callable[[], Any] = idle  # called after each batch of noise
         # noise far from zero loses digits in single precision: it is drawn in double and centred
         drawn = prior.sample((4096, codes.shape[1]), self.seeded("shift"), like=masses)
         mean, std = drawn.mean(0), drawn.std(0)
@@ -62,8 +65,9 @@ class SemiDual:
         direction = direction / direction.norm() * direction[direction.abs().argmax()].sign()
         places = scaled @ direction
         off = (scaled - places[:, None] * direction).abs().max() * self.scale
-        law = project(self.prior, direction.cpu().numpy())
-        if law is None or off > 4 * torch.finfo(self.codes.dtype).eps * self.codes.abs().max():
+        on_it = off <= 4 * torch.finfo(self.codes.dtype).eps * self.codes.abs().max()
+        law = project(self.prior, direction.cpu().numpy()) if on_it else None
+        if law is None:
             return None
         order = places.argsort()
         s, b = (values[order].cpu().numpy() for values in (places, self.masses))
@@ -71,21 +75,17 @@ class SemiDual:
         heights = torch.zeros_like(self.masses)
         heights[order[1:]] = -torch.from_numpy(np.cumsum(ends * np.diff(s))).to(heights)
         self.line = direction, torch.from_numpy(ends).to(heights) - direction @ self.shift, order
-        self.set_heights(self.where_noise_is_centred(heights))
+        self.set_heights(heights + scaled @ self.shift)
         square = float((law.var + (law.mean - self.center.double().cpu().numpy()) ** 2).sum())
         value = (square + self.scale**2 * float(b @ s**2)) / 2 - self.scale * law.moment(b, s)
         return Estimate(value, value, value)
 
     def scaled_heights(self, heights: torch.Tensor) -> torch.Tensor:
         """Heights of the scaled codes and centred noise, from those of the codes: (N,) -> (N,)"""
-        scaled = self.where_noise_is_centred((heights - self.masses @ heights) / self.scale)
+        scaled = (heights - self.masses @ heights) / self.scale + self.scaled.double() @ self.shift
         if scaled.abs().max() > 1e30:
             raise ValueError(f"heights must not be further apart than 1e30 times the codes' scale, {self.scale:g}")
         return scaled
-
-    def where_noise_is_centred(self, heights: torch.Tensor) -> torch.Tensor:
-        """Heights of the scaled codes at `shift`, from those at 0: (N,) -> (N,)"""
-        return heights + self.scaled.double() @ self.shift
 
     def linear_start(self) -> torch.Tensor:
         """Heights of the scaled codes under the linear map with their covariance C: (N,)
@@ -137,6 +137,13 @@ class SemiDual:
             counts += torch.bincount(self.cell(noise), minlength=len(counts))
         return counts
 
+    def step_counts(self, step: int) -> torch.Tensor:
+        """Noise points of a step in each cell, `crossings` for each that is drawn: (N,)"""
+        if self.crossings == 1:
+            return self.counts(self.batch, self.seeded("step", step))
+        (noise,) = self.noise(self.batch, self.seeded("step", step))
+        return torch.bincount(self.cells.crossed(noise, self.crossings), minlength=len(self.masses)).double()
+
     def phi(self, points: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
         """The potential D(z) where the cells are known: (m, d), (m,) -> (m,); differentiable."""
         codes, heights = self.codes[cells].to(points.dtype), self.heights[cells].to(points.dtype)
@@ -170,7 +177,7 @@ class SemiDual:
         for group, closeness in self.levels:
             of_group = torch.zeros_like(gradient).index_add_(0, group, gradient)
             masses = torch.zeros_like(gradient).index_add_(0, group, self.masses)
-            total += (closeness * of_group / masses.clamp(min=least))[group]
+            total += closeness * (of_group / masses.clamp(min=least))[group]
         return total
 
     def value(self, n: int, rng: torch.Generator) -> tuple[torch.Tensor, Estimate]:
@@ -191,3 +198,7 @@ class SemiDual:
         for values in (self.codes, self.masses, start):
             digest.update(values.cpu().numpy().tobytes())
         return digest.hexdigest()
+
+
+def idle() -> None:
+    """No progress to show: a function of the module, so that fits can be pickled."""

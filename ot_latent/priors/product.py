@@ -150,10 +150,15 @@ def _from_torch(law: Any) -> Any:
     from ot_latent.priors.gaussian import Gaussian
     from ot_latent.priors.uniform import Uniform
 
-    kinds = {"Normal": Gaussian, "Uniform": Uniform, "Laplace": lambda *p: _tabulated(stats.laplace(*p))}
+    place = ("loc", "scale")
+    kinds = {
+        "Normal": (Gaussian, place),
+        "Uniform": (Uniform, ("low", "high")),
+        "Laplace": (lambda *p: _tabulated(stats.laplace(*p)), place),
+    }
     if type(law).__name__ not in kinds:
         known = ", ".join(kinds)
         raise TypeError(f"prior must be a law of this library or one of {known}, of torch.distributions, got {law!r}")
-    names = ("low", "high") if "Uniform" in type(law).__name__ else ("loc", "scale")
+    kind, names = kinds[type(law).__name__]
     values = (getattr(law, name) for name in names)
-    return kinds[type(law).__name__](*(v if v.requires_grad else v.tolist() for v in values))
+    return kind(*(v if v.requires_grad else v.tolist() for v in values))

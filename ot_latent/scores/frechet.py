@@ -15,13 +15,6 @@ from ot_latent import _arrays
 _BLOCKS = 20  # of the jackknife: the quantile of its t distribution is 2.09 then, near the 1.96 of many
 
 
-def real_numbers(x: ArrayLike, name: str) -> np.ndarray:
-    """`x` as float64; TypeError for what would lose a part: complex and masked numbers, dates, text."""
-    given = x if isinstance(x, list | tuple) else np.asanyarray(x)
-    whole = isinstance(given, np.ndarray) and given.dtype.kind in "biu"
-    return np.asarray(_arrays.as_floating(given.astype(float) if whole else given, name), dtype=float)
-
-
 def feature_rows(x: ArrayLike, name: str, like: np.ndarray | None = None) -> np.ndarray:
     """`x` as float64 of shape (n, d), finite, with as many columns as `like`.
 
@@ -30,9 +23,9 @@ def feature_rows(x: ArrayLike, name: str, like: np.ndarray | None = None) -> np.
     ValueError
         If it is anything else.
     TypeError
-        As `real_numbers`.
+        As `_arrays.real_numbers`.
     """
-    x = real_numbers(x, name)
+    x = _arrays.real_numbers(x, name)
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"{name} must have shape (n, d), got {x.shape}")
     if like is not None and x.shape[1] != like.shape[1]:

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
-from ot_latent._arrays import count
-from ot_latent.scores.frechet import real_numbers
+from ot_latent._arrays import count, real_numbers
 from ot_latent.scores.intervals import bootstrap_interval
 
 _HALF = 5e-3  # rows of half-precision softmax sum to 1 within this

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from ot_latent._arrays import count
+from ot_latent._arrays import count, real_numbers
 from ot_latent.datasets.pixels import to_square
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.models.objectives import positive
-from ot_latent.scores.frechet import feature_rows, frechet_distance, frechet_interval, real_numbers
+from ot_latent.scores.frechet import feature_rows, frechet_distance, frechet_interval
 from ot_latent.scores.images import detail, unit_images
 from ot_latent.scores.intervals import bootstrap_interval, ratio_of_means
 from ot_latent.scores.neighbours import nearest_distances, ratio_of_medians

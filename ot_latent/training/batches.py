@@ -63,17 +63,18 @@ class Batches:
             self._order = epoch, np.random.default_rng((self.seed, epoch)).permutation(self.count)
         (rank, processes), size = self.share, self.batch * self.turns
         rows = self._order[1][number * size : (number + 1) * size].reshape(self.turns, -1)
-        chance = np.random.default_rng((self.seed, step, *b"mirror")).random(rows.shape)
-        turns = zip(rows, chance < 0.5 * self.mirrored, strict=True)
-        return [self._batch(turn[rank::processes], mirror[rank::processes]) for turn, mirror in turns]
+        turns = [self._batch(turn[rank::processes]) for turn in rows]
+        if self.mirrored:
+            chance = np.random.default_rng((self.seed, step, *b"mirror")).random(rows.shape)
+            for (shown, *_), mirror in zip(turns, torch.from_numpy(chance < 0.5).to(self.device), strict=True):
+                mirror = mirror[rank::processes]
+                shown[mirror] = shown[mirror].flip(3)
+        return turns
 
-    def _batch(self, rows: np.ndarray, mirror: np.ndarray) -> list[torch.Tensor]:
+    def _batch(self, rows: np.ndarray) -> list[torch.Tensor]:
         if self.resident:
             where = torch.from_numpy(rows).to(self.device)
             images, *labels = (array[where] for array in self.arrays)
         else:
             images, *labels = (torch.from_numpy(array[rows]).to(self.device) for array in self.arrays)
-        shown = as_floats(images)
-        turned = torch.from_numpy(mirror).to(self.device)
-        shown[turned] = shown[turned].flip(3)
-        return [shown, *labels]
+        return [as_floats(images), *labels]

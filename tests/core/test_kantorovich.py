@@ -10,7 +10,7 @@ from scipy.optimize import linear_sum_assignment, linprog
 from scipy.stats import norm
 
 import ot_latent as otl
-from ot_latent.kantorovich import ConvergenceError
+from ot_latent.kantorovich import ConvergenceError, solve_w1
 
 
 def half_squared(x, y):
@@ -157,6 +157,22 @@ def test_the_solution_is_deterministic_and_masses_are_scaled():
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         otl.solve_kantorovich(*arguments)
+
+
+@pytest.mark.parametrize("solve", [otl.solve_kantorovich, solve_w1])
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((np.ma.masked_less([[1.0], [2.0]], 1.5), [[1.0]]), "x must not be a masked array"),
+        (([[0.0]], [[1j]]), "y must be a number .* of real numbers"),
+        (([[0.0]], np.array([[1j]])), "y must be floating, got complex128"),
+        (([[0.0]], [["1"]]), "y must be a number"),
+        (([[0.0]], [[1.0]], np.ma.masked_less([1.0], 2)), "a must not be a masked array"),
+    ],
+)
+def test_points_and_masses_that_would_lose_a_part_are_refused(solve, arguments, message):
+    with pytest.raises(TypeError, match=message):
+        solve(*arguments)
 
 
 @pytest.fixture

@@ -1,5 +1,8 @@
 """Heights against closed forms and quadrature; the certificate against exact masses."""
 
+import copy
+import pickle
+
 import numpy as np
 import psutil
 import pytest
@@ -316,7 +319,7 @@ def test_a_long_fit_shows_its_progress(monkeypatch):
     assert sum(moved) == ot.steps > 0 and moved[:10] == [0] * 10
 
 
-@pytest.mark.parametrize(("n", "d", "m"), [(1, 3, 5), (31, 2, 300), (5_000, 7, 600), (64, 1, 1)])
+@pytest.mark.parametrize(("n", "d", "m"), [(1, 3, 5), (31, 2, 300), (5_000, 7, 600), (64, 1, 1), (5_000, 90, 300)])
 def test_cells_by_tiles_are_those_of_one_matrix(n, d, m):
     generator = torch.Generator().manual_seed(n)
     codes, heights, noise = (torch.randn(shape, generator=generator) for shape in ((n, d), (n,), (m, d)))
@@ -326,6 +329,26 @@ def test_cells_by_tiles_are_those_of_one_matrix(n, d, m):
     chosen = cells.highest(noise)
     best = scores.max(1).values
     torch.testing.assert_close(scores.gather(1, chosen[:, None])[:, 0], best)
+
+
+def test_crossed_points_have_half_of_their_coordinates_from_another_point():
+    generator = torch.Generator().manual_seed(0)
+    codes, heights, noise = (torch.randn(shape, generator=generator) for shape in ((5_000, 100), (5_000,), (200, 100)))
+    cells = Cells(codes)
+    cells.set_heights(heights)
+    points = torch.cat([torch.cat([noise[:, :50], noise.roll(-k, 0)[:, 50:]], 1) for k in range(3)])
+    scores, chosen = points @ codes.T + heights, cells.crossed(noise, 3)
+    torch.testing.assert_close(scores.gather(1, chosen[:, None])[:, 0], scores.max(1).values)
+    # from many coordinates half as many tell little: points that share them are in one cell no more than others
+    assert (chosen.view(3, 200)[0] == chosen.view(3, 200)[1]).float().mean() < 0.1
+
+
+@pytest.mark.parametrize("prior", [otl.Gaussian(), otl.Uniform(), otl.Sphere(80)])
+def test_many_coordinates(prior):
+    """Priors with independent coordinates have crossed noise in their steps, others not."""
+    ot = otl.SemiDiscreteOT(tolerance=0.1).fit(clouds(300, 80), prior)
+    assert ot.converged and (ot._dual.crossings > 1) == (not isinstance(prior, otl.Radial))
+    assert ot.mass_error(100_000, rng=0).high < 0.1
 
 
 def test_map_and_potential_belong_together():
@@ -525,3 +548,26 @@ def test_bad_use_is_named():
     with pytest.raises(ValueError, match="angle must be between"):
         ot.extend(np.zeros((1, 2)), angle=-1)
     assert repr(ot) == "SemiDiscreteOT(tolerance=0.1, max_steps=20000)"
+
+
+def test_coarse_tolerances_need_a_noise_point_for_each_code():
+    """With fewer the bound of the certificate was that of no points at all, and the fit failed."""
+    ot = otl.SemiDiscreteOT(tolerance=0.5).fit(clouds(8_000, 10))
+    assert ot.converged and ot.mass_error(200_000, rng=0).value < 0.5
+
+
+def test_a_fit_survives_pickle_and_copies():
+    ot = otl.SemiDiscreteOT(tolerance=0.1).fit(clouds(50, 3))
+    z = np.random.default_rng(1).standard_normal((20, 3))
+    for twin in (pickle.loads(pickle.dumps(ot)), copy.deepcopy(ot)):
+        np.testing.assert_array_equal(twin.transport(z), ot.transport(z))
+
+
+def test_an_extension_with_a_slope_gives_the_spread_back():
+    """Of Gaussian codes the map is linear: means of codes shrink it, slopes towards 1 do not."""
+    codes = clouds(1_000, 8) - 0.5
+    ot = otl.SemiDiscreteOT(tolerance=0.1).fit(codes)
+    z = np.random.default_rng(1).standard_normal((4_000, 8))
+    np.testing.assert_array_equal(ot.extend(z, slope=0.0), ot.extend(z))
+    spread = [np.cov(ot.extend(z, np.pi, slope).T).trace() / np.cov(codes.T).trace() for slope in (0.0, 0.5, 1.0)]
+    assert spread[0] < 0.6 and spread[0] < spread[1] < spread[2] and abs(spread[2] - 1) < 0.15

@@ -1,0 +1,278 @@
+"""Matched operations on laws without a formula, such as that of an auto-encoder's codes (Agustsson 2019, Strategy 1).
+
+The codes of an auto-encoder have no prior to speak of. But y = w_1 z_1 + ... + w_k z_k of independent codes has
+a law that can be sampled, and semi-discrete transport gives the optimal map from it to the codes. In two steps:
+
+    u = m + (y - s m) / ‖w‖,      s = w_1 + ... + w_k,  m the mean of the codes,                        (1)
+    T = u + R (S(R'u) - R'u),     S optimal from the law of R'u to that of R'z.                         (2)
+
+(1) gives u mean and covariance of the codes, whatever they are; of Gaussian codes it is the whole map. (2) is
+transport in the r directions R along which codes vary most. Each step is the gradient of a convex function, and
+so are both together: optimal between the law of y and that of T(y), and with all directions optimal to the codes.
+In many dimensions a few thousand codes know too little of their law for that: codes kept aside decide about r.
+
+S gives stored codes. For new ones it is continued between its cells (`SemiDiscreteOT.extend`), with a slope
+that gives the spread back, about which the codes kept aside decide, too.
+"""
+
+import math
+import warnings
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+import torch
+from array_api_compat import is_torch_array
+
+from ot_latent._arrays import (
+    Array,
+    Seed,
+    as_floating,
+    as_shape,
+    at_least_single,
+    cast_like,
+    count,
+    generator,
+    parameter,
+    progress,
+)
+from ot_latent.codes.correction import FEWEST, CodeSet, Correction, drawn
+from ot_latent.priors.laws import check_weights, require_no_gradient
+
+_MOST_KNOWN = 64
+
+
+class Codes:
+    """The law of given points, such as the codes of an auto-encoder: a prior for all matched operations.
+
+    A map is fitted once for each weight vector, up to order and a positive factor, and kept (the last 64).
+
+    Parameters
+    ----------
+    codes : (N, d) array-like
+        Independent of each other. Everything is computed on their device.
+    directions : int, optional
+        r of (2), in which matched points are transported: 0 for (1) alone, d for all. By default codes
+        kept aside decide: a quarter of them, up to 3,000, to which no map is fitted.
+    stored : bool
+        Transport to stored codes instead of new ones: with all directions, matched points are codes.
+    tolerance : float
+        Of `SemiDiscreteOT`.
+    random_state : int
+        Seed of the codes kept aside, and of the fits.
+
+    Raises
+    ------
+    ValueError
+        If codes are not finite and of shape (N, d) with N > 1, or all are equal.
+    TypeError
+        If they are not real numbers.
+
+    Examples
+    --------
+    >>> from ot_latent import interpolate
+    >>> z = np.random.default_rng(0).standard_normal((400, 2))
+    >>> middle = interpolate(z[:200], z[200:], 0.5, prior=Codes(z, directions=0))
+    >>> bool(abs(middle.std() - z.std()) < 0.1)
+    True
+
+    References
+    ----------
+    Agustsson et al. (2019), Strategy 1; Liu et al. (2018), section 3.
+    """
+
+    of_whole_points = mapped_at_once = True
+
+    def __init__(
+        self,
+        codes: Array,
+        directions: int | None = None,
+        stored: bool = False,
+        tolerance: float = 0.1,
+        random_state: int = 0,
+    ) -> None:
+        points = torch.as_tensor(parameter(codes, "codes")).detach()
+        if points.ndim != 2 or len(points) < 2 or not points.shape[1]:
+            raise ValueError(f"codes must have shape (N, d), N at least 2, got {tuple(points.shape)}")
+        if bool((points == points[0]).all()):
+            raise ValueError("codes must not all be equal: their law is one point, and every operation gives it")
+        self.d = points.shape[1]
+        self.directions = directions if directions is None else count(directions, "directions", 0, self.d)
+        undecided = directions is None or not (stored or directions == 0)
+        seed = count(random_state, "random_state", 0)
+        self._set = CodeSet(points, stored, undecided and len(points) >= FEWEST, tolerance, seed)
+        self._known: dict[tuple[float, ...], Correction] = {}
+
+    def __repr__(self) -> str:
+        return f"Codes({len(self._set.codes):,} points, d={self.d})"
+
+    def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
+        """Independent draws of the codes, `shape` ending in d; see `Uniform.sample`."""
+        shape = as_shape(shape)
+        if shape[-1:] != (self.d,):
+            raise ValueError(f"shape must end in d = {self.d}, got {shape}")
+        rng = generator(rng, like)
+        points = drawn(self._set.codes, math.prod(shape[:-1]), rng).reshape(shape)
+        if is_torch_array(like) or (like is None and isinstance(rng, torch.Generator)):
+            return points if like is None else points.to(like)
+        return cast_like(points.numpy(force=True), like)
+
+    def combine(self, weights: Array) -> "SumOfCodes | SumPerPoint":
+        """The law of w_1 z_1 + ... + w_k z_k.
+
+        Parameters
+        ----------
+        weights : array (k,) or (k, ..., 1)
+            Any finite real weights, not all zero; one for each point.
+
+        Raises
+        ------
+        ValueError
+            If weights differ along the last axis, that of the coordinates.
+        """
+        weights = check_weights(weights)
+        require_no_gradient(weights, "a map is fitted")
+        weights = np.asarray(weights.cpu() if is_torch_array(weights) else weights, float)
+        if weights.ndim == 1:
+            return SumOfCodes(self, weights)
+        if weights.shape[-1] != 1:
+            what = "weights must be the same for all coordinates of a point, with a last axis of length 1"
+            raise ValueError(f"{what}, where the prior is {self!r}; got shape {weights.shape}")
+        columns, index = np.unique(weights.reshape(len(weights), -1), axis=1, return_inverse=True)
+        return SumPerPoint([SumOfCodes(self, column) for column in columns.T], index.reshape(weights.shape[1:-1]))
+
+    def map_to(self, target: "Codes") -> "CodesMap":
+        """The identity: for `monotone_map`, which asks for it."""
+        return SumOfCodes(self, np.ones(1)).map_to(target)
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """Of the coordinates: (d,)."""
+        return self._set.mean.numpy(force=True)
+
+    @cached_property
+    def medians(self) -> np.ndarray:
+        """Of the coordinates: (d,)."""
+        return np.median(self._set.codes.numpy(force=True), axis=0)
+
+    def correction(self, weights: np.ndarray) -> Correction:
+        """Step (2) for weights of norm 1; its fit starts from the most similar ones that are known."""
+        key = tuple(sorted(weights))
+        if key not in self._known:
+            alike = [known for known in self._known if len(known) == len(key)]
+            start = self._known[min(alike, key=lambda known: math.dist(known, key))] if alike else None
+            r = 0 if key == (1.0,) else self._directions()
+            fitted = Correction(self._set, weights, r, self._set.parts[0], start)
+            if r and self.directions is None and not fitted.trial.convincing:
+                fitted.drop()
+            if len(self._known) == _MOST_KNOWN:
+                del self._known[next(iter(self._known))]
+            self._known[key] = fitted
+        return self._known[key]
+
+    def _directions(self) -> int:
+        if self.directions is not None:
+            return self.directions
+        if self._set.aside:
+            return self._set.supported_directions
+        warnings.warn(
+            f"{len(self._set.codes)} codes are too few to keep some aside, which is done from {FEWEST} on: matched "
+            "points get mean and covariance of the codes, and no more of their law. Give more codes, or set directions",
+            stacklevel=2,
+        )
+        return 0
+
+
+class SumOfCodes:
+    """The law of w_1 z_1 + ... + w_k z_k for independent codes z_i.
+
+    Parameters
+    ----------
+    codes : Codes
+    weights : (k,)
+    """
+
+    of_whole_points = True
+
+    def __init__(self, codes: Codes, weights: np.ndarray) -> None:
+        self.codes, self.d, self.weights = codes, codes.d, weights[weights != 0]
+
+    def __repr__(self) -> str:
+        return f"SumOfCodes({self.codes!r}, weights={self.weights.tolist()})"
+
+    def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
+        """Independent draws, `shape` ending in d; see `Uniform.sample`."""
+        rng = generator(rng, like)
+        return sum(float(w) * self.codes.sample(shape, rng, like) for w in self.weights)
+
+    def map_to(self, target: Codes) -> "CodesMap":
+        """The map onto the codes: for `monotone_map`, which asks for it."""
+        if target is not self.codes:
+            raise TypeError(f"target must be the law of the codes that were summed, {self.codes!r}, got {target!r}")
+        return CodesMap(self)
+
+
+class CodesMap:
+    """T of (1) and (2), from the law of a weighted sum of codes to that of the codes.
+
+    Attributes
+    ----------
+    source, target : laws
+    correction : Correction
+        Step (2), with the evidence for it: ``trials`` on codes kept aside, and the certificate of
+        ``transport``.
+    """
+
+    def __init__(self, source: SumOfCodes) -> None:
+        self.source, self.target = source, source.codes
+        self.norm, self.sum = float(np.linalg.norm(source.weights)), float(source.weights.sum())
+        self.correction = source.codes.correction(source.weights / self.norm)
+
+    def __repr__(self) -> str:
+        return f"CodesMap({self.source!r}: {self.correction})"
+
+    def __call__(self, y: Array) -> Array:
+        """Matched points: (..., d) -> (..., d)."""
+        y = as_floating(y, "y")
+        if y.shape[-1:] != (self.target.d,):
+            raise ValueError(f"y must have {self.target.d} coordinates along the last axis, got shape {tuple(y.shape)}")
+        mean, points = torch.from_numpy(self.target.mean), torch.as_tensor(at_least_single(y))
+        rows = points.reshape(-1, self.target.d)
+        u = rows / self.norm + (1 - self.sum / self.norm) * mean.to(rows)
+        moved = self.correction(u).reshape(points.shape)
+        return moved.to(y.dtype) if is_torch_array(y) else moved.numpy().astype(y.dtype, copy=False)
+
+
+class SumPerPoint:
+    """Laws of sums, one for each point: (..., d) has an index that broadcasts against (...)."""
+
+    of_whole_points = True
+
+    def __init__(self, laws: Sequence[SumOfCodes], index: np.ndarray) -> None:
+        self.laws, self.index, self.d = laws, index, laws[0].d
+
+    def map_to(self, target: Codes) -> "MapPerPoint":
+        """The maps onto the codes: for `monotone_map`, which asks for them."""
+        return MapPerPoint(self, target)
+
+
+class MapPerPoint:
+    """One map for each law of a `SumPerPoint`."""
+
+    def __init__(self, source: SumPerPoint, target: Codes) -> None:
+        self.source, self.target = source, target
+        self.maps = [law.map_to(target) for law in progress(source.laws, "maps of weighted sums")]
+
+    def __call__(self, y: Array) -> Array:
+        """Matched points: (..., d) -> (..., d)."""
+        index = np.broadcast_to(self.source.index, y.shape[:-1])
+        if is_torch_array(y):
+            parts = [(torch.from_numpy(index == i).to(y.device), T) for i, T in enumerate(self.maps)]
+            result = torch.empty_like(y)
+            for here, T in parts:
+                result = result.masked_scatter(here[..., None], T(y[here]))
+            return result
+        result = np.empty_like(y)
+        for i, T in enumerate(self.maps):
+            result[index == i] = T(y[index == i])
+        return result

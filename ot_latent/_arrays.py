@@ -29,10 +29,7 @@ Item = TypeVar("Item")
 
 
 def progress(iterable: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
-    """Iterate with a bar that appears after two seconds and leaves nothing behind.
-
-    ``TQDM_DISABLE=1`` turns it off; in notebooks tqdm itself does not look at that variable.
-    """
+    """Iterate with a bar that appears after two seconds and leaves nothing behind; ``TQDM_DISABLE=1`` turns it off."""
     return tqdm(iterable, what, total, **_settings())
 
 
@@ -66,7 +63,7 @@ def as_floating(value: Array, name: str = "x") -> Array:
 
 
 def real_numbers(x: Array, name: str) -> np.ndarray:
-    """`x` as float64 of numpy; TypeError for what would lose a part: complex and masked numbers, dates, text."""
+    """`x` as float64 of numpy; TypeError for what would lose a part, such as complex and masked numbers, or text."""
     given = x if isinstance(x, list | tuple) else np.asanyarray(x)
     whole = isinstance(given, np.ndarray) and given.dtype.kind in "biu"
     return np.asarray(as_floating(given.astype(float) if whole else given, name), dtype=float)
@@ -99,10 +96,7 @@ def elementwise(function: Callable[[Any, Array], Array]) -> Callable[[Any, Array
 
 
 def conform(x: Array, *parameters: Array) -> list[Any]:
-    """`parameters` ready to be mixed with the array `x`: its namespace, dtype and device.
-
-    Python floats stay floats, so that they never change the precision of `x`.
-    """
+    """`parameters` in the namespace, dtype and device of `x`; Python floats, which never change its precision, stay."""
     xp = array_namespace(x)
 
     def convert(parameter: Array) -> Array:
@@ -193,8 +187,7 @@ def as_shape(shape: int | Sequence[int]) -> tuple[int, ...]:
 def draw(distribution: str, shape: int | Sequence[int], rng: Seed, like: Array = None) -> Array:
     """Standard ``"uniform"`` (on (0, 1)) or ``"normal"`` numbers, at least in single precision.
 
-    They come as numpy float64, or as torch's default dtype from a torch generator, unless an array
-    `like` asks for its own kind, device and dtype.
+    numpy float64, or torch's default dtype from a torch generator; or as an array `like` is.
     """
     shape, rng = as_shape(shape), generator(rng, like)
     like = None if like is None else at_least_single(as_floating(like, "like"))
@@ -249,9 +242,8 @@ class Limits:
     Attributes
     ----------
     numpy_piece, torch_piece : int
-        Bytes of a piece in `in_pieces`. Several of numpy's fit the second-level cache, and allocators keep
-        pieces of this size at hand, where larger ones come from the system anew each time. Torch shares
-        each piece out among its threads.
+        Bytes of a piece in `in_pieces`: several of numpy's fit the second-level cache, and allocators keep
+        such ones at hand; torch shares each out among its threads.
     points : int
         How many numbers a function sees at a time where laws differ from entry to entry.
     threads : int
@@ -270,8 +262,8 @@ limits = Limits()
 def in_pieces(function: Callable[..., Array], arrays: Sequence[Array], dtype: Any) -> Array:
     """``function(*arrays)`` in the given dtype; the arrays broadcast to the shape of the result.
 
-    What the function computes on the way stays in the cache. Torch tensors on other devices than the
-    processor, and those that `torch.compile` traces, go through it in one piece. The last axis is never cut.
+    What it computes on the way stays in the cache. Torch tensors on other devices than the processor, and
+    those that `torch.compile` traces, go through it in one piece. The last axis is never cut.
     """
     if is_torch_array(arrays[0]):
         return _torch_in_pieces(function, arrays, dtype)

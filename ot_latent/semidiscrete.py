@@ -233,9 +233,8 @@ class SemiDiscreteOT:
         above the threshold, grad u jumps: the singular set runs between the cells, and code j is
         left out. A point that has no other neighbour keeps its own code.
 
-        The authors' program for plane sets does the same with codes as they come, ours are scaled, but throws
-        a point away when a neighbour is beyond the angle (`singular`): images lose the masses of the codes.
-        For faces it mixes the highest plane's code and one of the next within the angle, 1/4 and 3/4.
+        The authors' program takes codes as they come, ours are scaled, and throws a point away when a neighbour
+        is beyond the angle (`singular`): images lose the masses of the codes.
 
         Parameters
         ----------
@@ -253,10 +252,8 @@ class SemiDiscreteOT:
             distance = (rows[:, None] - centers[near]).norm(dim=2)
             weight = within / distance.clamp(min=torch.finfo(distance.dtype).tiny)
             weight = weight / weight.sum(1, keepdim=True)
-            moved = (weight[:, :, None] * codes[near]).sum(1)
-            if slope:
-                moved = moved + slope * (rows - (weight[:, :, None] * centers[near]).sum(1))
-            result.append(moved)
+            moved = (weight[:, :, None] * (codes[near] - slope * centers[near])).sum(1)
+            result.append(moved + slope * rows)
         return _returned(torch.cat(result).to(points.dtype), z)
 
     def singular(self, z: Array, angle: float = 0.7) -> Array:

@@ -38,6 +38,7 @@ LARGE: dict[str, tuple[int, str]] = {
     "08_inception_scores": (900_000, "images of four generators under three operations"),
     "13_latent_operations_gallery": (1_000_000, "a page of images of each generator"),
     "16_vae_or_ot": (600_000, "codes of eight points under six models, digits of three"),
+    "17_any_latent_law": (950_000, "nine clouds of points, digits of seven midpoints and of eight paths"),
 }
 
 TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}

@@ -166,7 +166,7 @@ def report(conditions, fits, speed, versus):
 
 def main():
     command = parser(__file__, __doc__)
-    sizes = ["10000:0.005", "60000:0.02", "200000:0.3:10", "20000:0.3:512", "2000:0.02:512"]
+    sizes = ["10000:0.005", "60000:0.02", "200000:0.3:10", "20000:0.3:512", "2000:0.02:512", "2000:0.005:512"]
     command.add_argument("--sizes", nargs="+", default=sizes)
     command.add_argument("--ott-python", help="a Python with jax and ott-jax")
     command.add_argument("--worker", nargs="+", help=argparse.SUPPRESS)
@@ -193,7 +193,7 @@ def main():
             best = iteration(codes)
             speed.append([kind, n, *(f"{best[k]:.1f}" for k in best)])
             speed[-1].append(f"{best['assignment'] / best['product']:.2f}")
-            if arguments.ott_python and (not versus or size == sizes[-1]):
+            if arguments.ott_python and size in (sizes[0], *sizes[-2:]):
                 theirs = {
                     f"OTT-JAX, first step {step} N": in_process(arguments.ott_python, "peer", path, tolerance, step)
                     for step in STEPS

@@ -71,7 +71,8 @@ def check_prior(
 
     Radial priors (`Sphere`, `Ball`, `Radial`), whose coordinates are not independent, are tested in
     their directions, which become independent normal coordinates when each is given a chi-distributed
-    random length, and in their norms.
+    random length, and in their norms. For `Codes` both are two-sample tests: by an energy distance, and of the
+    distances to the mean.
 
     Parameters
     ----------
@@ -115,8 +116,12 @@ def check_prior(
     dimension = values.shape[1]
     if getattr(law, "d", dimension) != dimension:
         raise ValueError(f"z must have the {law.d} coordinates of {law!r}, got {dimension}")
-    radial = getattr(law, "of_whole_points", False)
-    coordinates, norms, squares = _radial_tests(values, law, bits, rng) if radial else _tests(values, law)
+    if hasattr(law, "departure"):  # a law that is known by its points
+        coordinates, norms, squares = law.departure(values)
+    elif getattr(law, "of_whole_points", False):
+        coordinates, norms, squares = _radial_tests(values, law, bits, rng)
+    else:
+        coordinates, norms, squares = _tests(values, law)
     p_value = float(min(1.0, 2 * min(coordinates, norms)))
     radius = float(np.mean(np.where(np.isfinite(squares), squares, 1e6)))
     finding = _finding(squares, radius) if p_value < level else ""

@@ -23,6 +23,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from array_api_compat import is_torch_array
+from scipy import stats
 
 from ot_latent._arrays import (
     Array,
@@ -37,9 +38,10 @@ from ot_latent._arrays import (
     progress,
 )
 from ot_latent.codes.correction import FEWEST, CodeSet, Correction, drawn
+from ot_latent.codes.two_samples import same_law
 from ot_latent.priors.laws import check_weights, require_no_gradient
 
-_MOST_KNOWN = 64
+_MOST_KNOWN, _CHECKED = 64, 500
 
 
 class Codes:
@@ -155,6 +157,19 @@ class Codes:
         """Of the coordinates: (d,)."""
         return np.median(self._set.codes.numpy(force=True), axis=0)
 
+    def departure(self, values: np.ndarray) -> tuple[float, float, np.ndarray]:
+        """What `check_prior` asks: p-values of two-sample tests of points and of their distances to the mean.
+
+        With them come these, squared, over the mean square of the codes: (n, d) -> (n, 1).
+        """
+        codes = self._set.codes.double().cpu()
+        n = min(_CHECKED, len(values), len(codes))
+        rng = np.random.default_rng((self._set.seed, *b"check"))
+        some = [torch.from_numpy(rng.permutation(len(points))[:n]) for points in (values, codes)]
+        p = same_law(torch.from_numpy(values)[some[0]], codes[some[1]])
+        squares, usual = (((x - self.mean) ** 2).sum(1) for x in (values, codes.numpy()))
+        return p, float(stats.ks_2samp(squares, usual).pvalue), squares[:, None] / usual.mean()
+
     def correction(self, weights: np.ndarray) -> Correction:
         """Step (2) for weights of norm 1; its fit starts from the most similar ones that are known."""
         key = tuple(sorted(weights))
@@ -236,11 +251,11 @@ class CodesMap:
         y = as_floating(y, "y")
         if y.shape[-1:] != (self.target.d,):
             raise ValueError(f"y must have {self.target.d} coordinates along the last axis, got shape {tuple(y.shape)}")
-        mean, points = torch.from_numpy(self.target.mean), torch.as_tensor(at_least_single(y))
-        rows = points.reshape(-1, self.target.d)
-        u = rows / self.norm + (1 - self.sum / self.norm) * mean.to(rows)
-        moved = self.correction(u).reshape(points.shape)
-        return moved.to(y.dtype) if is_torch_array(y) else moved.numpy().astype(y.dtype, copy=False)
+        mean = self.correction.codes.mean
+        rows = torch.as_tensor(at_least_single(y)).reshape(-1, self.target.d).to(mean.device)
+        u = rows / self.norm + (1 - self.sum / self.norm) * mean.to(rows.dtype)
+        moved = self.correction(u).reshape(y.shape)
+        return moved.to(y) if is_torch_array(y) else moved.numpy(force=True).astype(y.dtype, copy=False)
 
 
 class SumPerPoint:

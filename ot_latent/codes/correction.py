@@ -13,6 +13,7 @@ import torch
 from ot_latent._arrays import draw, generator, progress
 from ot_latent.codes.two_samples import energy_distance, same_law
 from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.laguerre import interval_heights
 from ot_latent.semidiscrete import SemiDiscreteOT
 
 FEWEST = 500  # codes of which some are kept aside
@@ -133,7 +134,7 @@ class Correction:
     Attributes
     ----------
     directions : int
-        r, or 0 after `drop`.
+        r, or 0 where u is to be left as it is.
     slope : float
         Of `SemiDiscreteOT.extend`.
     trials : list of Trial
@@ -146,12 +147,12 @@ class Correction:
         self, codes: CodeSet, weights: np.ndarray, r: int, points: torch.Tensor, start: "Correction | None" = None
     ) -> None:
         self.codes, self.weights, self.points = codes, weights, points
-        self.axes = codes.axes[:, :r] if r < points.shape[1] else None  # all directions need no turning
         self.directions, self.slope = r, 0.0
         self.trials: list[Trial] = []
         self.transport = SemiDiscreteOT(tolerance=codes.tolerance, random_state=codes.seed) if r else None
         if not self.transport:
             return
+        self.axes = codes.axes[:, :r] if r < points.shape[1] else None  # all directions need no turning
         targets = self._seen(points)
         heights = start.transport.heights if start and start.transport else self._start(targets.double())
         self.transport.fit(targets, prior=self, heights=heights)
@@ -171,11 +172,7 @@ class Correction:
         some = targets[:_ROUGH]
         draws = self.sample((_DRAWS * n if r == 1 else len(some), r), generator(self.codes.seed, some, "start"), some)
         if r == 1:
-            ordered, order = targets[:, 0].sort()
-            ends = draws.sort(dim=0).values[_DRAWS::_DRAWS, 0]
-            heights = torch.zeros_like(ordered)
-            heights[order[1:]] = -(ends * ordered.diff()).cumsum(0)
-            return heights
+            return interval_heights(targets[:, 0], draws.sort(dim=0).values[_DRAWS::_DRAWS, 0])
         phi = solve_kantorovich(draws.numpy(force=True), some.numpy(force=True)).phi
         potential = torch.from_numpy(phi).to(some) + draws.square().sum(1) / 2
         return torch.cat([(potential - part @ draws.T).amin(1) for part in targets.split(_ROUGH)])
@@ -183,11 +180,11 @@ class Correction:
     def __repr__(self) -> str:
         if not self.transport:
             return "mean and covariance"
-        r = self._seen(self.points[:1]).shape[1]
         if not self.directions:
-            return f"mean and covariance; transport in {r} directions was no nearer to codes kept aside"
+            tried = self.trial.directions
+            return f"mean and covariance; transport in {tried} directions was no nearer to codes kept aside"
         kind = "to stored codes" if self.codes.stored else f"with slope {self.slope:g}"
-        return f"mean and covariance, then transport in {r} directions {kind}"
+        return f"mean and covariance, then transport in {self.directions} directions {kind}"
 
     def sample(self, shape: Sequence[int], rng: Any, like: torch.Tensor) -> torch.Tensor:
         """Draws from the law in the leading directions, that transport starts from."""
@@ -206,9 +203,8 @@ class Correction:
         return self._moved(u, self.slope) if self.directions else u
 
     def _moved(self, u: torch.Tensor, slope: float) -> torch.Tensor:
-        low, transport = self._seen(u), self.transport
-        assert transport
-        moved = transport.transport(low) if self.codes.stored else transport.extend(low, slope=slope)
+        low, S = self._seen(u), self.transport
+        moved = S.transport(low) if self.codes.stored else S.extend(low, slope=slope)
         return moved if self.axes is None else u + (moved - low) @ self.axes.T.to(u.dtype)
 
     def _seen(self, points: torch.Tensor) -> torch.Tensor:
@@ -246,10 +242,6 @@ class Correction:
         best = max(self.trials, key=lambda trial: trial.gain)
         good = (t for t in self.trials if t.gain >= best.gain - best.standard_error)
         return next(t for t in good if t.convincing or not best.convincing)
-
-    def drop(self) -> None:
-        """Leave u as it is from now on."""
-        self.directions = 0
 
     def _warn_unless_followed(self, u: torch.Tensor) -> None:
         """Give a `PointsOffLawWarning` if u does not look as sums of independent codes do."""

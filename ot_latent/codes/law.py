@@ -22,14 +22,13 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from array_api_compat import is_torch_array
+from array_api_compat import array_namespace, device, is_torch_array
 from scipy import stats
 
 from ot_latent._arrays import (
     Array,
     Seed,
     as_floating,
-    as_shape,
     at_least_single,
     cast_like,
     count,
@@ -39,7 +38,13 @@ from ot_latent._arrays import (
 )
 from ot_latent.codes.correction import FEWEST, CodeSet, Correction, drawn
 from ot_latent.codes.two_samples import same_law
-from ot_latent.priors.laws import check_weights, require_no_gradient
+from ot_latent.priors.laws import (
+    check_weights,
+    distinct_columns,
+    require_no_gradient,
+    shape_of_points,
+    weights_of_points,
+)
 
 _MOST_KNOWN, _CHECKED = 64, 500
 
@@ -110,9 +115,7 @@ class Codes:
 
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws of the codes, `shape` ending in d; see `Uniform.sample`."""
-        shape = as_shape(shape)
-        if shape[-1:] != (self.d,):
-            raise ValueError(f"shape must end in d = {self.d}, got {shape}")
+        shape = shape_of_points(shape, self.d)
         rng = generator(rng, like)
         points = drawn(self._set.codes, math.prod(shape[:-1]), rng).reshape(shape)
         if is_torch_array(like) or (like is None and isinstance(rng, torch.Generator)):
@@ -134,14 +137,9 @@ class Codes:
         """
         weights = check_weights(weights)
         require_no_gradient(weights, "a map is fitted")
-        weights = np.asarray(weights.cpu() if is_torch_array(weights) else weights, float)
-        if weights.ndim == 1:
-            return SumOfCodes(self, weights)
-        if weights.shape[-1] != 1:
-            what = "weights must be the same for all coordinates of a point, with a last axis of length 1"
-            raise ValueError(f"{what}, where the prior is {self!r}; got shape {weights.shape}")
-        columns, index = np.unique(weights.reshape(len(weights), -1), axis=1, return_inverse=True)
-        return SumPerPoint([SumOfCodes(self, column) for column in columns.T], index.reshape(weights.shape[1:-1]))
+        columns, index = distinct_columns(weights if weights.ndim == 1 else weights_of_points(weights, self))
+        laws = [SumOfCodes(self, column) for column in columns]
+        return laws[0] if weights.ndim == 1 else SumPerPoint(laws, index)
 
     def map_to(self, target: "Codes") -> "CodesMap":
         """The identity: for `monotone_map`, which asks for it."""
@@ -179,7 +177,7 @@ class Codes:
             r = 0 if key == (1.0,) else self._directions()
             fitted = Correction(self._set, weights, r, self._set.parts[0], start)
             if r and self.directions is None and not fitted.trial.convincing:
-                fitted.drop()
+                fitted.directions = 0
             if len(self._known) == _MOST_KNOWN:
                 del self._known[next(iter(self._known))]
             self._known[key] = fitted
@@ -207,10 +205,8 @@ class SumOfCodes:
     weights : (k,)
     """
 
-    of_whole_points = True
-
     def __init__(self, codes: Codes, weights: np.ndarray) -> None:
-        self.codes, self.d, self.weights = codes, codes.d, weights[weights != 0]
+        self.codes, self.weights = codes, weights[weights != 0]
 
     def __repr__(self) -> str:
         return f"SumOfCodes({self.codes!r}, weights={self.weights.tolist()})"
@@ -261,10 +257,8 @@ class CodesMap:
 class SumPerPoint:
     """Laws of sums, one for each point: (..., d) has an index that broadcasts against (...)."""
 
-    of_whole_points = True
-
     def __init__(self, laws: Sequence[SumOfCodes], index: np.ndarray) -> None:
-        self.laws, self.index, self.d = laws, index, laws[0].d
+        self.laws, self.index = laws, index
 
     def map_to(self, target: Codes) -> "MapPerPoint":
         """The maps onto the codes: for `monotone_map`, which asks for them."""
@@ -280,14 +274,9 @@ class MapPerPoint:
 
     def __call__(self, y: Array) -> Array:
         """Matched points: (..., d) -> (..., d)."""
-        index = np.broadcast_to(self.source.index, y.shape[:-1])
-        if is_torch_array(y):
-            parts = [(torch.from_numpy(index == i).to(y.device), T) for i, T in enumerate(self.maps)]
-            result = torch.empty_like(y)
-            for here, T in parts:
-                result = result.masked_scatter(here[..., None], T(y[here]))
-            return result
-        result = np.empty_like(y)
+        xp = array_namespace(y)
+        index = xp.asarray(np.broadcast_to(self.source.index, y.shape[:-1]).copy(), device=device(y))
+        result = xp.empty_like(y)
         for i, T in enumerate(self.maps):
             result[index == i] = T(y[index == i])
         return result

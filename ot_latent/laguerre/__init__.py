@@ -9,3 +9,4 @@ from ot_latent.laguerre.certificate import Estimate as Estimate
 from ot_latent.laguerre.certificate import estimate_mass_error as estimate_mass_error
 from ot_latent.laguerre.dual import TABLE as TABLE
 from ot_latent.laguerre.dual import SemiDual as SemiDual
+from ot_latent.laguerre.dual import interval_heights as interval_heights

@@ -53,8 +53,7 @@ class SemiDual:
     def solve_on_a_line(self) -> Estimate | None:
         """Exact heights, and the value, of codes on a line; None where they are on none, or its law is not known.
 
-        Cells are intervals between the prior's quantiles t_j along the line, where neighbouring planes
-        meet: h_j + t_j s_j = h_{j+1} + t_j s_{j+1}.
+        Cells are intervals between the prior's quantiles along the line.
         """
         from ot_latent.priors.projection import project  # here, because it needs every prior there is
 
@@ -71,11 +70,9 @@ class SemiDual:
             return None
         order = places.argsort()
         s, b = (values[order].cpu().numpy() for values in (places, self.masses))
-        ends = law.borders(b)
-        heights = torch.zeros_like(self.masses)
-        heights[order[1:]] = -torch.from_numpy(np.cumsum(ends * np.diff(s))).to(heights)
-        self.line = direction, torch.from_numpy(ends).to(heights) - direction @ self.shift, order
-        self.set_heights(heights + scaled @ self.shift)
+        ends = torch.from_numpy(law.borders(b)).to(places)
+        self.line = direction, ends - direction @ self.shift, order
+        self.set_heights(interval_heights(places, ends) + scaled @ self.shift)
         square = float((law.var + (law.mean - self.center.double().cpu().numpy()) ** 2).sum())
         value = (square + self.scale**2 * float(b @ s**2)) / 2 - self.scale * law.moment(b, s)
         return Estimate(value, value, value)
@@ -198,6 +195,17 @@ class SemiDual:
         for values in (self.codes, self.masses, start):
             digest.update(values.cpu().numpy().tobytes())
         return digest.hexdigest()
+
+
+def interval_heights(places: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
+    """Heights on a line whose cells meet at t_j, where h_j + t_j s_j = h_{j+1} + t_j s_{j+1}: (N,), (N - 1,) -> (N,)
+
+    `places` are the s_j in any order, `ends` the t_j in theirs.
+    """
+    ordered, order = places.sort()
+    heights = torch.zeros_like(places)
+    heights[order[1:]] = -(ends * ordered.diff()).cumsum(0)
+    return heights
 
 
 def idle() -> None:

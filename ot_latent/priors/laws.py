@@ -13,6 +13,7 @@ from ot_latent._arrays import (
     Array,
     Seed,
     as_floating,
+    as_shape,
     cast_like,
     draw,
     limits,
@@ -222,12 +223,16 @@ class _MapPerEntry(MapOfSeveral):
 
 def per_distinct_column(combine: Callable[[np.ndarray], Any], weights: Array) -> LawPerEntry:
     """``combine(column)`` for each distinct weight vector of `weights` (k, ...)."""
+    columns, index = distinct_columns(weights)
+    return LawPerEntry(tuple(combine(column) for column in progress(columns, "laws of weighted sums")), index)
+
+
+def distinct_columns(weights: Array) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct weight vectors of `weights` (k, ...), as rows, and which of them each entry has, (...)."""
     if is_torch_array(weights):
         weights = weights.cpu().double().numpy()
-    columns = weights.reshape(len(weights), -1)
-    distinct, index = np.unique(columns, axis=1, return_inverse=True)
-    laws = tuple(combine(column) for column in progress(distinct.T, "laws of weighted sums"))
-    return LawPerEntry(laws, index.reshape(weights.shape[1:]))
+    distinct, index = np.unique(weights.reshape(len(weights), -1), axis=1, return_inverse=True)
+    return distinct.T, index.reshape(weights.shape[1:])
 
 
 def check_weights(weights: Array) -> Array:
@@ -239,6 +244,24 @@ def check_weights(weights: Array) -> Array:
     if not bool(xp.all(xp.any(weights != 0, axis=0))):
         raise ValueError("weights must not all be zero: such a sum has no law to match")
     return weights
+
+
+def shape_of_points(shape: int | Sequence[int], d: int) -> tuple[int, ...]:
+    """`shape`, ending in d: that of draws from a law of whole points."""
+    shape = as_shape(shape)
+    if shape[-1:] != (d,):
+        raise ValueError(f"shape must end in d = {d}, got {shape}")
+    return shape
+
+
+def weights_of_points(weights: Array, prior: Any) -> Array:
+    """Batched `weights` (k, ..., 1) without their last axis, for a law of whole points."""
+    if weights.shape[-1] != 1:
+        raise ValueError(
+            "weights must be the same for all coordinates of a point, with a last axis of "
+            f"length 1, where the prior is {prior!r}; got shape {tuple(weights.shape)}"
+        )
+    return weights[..., 0]
 
 
 def require_no_gradient(weights: Array, what: str) -> None:

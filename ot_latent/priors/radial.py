@@ -23,7 +23,6 @@ from ot_latent._arrays import (
     Array,
     Seed,
     as_floating,
-    as_shape,
     at_least_single,
     cast_like,
     draw,
@@ -32,7 +31,14 @@ from ot_latent._arrays import (
     progress,
 )
 from ot_latent.monotone import MonotoneMap, monotone_map
-from ot_latent.priors.laws import ByValue, check_weights, per_distinct_column, require_no_gradient
+from ot_latent.priors.laws import (
+    ByValue,
+    check_weights,
+    per_distinct_column,
+    require_no_gradient,
+    shape_of_points,
+    weights_of_points,
+)
 from ot_latent.priors.numerical.law import NumericalLaw
 from ot_latent.priors.numerical.norms import NormAndSphere, NormOfSum, NormOfTwo, tabulate_norm
 from ot_latent.priors.scipy_prior import ScipyPrior
@@ -97,9 +103,7 @@ class Radial(ByValue):
 
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws, `shape` ending in d; see `Uniform.sample`."""
-        shape = as_shape(shape)
-        if shape[-1:] != (self.d,):
-            raise ValueError(f"shape must end in d = {self.d}, got {shape}")
+        shape = shape_of_points(shape, self.d)
         rng = generator(rng, like)
         z = draw("normal", shape, rng, like)
         length = self.radius
@@ -127,12 +131,8 @@ class Radial(ByValue):
         if self.radius is None:
             require_no_gradient(weights, "a law is computed")
         if weights.ndim > 1:
-            if weights.shape[-1] != 1:
-                raise ValueError(
-                    "weights must be the same for all coordinates of a point, with a last axis of "
-                    f"length 1, where the prior is {self!r}; got shape {tuple(weights.shape)}"
-                )
-            return Radial._of(self.d, functools.partial(per_distinct_column, self._norm_for, weights[..., 0]))
+            weights = weights_of_points(weights, self)
+            return Radial._of(self.d, functools.partial(per_distinct_column, self._norm_for, weights))
         sizes = tuple(sorted(abs(float(w)) for w in weights if w != 0))
         if len(sizes) == 1:
             return self if sizes == (1.0,) else self._scaled(sizes[0])

@@ -227,18 +227,18 @@ def interrupts_wait() -> Iterator[list[int]]:
 
 
 @contextmanager
-def ahead(function: Callable[[int], Any], steps: Iterable[int], workers: int = 1) -> Iterator[Iterator[Any]]:
+def ahead(function: Callable[[int], Any], steps: Iterable[int]) -> Iterator[Iterator[Any]]:
     """An iterator over ``function(step)`` for each step, in order, as a context.
 
-    Threads compute at most ``workers + 1`` results that nobody has asked for. An exception of the function
-    is raised where its result would have come, with its traceback. However the context is left, no
-    thread outlives it.
+    A thread computes at most two results that nobody has asked for. An exception of the function is raised
+    where its result would have come, with its traceback. However the context is left, the thread does not
+    outlive it.
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="ahead")
+    pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
     steps = iter(steps)
 
     def results() -> Iterator[Any]:
-        pending = deque(pool.submit(function, step) for step in islice(steps, workers + 1))
+        pending = deque(pool.submit(function, step) for step in islice(steps, 2))
         while pending:
             result = pending.popleft().result()
             pending.extend(pool.submit(function, step) for step in islice(steps, 1))

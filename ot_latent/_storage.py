@@ -83,16 +83,14 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock, busy = FileLock(path.with_suffix(".lock")), f"another process is at work in {path.parent}"
     try:
-        lock.acquire(timeout=_PATIENCE if wait else 0)
+        held = lock.acquire(timeout=_PATIENCE if wait else 0)
     except Timeout as error:
         if not wait:
             raise BlockingIOError(busy) from error
         warnings.warn(f"{busy}; this one waits for it", stacklevel=3)
-        lock.acquire()
-    try:
+        held = lock.acquire()
+    with held:
         yield
-    finally:
-        lock.release()
 
 
 def tensors_hash(tensors: dict[str, torch.Tensor], facts: str = "") -> str:

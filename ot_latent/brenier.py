@@ -191,15 +191,13 @@ class Regression(Loop):
     """
 
     unit = "iteration"
-    log_every = 100  # iterations over which the losses of a line of the log are averaged
 
     def __init__(
         self, potential: Potential, loss: Callable[..., Any], learning_rate: float, iterations: int, **kept: Any
     ) -> None:
         self.loss, self.device = loss, next(potential.parameters()).device
         self.optimizer = torch.optim.Adam(potential.parameters(), learning_rate, betas=(0.5, 0.999))
-        steps: dict[str, Any] = {"length": iterations, "steps_per_unit": 1, "period": self.log_every}
-        super().__init__("fit D", potential, [self.optimizer], **steps, **kept)
+        super().__init__("fit D", potential, [self.optimizer], length=iterations, steps_per_unit=1, period=100, **kept)
 
     def take(self, step: int, batch: tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
         loss = self.loss(self.model, *(part.to(self.device) for part in batch))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,16 +21,11 @@ from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.semidiscrete import SemiDiscreteOT
 
-
-class _Settings(NamedTuple):
-    batch: int
-    iterations: int
-    learning_rate: float
-    gradient_weight: float
-
-
 # What the two methods need differs by orders of magnitude: Liu 2018 has the first, for images.
-_DEFAULTS = {"minibatch": _Settings(64, 200_000, 1e-4, 0.1), "semidiscrete": _Settings(512, 5_000, 1e-3, 1.0)}
+_DEFAULTS: dict[str, dict[str, Any]] = {
+    "minibatch": {"batch": 64, "iterations": 200_000, "learning_rate": 1e-4, "gradient_weight": 0.1},
+    "semidiscrete": {"batch": 512, "iterations": 5_000, "learning_rate": 1e-3, "gradient_weight": 1.0},
+}
 
 
 class LatentTransport:
@@ -104,10 +99,10 @@ class LatentTransport:
         if method not in _DEFAULTS:
             raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
         default = _DEFAULTS[method]
-        self.batch = count(default.batch if batch is None else batch, "batch", 2)
-        self.iterations = count(default.iterations if iterations is None else iterations, "iterations")
-        self.learning_rate = float(default.learning_rate if learning_rate is None else learning_rate)
-        self.gradient_weight = float(default.gradient_weight if gradient_weight is None else gradient_weight)
+        self.batch = count(default["batch"] if batch is None else batch, "batch", 2)
+        self.iterations = count(default["iterations"] if iterations is None else iterations, "iterations")
+        self.learning_rate = float(default["learning_rate"] if learning_rate is None else learning_rate)
+        self.gradient_weight = float(default["gradient_weight"] if gradient_weight is None else gradient_weight)
         self.method, self.up_to_constant, self.tolerance = method, up_to_constant, float(tolerance)
         self.layers, self.width, self.slope = count(layers, "layers"), count(width, "width"), float(slope)
         self.random_state, self.device = count(random_state, "random_state", 0), available(device)
@@ -253,8 +248,6 @@ class DebiasedSemiDiscrete:
     z.B z / 2 to its potential. For Gaussian codes this is all that is missing.
     """
 
-    bias_points = 2**16  # of noise, on which B is measured: its error is far below that of N codes
-
     def __init__(self, codes: torch.Tensor, batch: int, seed: int, tolerance: float, resume: Path | None) -> None:
         self.batch, self.seed = batch, seed
         distinct, counts = torch.unique(codes, dim=0, return_counts=True)
@@ -274,7 +267,7 @@ class DebiasedSemiDiscrete:
         of their cells. The linear map to the Gaussian with the covariance of that image is what
         it is compared with: neither the draw of the points nor the error of the masses enters.
         """
-        noise = _normal((self.bias_points, points.shape[1]), (self.seed, *b"bias"))
+        noise = _normal((2**16, points.shape[1]), (self.seed, *b"bias"))  # their error is far below that of N codes
         noise = noise - noise.mean(0)
         noise = noise @ torch.linalg.inv(_linear_map(noise))  # so that its covariance is exactly I
         image = ot.transport(noise)

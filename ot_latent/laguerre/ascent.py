@@ -11,7 +11,7 @@ import torch
 from ot_latent._arrays import progress_bar
 from ot_latent._storage import StateWarning, read_tensors, save_tensors
 from ot_latent.laguerre.certificate import Estimate, estimate_mass_error
-from ot_latent.laguerre.dual import TABLE, SemiDual, idle
+from ot_latent.laguerre.dual import TABLE, SemiDual
 
 _FIRST = 32  # steps of the first round, over which noise averages out
 _TOUCH = 8  # noise points for each code, one of which its plane has to reach at the start
@@ -107,7 +107,7 @@ class Ascent:
                 if resume and time.monotonic() - saved > save_seconds:
                     state.save(resume, fit)
                     saved = time.monotonic()
-        self.dual.at_work = idle
+        self.dual.at_work = None  # fits can be pickled
         if resume:
             state.save(resume, fit)
         return state.steps

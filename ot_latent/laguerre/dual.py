@@ -44,7 +44,7 @@ class SemiDual:
         self.batch = max(256, len(codes) // 4)
         self.crossings = _CROSSINGS if codes.shape[1] > WIDE and isinstance(prior, Law) else 1
         self.line: tuple[torch.Tensor, ...] | None = None
-        self.at_work: Callable[[], Any] = idle  # called after each batch of noise
+        self.at_work: Callable[[], Any] | None = None  # called after each batch of noise
         # noise far from zero loses digits in single precision: it is drawn in double and centred
         drawn = prior.sample((4096, codes.shape[1]), self.seeded("shift"), like=masses)
         mean, std = drawn.mean(0), drawn.std(0)
@@ -121,7 +121,8 @@ class SemiDual:
         for first in range(0, n, size):
             points = self.prior.sample((min(size, n - first), d), rng, like=self.shift if far else self.cells.planes)
             yield self.centered(points).to(self.cells.planes.dtype)
-            self.at_work()
+            if self.at_work:
+                self.at_work()
 
     def centered(self, points: torch.Tensor) -> torch.Tensor:
         """Points of the prior less `shift`."""
@@ -206,7 +207,3 @@ def interval_heights(places: torch.Tensor, ends: torch.Tensor) -> torch.Tensor:
     heights = torch.zeros_like(places)
     heights[order[1:]] = -(ends * ordered.diff()).cumsum(0)
     return heights
-
-
-def idle() -> None:
-    """No progress to show: a function of the module, so that fits can be pickled."""

@@ -34,7 +34,6 @@ from ot_latent.priors.product import as_prior
 
 _LARGEST = 1e150  # coordinate of a code: its square is a number
 _FAR = 1e15  # coordinates of points that need double precision
-_CENTER = 32  # noise points for each cell that tell its mean: a sixth of the cell's spread
 
 
 class ConvergenceWarning(UserWarning):
@@ -172,7 +171,6 @@ class SemiDiscreteOT:
             cost, error = ascent.cost, ascent.error
         self._dual, self._index, self._first = dual, index, first
         self._numpy = not is_torch_array(codes)
-        self._means: tuple[torch.Tensor, ...] = ()
         self.cost, self.error, self.steps, self.converged = cost, error, steps, error.high <= self.tolerance
         if not self.converged:
             told = f"the mass error is {error.value:.3g} ({error.low:.3g} to {error.high:.3g}) after {steps} steps"
@@ -247,7 +245,7 @@ class SemiDiscreteOT:
             together than the codes do; this gives back the spread, see `codes.Codes`.
         """
         points, result = self._points(z), []
-        centers, codes = self._cell_means()[0], self._dual.codes
+        (centers, _), codes = self._dual.cell_means, self._dual.codes
         for rows, near, within in self._neighbours(points, angle):
             distance = (rows[:, None] - centers[near]).norm(dim=2)
             weight = within / distance.clamp(min=torch.finfo(distance.dtype).tiny)
@@ -268,7 +266,7 @@ class SemiDiscreteOT:
             raise ValueError(f"angle must be between 0 and pi, got {angle!r}")
         cells, (n, d) = self._dual.cells, self._dual.codes.shape
         normals = F.normalize(F.pad(cells.codes, (0, 1), value=-1.0))
-        known = self._cell_means()[1]
+        _, known = self._dual.cell_means
         for rows in self._dual.centered(points).to(cells.planes.dtype).split(max(1, TABLE // max(n, d * d))):
             scores = rows @ cells.codes.T + cells.heights
             near = scores.topk(min(n, d + 1), dim=1).indices
@@ -276,18 +274,6 @@ class SemiDiscreteOT:
             within = (cosine > math.cos(angle)) & known[near]
             within[:, 0] = True
             yield rows, near, within
-
-    def _cell_means(self) -> tuple[torch.Tensor, ...]:
-        """Mean of the noise in each cell, and which cells received any."""
-        if not self._means:
-            dual = self._dual
-            sums, counts = torch.zeros_like(dual.cells.codes), torch.zeros_like(dual.masses)
-            for noise in dual.noise(_CENTER * len(counts), dual.seeded("means")):
-                cells = dual.cell(noise)
-                sums.index_add_(0, cells, noise)
-                counts += torch.bincount(cells, minlength=len(counts))
-            self._means = sums / counts.clamp(min=1)[:, None].to(sums.dtype), counts > 0
-        return self._means
 
     def _cell(self, points: torch.Tensor) -> torch.Tensor:
         dual, points = self._dual, self._dual.centered(points.detach())

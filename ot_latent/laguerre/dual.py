@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ot_latent.monotone import Law
 
 TABLE = 2**24  # scores that are held at a time, 64 MB, where a whole row of them is needed
 _CROSSINGS = 8  # noise points of a step for each that is drawn, see `Cells.crossed`
+_CENTER = 32  # noise points for each cell that tell its mean: a sixth of the cell's spread
 _FAR = 16  # deviations of the noise from zero, from where on it is centred
 
 
@@ -141,6 +143,16 @@ class SemiDual:
             return self.counts(self.batch, self.seeded("step", step))
         (noise,) = self.noise(self.batch, self.seeded("step", step))
         return torch.bincount(self.cells.crossed(noise, self.crossings), minlength=len(self.masses)).double()
+
+    @cached_property
+    def cell_means(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean of the noise in each cell, and which cells received any."""
+        sums, counts = torch.zeros_like(self.cells.codes), torch.zeros_like(self.masses)
+        for noise in self.noise(_CENTER * len(counts), self.seeded("means")):
+            cells = self.cell(noise)
+            sums.index_add_(0, cells, noise)
+            counts += torch.bincount(cells, minlength=len(counts))
+        return sums / counts.clamp(min=1)[:, None].to(sums.dtype), counts > 0
 
     def phi(self, points: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
         """The potential D(z) where the cells are known: (m, d), (m,) -> (m,); differentiable."""

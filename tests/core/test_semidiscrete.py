@@ -473,7 +473,7 @@ def test_the_extension_is_exact_at_cell_means_and_does_not_bridge_gaps():
     left = [-4, 0] + 0.3 * rng.standard_normal((30, 2))
     codes = np.r_[left, -left]
     ot = otl.SemiDiscreteOT(tolerance=0.05).fit(codes)
-    means, known = ot._cell_means()
+    means, known = ot._dual.cell_means
     assert known.all()
     own = ot.cell(means)
     inside = own == torch.arange(60)

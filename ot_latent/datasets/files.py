@@ -47,9 +47,8 @@ def locate(name: str, data_dir: str | Path | None = None) -> dict[str, Path | No
     ValueError
         If there is no data set of that name.
     """
-    known, folders = data_set(name), folders_of(name, data_dir)
-    names = [*(file.name for file in (*known.files, *known.batches)), *known.sources]
-    return {name: find(folders, name) for name in names}
+    folders = folders_of(name, data_dir)
+    return {file: find(folders, file) for file in (*hashes(name), *data_set(name).sources)}
 
 
 def hashes(name: str) -> dict[str, str]:
@@ -68,9 +67,9 @@ def prepared(name: str) -> list[Path]:
     return sorted((cache_dir() / "decoded").glob(f"{data_set(name).name}-*.npy"))
 
 
-def find(folders: list[Path], name: str) -> Path | None:
-    """The first file or folder of that name, or of that name and ``.gz``."""
-    paths = (folder / f"{name}{suffix}" for folder in folders for suffix in ("", ".gz"))
+def find(folders: list[Path], *names: str) -> Path | None:
+    """The first file or folder of the first of these names that is here, or of that name and ``.gz``."""
+    paths = (folder / f"{name}{suffix}" for name in names for folder in folders for suffix in ("", ".gz"))
     return next((path for path in paths if path.exists()), None)
 
 
@@ -174,8 +173,7 @@ def open_first(name: str, sources: Collection[str], data_dir: str | Path | None,
     MissingDataError
         If none is here; or it holds another number of images than the official one, unless ``partial``.
     """
-    folders = folders_of(name, data_dir)
-    path = next(filter(None, (find(folders, source) for source in sources)), None)
+    path = find(folders_of(name, data_dir), *sources)
     if path is None:
         raise MissingDataError(_missing(name, " or ".join(sources), data_dir))
     source = open_source(path)

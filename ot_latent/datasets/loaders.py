@@ -16,7 +16,7 @@ import numpy as np
 
 from ot_latent.datasets.cache import decoded_images
 from ot_latent.datasets.catalogue import MissingDataError, data_set
-from ot_latent.datasets.files import check_choice, fetch, find, folders_of, locate, open_first
+from ot_latent.datasets.files import check_choice, fetch, locate, open_first
 from ot_latent.datasets.formats import read_batches, read_cifar10, read_idx
 from ot_latent.datasets.pixels import Wanted
 from ot_latent.datasets.sources import open_source
@@ -55,9 +55,9 @@ def get(name: str, data_dir: str | Path | None = None, **settings: Any) -> dict[
         made = Path(str(loader(data_dir=data_dir, **settings).filename))
         found = locate(name, data_dir) | {made.name: made}
         return {name: path for name, path in found.items() if path}
-    folders = folders_of(name, data_dir)
-    batches = {file: path for file in known.batches if (path := find(folders, file.name))}
-    if batches and len(batches) == len(known.batches) and not find(folders, known.files[0].name):
+    found = locate(name, data_dir)
+    batches = {file: path for file in known.batches if (path := found[file.name])}
+    if batches and len(batches) == len(known.batches) and not found[known.files[0].name]:
         read_batches(batches)  # their hashes are looked at
         return {Path(file.name).name: path for file, path in batches.items()}
     return {file.name: fetch(name, file, data_dir) for file in known.files}
@@ -278,9 +278,4 @@ def image_folder(
 
 
 #: Loaders of sets that are decoded.
-_DECODED: dict[str, Any] = {
-    "celeba": celeba,
-    "fairface": fairface,
-    "lsun_bedrooms": lsun_bedrooms,
-    "lld_icons": lld_icons,
-}
+_DECODED: dict[str, Any] = {loader.__name__: loader for loader in (celeba, fairface, lsun_bedrooms, lld_icons)}

@@ -84,7 +84,7 @@ def decode(payload: bytes | np.ndarray, wanted: Wanted) -> np.ndarray:
         raise UnusableImage(f"pixels of mode {image.mode} are not supported: {', '.join(_MODES)}, I;16")
     side = wanted.crop or min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image if image.size == (side, side) else image.crop((left, top, left + side, top + side))
+    square = image.crop((left, top, left + side, top + side))
     if square.has_transparency_data:
         layers = square.convert("RGBA")
         flat = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers)
@@ -93,9 +93,8 @@ def decode(payload: bytes | np.ndarray, wanted: Wanted) -> np.ndarray:
         square = square.convert("RGB") if square.mode == "P" else square
         if transform := _to_srgb(profile, square.mode):
             square = transform.apply(square)
-    mode, size = "L" if wanted.grey else "RGB", (wanted.size, wanted.size)
-    flat = square if square.mode == mode else square.convert(mode)
-    return np.asarray(flat if flat.size == size else flat.resize(size, Image.Resampling.LANCZOS))
+    flat = square.convert("L" if wanted.grey else "RGB")
+    return np.asarray(flat.resize((wanted.size, wanted.size), Image.Resampling.LANCZOS))
 
 
 def _open(payload: bytes) -> PilImage:

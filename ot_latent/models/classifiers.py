@@ -94,8 +94,6 @@ class CifarClassifier(_Classifier):
     """
 
     channels, side = 3, 32
-    #: Images are padded by so many pixels before a random crop, as is common for CIFAR-10.
-    padding = 4
 
     def __init__(self, width: int = 24) -> None:
         width = count(width, "width")
@@ -121,7 +119,7 @@ class CifarClassifier(_Classifier):
     def loss(self, images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Cross-entropy; in training mode of randomly shifted and mirrored images."""
         if self.training:
-            images = shifted_and_mirrored(images, self.padding)
+            images = shifted_and_mirrored(images, padding=4)  # as is common for CIFAR-10
         return super().loss(images, labels)
 
 

@@ -88,7 +88,7 @@ def load(weights: str | Path, decoder: str | Path | None = None, device: str | t
         )
     if isinstance(model, gans.DCGAN | gans.WGANGP):
         return Generator(model.latent_dim, model.prior, model.generate, device)
-    if isinstance(model, Potential) and decoder is not None:
+    if decoder is not None:
         network = partial(_carried, _loaded(decoder, device), model)
         return Generator(model.config["dim"], Gaussian(0, 1), network, device)
     if isinstance(model, autoencoders.Autoencoder) and type(model) is not autoencoders.Autoencoder:

@@ -39,7 +39,7 @@ class Autoencoder(nn.Module):
     def __init__(self, latent_dim: int = 10, width: int = 16, channels: int = 1, side: int = 64) -> None:
         super().__init__()
         self.config: dict[str, Any] = {"latent_dim": latent_dim, "width": width, "channels": channels, "side": side}
-        self.latent_dim, self.channels, self.side = latent_dim, channels, side
+        self.latent_dim, self.side = latent_dim, side
         outputs = 2 * latent_dim if self.gaussian else latent_dim
         self.encoder: nn.Module = networks.encoder(outputs, width, channels, side)
         self.decoder = networks.decoder(latent_dim, width, channels, side)

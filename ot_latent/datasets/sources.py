@@ -263,11 +263,11 @@ class LmdbSource(Source):
             raise CorruptDataError(f"{self.path} cannot be read: {error}") from error
 
     def chunks(self, start: int, most: int) -> Iterator[list[Item]]:
-        key, passed = None, start
+        key, passed = b"", start  # from the first one on
         while True:
             # opened anew for each chunk: what was mapped counts as memory as long as it is open
             with self._transaction() as transaction, transaction.cursor() as cursor:
-                _ = cursor.first() if key is None else cursor.set_range(key)
+                cursor.set_range(key)
                 entries = islice(cursor.iternext(), passed, None)
                 items = ((bytes(key).decode("latin-1"), bytes(value[: MAX_ENCODED + 1])) for key, value in entries)
                 chunk = next(_chunked(items, min(most, _MOST_MAPPED)), [])

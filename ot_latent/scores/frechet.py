@@ -76,9 +76,11 @@ class FeatureStatistics:
     @classmethod
     def of(cls, features: ArrayLike) -> "FeatureStatistics":
         """The moments of a whole set, (n, d)."""
-        features = np.asanyarray(features)
-        moments = cls(features.shape[-1])
-        moments.update(features)
+        rows = feature_rows(features, "features")
+        moments = cls(rows.shape[1])
+        moments.count, moments.mean = len(rows), rows.mean(0)
+        centred = rows - moments.mean
+        moments.scatter = centred.T @ centred
         return moments
 
     @classmethod
@@ -94,12 +96,7 @@ class FeatureStatistics:
 
     def update(self, features: ArrayLike) -> None:
         """Take in one more chunk, (rows, d)."""
-        rows = feature_rows(features, "features", self.scatter)
-        chunk = FeatureStatistics(len(self.mean))
-        chunk.count, chunk.mean = len(rows), rows.mean(0)
-        centred = rows - chunk.mean
-        chunk.scatter = centred.T @ centred
-        self.merge(chunk)
+        self.merge(FeatureStatistics.of(feature_rows(features, "features", self.scatter)))
 
     def merge(self, other: "FeatureStatistics") -> None:
         """Take in all that `other` has seen."""

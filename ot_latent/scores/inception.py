@@ -62,15 +62,15 @@ class InceptionStatistics:
             If they are no probabilities, or more images came than announced.
         """
         checked = _checked(probabilities, self.sums.shape[1])
-        rows = self.seen + np.arange(len(checked))
-        if len(rows) and rows[-1] >= self.n:
-            raise ValueError(f"{rows[-1] + 1} images came, {self.n} were announced")
-        block = np.searchsorted(self.starts, rows, side="right") - 1
+        seen = self.seen + len(checked)
+        if seen > self.n:
+            raise ValueError(f"{seen} images came, {self.n} were announced")
+        block = np.searchsorted(self.starts, np.arange(self.seen, seen), side="right") - 1
         blocks, firsts = np.unique(block, return_index=True)
         self.sums[blocks] += np.add.reduceat(checked, firsts)
         negentropies = -special.entr(checked).sum(1)
         self.negentropies[blocks] += np.add.reduceat(negentropies, firsts)
-        self.seen += len(rows)
+        self.seen = seen
 
     def score(self, splits: int = 10) -> tuple[float, float]:
         """Mean and standard deviation over splits, as Salimans et al. report them."""
@@ -84,27 +84,24 @@ class InceptionStatistics:
         The influence of an image on the log of the score is KL(p(y|x) ‖ p(y)), up to a constant:
         its scatter over blocks of images gives the error.
         """
-        self._require_all()
+        log = float(self._divergences(1)[0])
         total = self.sums.sum(0) / self.n
         log_total = np.log(np.where(total > 0, total, 1))
         blocks = (self.negentropies - self.sums @ log_total) / self.counts
         # blocks differ by one image at most: they count alike
         error = blocks.std(ddof=1) / math.sqrt(len(blocks))
-        return float(self._divergences(1)[0]), float(error)
+        return log, float(error)
 
     def _divergences(self, splits: int) -> np.ndarray:
         """E_x KL(p(y|x) ‖ p(y)) of each split."""
-        self._require_all()
+        if self.seen != self.n:
+            raise ValueError(f"{self.n} images were announced, {self.seen} came")
         if len(self.counts) % splits:
             raise ValueError(f"splits must divide the number of blocks, {len(self.counts)}")
         counts, sums, negentropies = (
             x.reshape(splits, -1, *x.shape[1:]).sum(1) for x in (self.counts, self.sums, self.negentropies)
         )
         return negentropies / counts + special.entr(sums / counts[:, None]).sum(1)
-
-    def _require_all(self) -> None:
-        if self.seen != self.n:
-            raise ValueError(f"{self.n} images were announced, {self.seen} came")
 
 
 def _checked(given: ArrayLike, classes: int | None = None) -> np.ndarray:

@@ -3,7 +3,6 @@
 import atexit
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +28,6 @@ def processes(device: torch.device) -> tuple[PartialState, torch.device]:
     if state.num_processes > 1:  # threads of the group that outlive the interpreter abort it
         atexit.register(state.destroy_process_group)
     return state, state.device if state.num_processes > 1 else device
-
-
-@dataclass
-class Player:
-    """One of those who take turns: what it lowers, what it may move, and the optimiser of that."""
-
-    loss: Callable[..., dict[str, torch.Tensor]]
-    parameters: list[nn.Parameter]
-    optimizer: torch.optim.Optimizer
 
 
 class Training(Loop):
@@ -77,11 +67,10 @@ class Training(Loop):
     ) -> None:
         self.recipe, self.batches, self.together = recipe, batches, together
         self.leads, self.alone = together.is_main_process, together.num_processes == 1
-        self.critic, self.main = _players(recipe, model)
         super().__init__(
             recipe.name,
             model,
-            [player.optimizer for player in (self.main, self.critic) if player],
+            _optimizers(recipe, model),
             length=epochs,
             steps_per_unit=batches.steps_per_epoch,
             period=batches.steps_per_epoch,
@@ -114,20 +103,26 @@ class Training(Loop):
     def take(self, step: int, turns: list[list[torch.Tensor]]) -> dict[str, torch.Tensor]:
         key = (self.batches.seed, step, self.together.process_index)
         torch.manual_seed(int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0]))
+        model: Any = self.model
+        main, *critic = self.optimizers
         terms: dict[str, torch.Tensor] = {}
-        if self.critic:
+        if critic:
             for images, *_ in turns:
-                terms |= {f"critic_{name}": value for name, value in self._move(self.critic, [images]).items()}
-        return terms | self._move(self.main, turns[-1])
+                moved = self._move(critic[0], model.critic_loss, [images])
+                terms |= {f"critic_{name}": value for name, value in moved.items()}
+        return terms | self._move(main, model.loss, turns[-1])
 
-    def _move(self, player: Player, batch: list[torch.Tensor]) -> dict[str, torch.Tensor]:
-        player.optimizer.zero_grad()
+    def _move(
+        self, optimizer: torch.optim.Optimizer, loss: Callable[..., dict[str, torch.Tensor]], batch: list[torch.Tensor]
+    ) -> dict[str, torch.Tensor]:
+        optimizer.zero_grad()
         with computed_in(self.recipe.precision, self.model, self.batches.device):
-            terms = player.loss(*batch)
+            terms = loss(*batch)
         terms["loss"].backward()
-        if self.together.num_processes > 1:
-            self._average([value.grad for value in player.parameters if value.grad is not None])
-        player.optimizer.step()
+        if not self.alone:
+            parameters = (value for group in optimizer.param_groups for value in group["params"])
+            self._average([value.grad for value in parameters if value.grad is not None])
+        optimizer.step()
         return {name: value.detach() for name, value in terms.items()}
 
     def _average(self, gradients: list[torch.Tensor]) -> None:
@@ -138,19 +133,14 @@ class Training(Loop):
             value.copy_(mean.view_as(value))
 
 
-def _players(recipe: Recipe, model: Any) -> tuple[Player | None, Player]:
-    """The critic, where there is one, and who moves all the rest."""
-
-    def player(loss: Callable[..., dict[str, torch.Tensor]], parameters: list[nn.Parameter], rate: float) -> Player:
-        return Player(loss, parameters, torch.optim.Adam(parameters, rate, betas=recipe.betas))
-
-    rate, critic = recipe.learning_rate, list(model.critic.parameters()) if hasattr(model, "critic") else []
-    known = set(map(id, critic))
-    others = [value for value in model.parameters() if id(value) not in known]
-    if not critic:
-        return None, player(model.loss, others, rate)
-    critic_rate = rate if recipe.critic_learning_rate is None else recipe.critic_learning_rate
-    return player(model.critic_loss, critic, critic_rate), player(model.loss, others, rate)
+def _optimizers(recipe: Recipe, model: Any) -> list[torch.optim.Optimizer]:
+    """That of all but the critic and, where there is one, the critic's."""
+    others = [value for name, value in model.named_parameters() if not name.startswith("critic.")]
+    main = torch.optim.Adam(others, recipe.learning_rate, betas=recipe.betas)
+    if not hasattr(model, "critic"):
+        return [main]
+    rate = recipe.learning_rate if recipe.critic_learning_rate is None else recipe.critic_learning_rate
+    return [main, torch.optim.Adam(model.critic.parameters(), rate, betas=recipe.betas)]
 
 
 @contextmanager

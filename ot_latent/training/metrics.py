@@ -11,27 +11,11 @@ from torch import nn
 from ot_latent import scores
 from ot_latent.datasets.image_sets import ROWS, float_chunks
 from ot_latent.latent_transport import LatentTransport
-from ot_latent.models import checkpoints
 from ot_latent.models.generators import Generator
 from ot_latent.scores.reports import transport_report
 from ot_latent.scores.scorers import Classifier
-from ot_latent.training.recipes import Recipe
 
 _MOST_POINTS, _BLOCKS = 1_000, 5  # a side of an exact problem: seconds; and problems where codes are few
-
-
-def scorer_weights(recipe: Recipe, folder: Path) -> Path | None:
-    """The classifier that scores a generator: the one that lies beside its weights, else the shipped one.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is neither.
-    """
-    if recipe.scorer is None:
-        return None
-    trained = folder / f"{recipe.scorer}.safetensors"
-    return trained if trained.is_file() else checkpoints.shipped(recipe.scorer)
 
 
 def metrics(

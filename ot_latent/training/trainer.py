@@ -30,7 +30,7 @@ from ot_latent.training.batches import Batches
 from ot_latent.training.curves import draw_losses
 from ot_latent.training.devices import resolve_device
 from ot_latent.training.loop import Training, processes
-from ot_latent.training.metrics import metrics, scorer_weights, transport_metrics
+from ot_latent.training.metrics import metrics, transport_metrics
 from ot_latent.training.recipes import RECIPES, SCALES, AnyRecipe, Recipe, ToyRecipe, TransportRecipe
 
 
@@ -192,10 +192,15 @@ class _Job:
         files = recipe.files if split == "train" and isinstance(recipe, Recipe) else None
         return training_images(recipe.data, side, split, self.data_dir, most, files)
 
+    def network(self, name: str) -> Path:
+        """Weights of another network that this one needs: those beside the weights to be written, else the shipped."""
+        trained = self.weights.with_name(f"{name}.safetensors")
+        return trained if trained.is_file() else checkpoints.shipped(name)
+
 
 def _train_images(recipe: Recipe, job: _Job) -> None:
     together = job.together
-    scorer = scorer_weights(recipe, job.weights.parent)  # better to miss it now than in the end
+    scorer = job.network(recipe.scorer) if recipe.scorer else None  # better to miss it now than in the end
     with together.main_process_first():  # who downloads or decodes
         images, labels = job.images(recipe, recipe.side, "train")
     torch.manual_seed(job.seed)
@@ -257,8 +262,7 @@ def _data_card(recipe: AnyRecipe, data_dir: str | Path | None) -> dict[str, Any]
 
 def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
     started = time.monotonic()
-    trained = job.weights.with_name(f"{recipe.autoencoder}.safetensors")
-    model = checkpoints.load(trained if trained.is_file() else recipe.autoencoder, job.device)
+    model = checkpoints.load(job.network(recipe.autoencoder), job.device)
 
     def codes(split: str) -> np.ndarray:
         return scores.encode(model, channels_last(job.images(recipe, model.side, split)[0]), job.device)

@@ -68,7 +68,8 @@ class EvaluationState:
         tallies: dict[str, Tally],
         every: float,
     ) -> None:
-        self.path, self.probes, self.tallies = path, list(probes.values()), list(tallies.values())
+        self.path, self.probes = path, list(probes.values())
+        self.attributes = [pair for tally in tallies.values() for pair in tally.attributes()]
         self.settings = json.dumps(settings | {"operations": list(tallies)}, indent=1)
         self.every, self.saved = every, time.monotonic()
 
@@ -90,7 +91,7 @@ class EvaluationState:
                 f"resume: {self.path} is no state of an evaluation, or damaged ({error}): remove it"
             ) from error
         self._require_same(arrays)
-        for index, (name, owner) in enumerate(self._attributes()):
+        for index, (name, owner) in enumerate(self.attributes):
             value = arrays[f"value{index}"]
             setattr(owner, name, value if value.ndim else int(value))
         return int(arrays["done"])
@@ -125,7 +126,8 @@ class EvaluationState:
             return
         arrays = {"settings": np.array(self.settings), "done": np.array(done)}
         arrays |= {f"probe{index}": probe for index, probe in enumerate(self.probes)}
-        arrays |= {f"value{index}": np.asarray(getattr(*pair[::-1])) for index, pair in enumerate(self._attributes())}
+        for index, (name, owner) in enumerate(self.attributes):
+            arrays[f"value{index}"] = np.asarray(getattr(owner, name))
 
         def write(path: Path) -> None:
             with path.open("wb") as stream:  # given a path, numpy would append a suffix
@@ -138,6 +140,3 @@ class EvaluationState:
         except OSError as error:
             warnings.warn(f"{self.path} could not be written: {error}. The evaluation goes on", StateWarning, 3)
         self.saved = time.monotonic()
-
-    def _attributes(self) -> list[tuple[str, Any]]:
-        return [pair for tally in self.tallies for pair in tally.attributes()]

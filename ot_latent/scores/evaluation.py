@@ -226,26 +226,21 @@ class _Samples:
     def features(self, name: str, chunk: int, rows: int) -> np.ndarray:
         """Of the first rows of a chunk of an operation, (rows, d)."""
         # random samples are stream 0, the points of all operations are streams 1, 2, ...
-        first = 0 if name == RANDOM else 1
-        latents = self._latents(self.operations[name], name, chunk, rows, first)
-        device, sequence = self.device, np.random.SeedSequence((self.seed, chunk, first))
+        operation, shape, first = self.operations[name], (rows, self.dimension), 0 if name == RANDOM else 1
+        streams = range(first, first + operation.points)
+        points = [self.prior.sample(shape, np.random.default_rng((self.seed, chunk, i))) for i in streams]
+        latents = np.asarray(operation.apply(np.stack(points), self.prior))
+        if latents.shape != shape or not np.isfinite(latents).all():
+            raise ValueError(
+                f"operation {name!r} must give finite latents of shape {shape}, "
+                f"got {latents.dtype} of shape {latents.shape}"
+            )
+        z = torch.from_numpy(latents).float().to(self.device)
+        seed = int(np.random.SeedSequence((self.seed, chunk, first)).generate_state(1)[0])
         # generators may add noise of their own: seed torch, and leave no trace
-        with torch.inference_mode(), torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(int(sequence.generate_state(1)[0]))
-            images = unit_images(self.generator(latents), "images of the generator")
+        with torch.inference_mode(), torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            images = unit_images(self.generator(z), "images of the generator")
         if len(images) != rows:
             raise ValueError(f"generator must return {rows} images for {rows} latents, got {len(images)}")
         return self.scorer.features(images)
-
-    def _latents(self, operation: Operation, name: str, chunk: int, rows: int, first: int) -> torch.Tensor:
-        points = [
-            self.prior.sample((rows, self.dimension), np.random.default_rng((self.seed, chunk, i)))
-            for i in range(first, first + operation.points)
-        ]
-        latents = np.asarray(operation.apply(np.stack(points), self.prior))
-        if latents.shape != (rows, self.dimension) or not np.isfinite(latents).all():
-            raise ValueError(
-                f"operation {name!r} must give finite latents of shape {(rows, self.dimension)}, "
-                f"got {latents.dtype} of shape {latents.shape}"
-            )
-        return torch.from_numpy(latents).float().to(self.device)

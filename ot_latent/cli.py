@@ -158,8 +158,7 @@ def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **setti
     Example:
       ot-latent train mnist-vae --scale smoke
     """
-    from ot_latent.training.listing import recipe_table
-    from ot_latent.training.recipes import RECIPES
+    from ot_latent.training.recipes import RECIPES, recipe_table
 
     if list_recipes:
         click.echo(recipe_table())

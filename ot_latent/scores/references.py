@@ -89,7 +89,7 @@ def save(name: str, moments: FeatureStatistics, out: str | Path | None = None) -
         "scorer": scorer,
         "scorer_sha256": checkpoints.weights_hash(scorer),
     }
-    path = (Path(out) if out else _folder()) / f"{name}.safetensors"
+    path = _path(name, out)
     write_atomically(path, lambda temporary: temporary.write_bytes(as_bytes(tensors, card)))
     return path
 
@@ -119,7 +119,7 @@ def real_moments(name: str, folder: str | Path | None = None) -> FeatureStatisti
     (60000, (128,))
     """
     scorer = _reference(name).scorer
-    path = (Path(folder) if folder else _folder()) / f"{name}.safetensors"
+    path = _path(name, folder)
     remedy = f"`ot-latent reference {name} --keep` makes it anew"
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: {remedy}")
@@ -135,5 +135,5 @@ def real_moments(name: str, folder: str | Path | None = None) -> FeatureStatisti
     return FeatureStatistics.from_moments(count, mean, covariance)
 
 
-def _folder() -> Path:
-    return checkout() / "data" / "reference"
+def _path(name: str, folder: str | Path | None) -> Path:
+    return Path(folder or checkout() / "data" / "reference") / f"{name}.safetensors"

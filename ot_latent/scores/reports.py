@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from ot_latent._arrays import count, real_numbers
+from ot_latent.datasets.image_sets import ROWS
 from ot_latent.datasets.pixels import to_square
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.models.objectives import positive
@@ -22,8 +23,6 @@ from ot_latent.scores.neighbours import nearest_distances, ratio_of_medians
 
 if TYPE_CHECKING:
     from ot_latent.scores.scorers import FeatureExtractor
-
-_ROWS = 1_000  # training images that are turned to floats at a time
 
 
 @dataclass(frozen=True)
@@ -256,7 +255,7 @@ def image_report(
         Seed of the bootstrap.
     """
     generator = np.random.default_rng(rng)
-    pieces = np.array_split(training, -(-len(training) // _ROWS))
+    pieces = np.array_split(training, -(-len(training) // ROWS))
     known = np.concatenate([scorer.features(to_square(piece, held_out.shape[-1])) for piece in pieces])
     held_out = unit_images(held_out, "held_out")
     reference, sharp = scorer.features(held_out), detail(held_out)

@@ -89,8 +89,7 @@ class Classifier:
         name: str | None = None,
         device: str | torch.device = "cpu",
     ) -> None:
-        stored = isinstance(model, str | Path)
-        if stored:
+        if isinstance(model, str | Path):
             path = checkpoints.shipped(model) if isinstance(model, str) else model
             if name is None:
                 accuracy = checkpoints.read_card(path)["metrics"]["test_accuracy"]

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ot_latent import scores
 from ot_latent.datasets.image_sets import ROWS, float_chunks
@@ -19,12 +18,7 @@ _MOST_POINTS, _BLOCKS = 1_000, 5  # a side of an exact problem: seconds; and pro
 
 
 def metrics(
-    model: nn.Module,
-    images: np.ndarray,
-    labels: np.ndarray | None,
-    device: torch.device,
-    samples: int,
-    scorer: Path | None,
+    model: Any, images: np.ndarray, labels: np.ndarray | None, device: torch.device, samples: int, scorer: Path | None
 ) -> dict[str, Any]:
     """Metrics of a model in evaluation mode on held-out images, by what it can do.
 
@@ -49,25 +43,18 @@ def metrics(
         errors = np.concatenate([scores.reconstruction_errors(model, rows, device) for rows in float_chunks(images)])
         mean, half = float(errors.mean()), float(1.96 * errors.std() / math.sqrt(len(errors)))
         return {"test_squared_error": mean, "interval_95": [mean - half, mean + half]}
-    return _generation(model, images, device, samples, scorer)
-
-
-def _generation(
-    model: Any, images: np.ndarray, device: torch.device, count: int, scorer: Path | None
-) -> dict[str, Any]:
     scored = Classifier(scorer, device=device)
     generate = Generator(model.latent_dim, model.prior, model.generate, device)
-    drawn = generate.sample(count, rng=0).split(ROWS)
-    samples = np.concatenate([scored.features(generate(z)) for z in drawn])
+    drawn = np.concatenate([scored.features(generate(z)) for z in generate.sample(samples, rng=0).split(ROWS)])
     real = np.concatenate([scored.features(rows) for rows in float_chunks(images)])
-    probabilities = scored.probabilities(samples)
+    probabilities = scored.probabilities(drawn)
     return {
         "scorer": scored.name,
-        "samples": count,
+        "samples": samples,
         "inception_score": scores.inception_score(probabilities, splits=1)[0],
         "inception_score_interval_95": list(scores.inception_interval(probabilities)),
-        "frechet_distance": scores.frechet_distance(samples, real),
-        "frechet_distance_interval_95": list(scores.frechet_interval(samples, real)),
+        "frechet_distance": scores.frechet_distance(drawn, real),
+        "frechet_distance_interval_95": list(scores.frechet_interval(drawn, real)),
         "frechet_distance_to": f"{len(real)} test images",
     }
 

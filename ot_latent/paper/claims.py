@@ -46,19 +46,6 @@ class Item:
         return f"{self.paper}/{self.number}"
 
 
-@dataclass(frozen=True)
-class Term:
-    """A bound of a comparison: a number or, with a name, a multiple of a quantity."""
-
-    factor: float
-    name: str = ""
-
-    def of(self, quantities: Mapping[str, Interval]) -> Interval:
-        """Its lower and upper end."""
-        low, high = quantities[self.name] if self.name else (1.0, 1.0)
-        return self.factor * low, self.factor * high
-
-
 # of x against the first bound a and the last bound b (the same one where there is but one), as (low, high)
 _RELATIONS: dict[str, Callable[[Interval, Interval, Interval], bool]] = {
     "above": lambda x, a, b: x[0] > a[1],
@@ -83,7 +70,8 @@ class Criterion:
         The quantity that is compared.
     relation : str
         One of those that the module's docstring shows.
-    bounds : one or two Terms
+    bounds : one or two pairs (factor, name)
+        Multiples of quantities; without a name, numbers.
     ratio : (ratio, error), optional
         What the paper's two numbers give, where the comparison is with their ratio.
     """
@@ -91,13 +79,13 @@ class Criterion:
     text: str
     left: str
     relation: str
-    bounds: tuple[Term, ...]
+    bounds: tuple[tuple[float, str], ...]
     ratio: tuple[float, float] | None = None
 
     @property
     def names(self) -> set[str]:
         """The quantities that it needs."""
-        return {self.left, *(bound.name for bound in self.bounds)} - {""}
+        return {self.left, *(name for _, name in self.bounds)} - {""}
 
     def holds(self, quantities: Mapping[str, Interval]) -> bool:
         """Whether it is met.
@@ -107,8 +95,9 @@ class Criterion:
         """
         if any(math.isnan(end) for name in self.names for end in quantities[name]):
             return False
-        first, last = self.bounds[0].of(quantities), self.bounds[-1].of(quantities)
-        return _RELATIONS[self.relation](quantities[self.left], first, last)
+        known = {"": (1.0, 1.0), **quantities}
+        bounds = [(factor * known[name][0], factor * known[name][1]) for factor, name in self.bounds]
+        return _RELATIONS[self.relation](quantities[self.left], bounds[0], bounds[-1])
 
 
 @dataclass(frozen=True)
@@ -236,19 +225,19 @@ def criterion(text: str, numbers: Mapping[str, Mapping[str, float]] | None = Non
         raise ValueError(f"{text!r} is no comparison such as 'interval above 0.1'")
     left, relation, *bounds = match.groups()
     if relation != "meets":
-        return Criterion(text, left, relation, tuple(map(_term, bounds)))
+        return Criterion(text, left, relation, tuple(map(_bound, bounds)))
     ratio = None
     if match.re.pattern == _FORMS[-1]:
         if unknown := [key for key in bounds if key not in numbers]:
             raise ValueError(f"{unknown[0]!r} is no number of this paper, in {text!r}")
         ratio = paper_ratio(*((numbers[key]["value"], numbers[key]["error"]) for key in bounds))
     center, error = ratio or map(float, bounds)
-    return Criterion(text, left, relation, (Term(center - error), Term(center + error)), ratio)
+    return Criterion(text, left, relation, ((center - error, ""), (center + error, "")), ratio)
 
 
-def _term(text: str) -> Term:
+def _bound(text: str) -> tuple[float, str]:
     number, _, name = text.partition(" × ")
-    return Term(float(number), name) if re.match(r"[-\d]", number) else Term(1.0, number)
+    return (float(number), name) if re.match(r"[-\d]", number) else (1.0, number)
 
 
 def paper_ratio(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:

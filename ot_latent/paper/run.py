@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from ot_latent._storage import checkout
-from ot_latent.paper import ledger
+from ot_latent.paper import figures, ledger
 from ot_latent.paper.claims import Interval, claims
 from ot_latent.training.devices import check_device, resolve_device
 from ot_latent.training.recipes import SCALES
@@ -82,9 +82,7 @@ class Run:
         ledger.require_writable(self.figures_dir, "set figures_dir to a folder of yours")
         self._rows: dict[str, ledger.Row] = {}
         self._written: dict[str, ledger.Row] = {}
-        from ot_latent.paper.figures import use_style
-
-        use_style()
+        figures.use_style()
 
     def __repr__(self) -> str:
         return f"Run({self.name!r}, scale={self.scale!r}, seed={self.seed}, train={self.train})"
@@ -114,9 +112,7 @@ class Run:
 
     def save(self, figure: Figure, name: str) -> None:
         """Write a figure to ``figures_dir/NN_name.png``."""
-        from ot_latent.paper.figures import save
-
-        save(figure, self.figures_dir / f"{self.name[:2]}_{name}.png")
+        figures.save(figure, self.figures_dir / f"{self.name[:2]}_{name}.png")
 
     def read_results(self) -> dict[str, Any]:
         """All results that are recorded in ``figures_dir`` as it was given, by notebook; {} before the first."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
@@ -14,10 +14,9 @@ from ot_latent.paper.figures import COLORS, image_grid, image_rows
 
 if TYPE_CHECKING:
     from ot_latent.models.generators import Generator
+    from ot_latent.paper.claims import Interval
     from ot_latent.paper.table2 import Setting
     from ot_latent.scores.evaluation_table import Change, Evaluation
-
-Interval = tuple[float, float]
 
 
 def changes(settings: Sequence[Setting], evaluations: Mapping[str, Evaluation]) -> Figure:
@@ -49,9 +48,8 @@ def changes(settings: Sequence[Setting], evaluations: Mapping[str, Evaluation]) 
     return fig
 
 
-def change_curve(ax: Axes, places: Sequence[float], found: Iterable[Change], label: str) -> None:
+def change_curve(ax: Axes, places: Sequence[float], found: Sequence[Change], label: str) -> None:
     """Draw changes of a score with their intervals, in per cent; ``label`` is a way, such as "matched"."""
-    found = list(found)
     low, high = 100 * np.array([change.interval for change in found]).T
     ax.plot(places, [100 * change.relative for change in found], "o-", color=COLORS[label], label=label)
     ax.fill_between(places, low, high, color=COLORS[label], alpha=0.2)

@@ -23,28 +23,23 @@ class Relaxation:
         n, k = cost.shape
         # margins of a plan
         self._of_x, self._of_z = np.kron(np.eye(n), np.ones(k)), np.kron(np.ones(n), np.eye(k))
+        # in the linear programs k more unknowns are at least |Q_Z - P_Z|
+        rows = np.block([[self._of_z, -np.eye(k)], [-self._of_z, -np.eye(k)]])
+        self._excess = rows, np.r_[p_z, -p_z]
+        self._equal = np.c_[self._of_x, np.zeros(cost.shape)], p_x
 
     def total_variation(self, weight: float) -> tuple[float, float]:
         """W^lambda and mu_lambda for the total variation, F = sum_z |Q_Z(z) - P_Z(z)| / 2: a linear program."""
         k = len(self.p_z)
-        found = linprog(np.r_[self.cost.ravel(), np.full(k, weight / 2)], *self._excess(), *self._equal())
+        found = linprog(np.r_[self.cost.ravel(), np.full(k, weight / 2)], *self._excess, *self._equal)
         return found.fun, found.x[-k:].sum() / 2
 
     def constrained(self, mu: float) -> float:
         """The least cost with F(Q) <= mu instead of the penalty, for the same F."""
-        (rows, bound), k = self._excess(), len(self.p_z)
+        (rows, bound), k = self._excess, len(self.p_z)
         rows = np.vstack([rows, np.r_[np.zeros(self.cost.size), np.ones(k)]])
         price = np.r_[self.cost.ravel(), np.zeros(k)]
-        return linprog(price, rows, np.r_[bound, 2 * mu], *self._equal()).fun
-
-    def _excess(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows by which |Q_Z - P_Z| is at most the last k unknowns, and their bounds."""
-        identity = np.eye(len(self.p_z))
-        rows = np.block([[self._of_z, -identity], [-self._of_z, -identity]])
-        return rows, np.r_[self.p_z, -self.p_z]
-
-    def _equal(self) -> tuple[np.ndarray, np.ndarray]:
-        return np.c_[self._of_x, np.zeros(self.cost.shape)], self.p_x
+        return linprog(price, rows, np.r_[bound, 2 * mu], *self._equal).fun
 
     def kullback_leibler(self, weight: float) -> tuple[float, float, float]:
         """W^lambda from below and from above, and mu_lambda, for F = KL(Q_Z ‖ P_Z).

@@ -51,7 +51,7 @@ def two_sides(problems: Mapping[str, Mapping[str, Side]], exact: Mapping[str, tu
     return fig
 
 
-def averaging(followed: Mapping[str, Averaging], gaussian: Sequence[str], columns: int = 10) -> Figure:
+def averaging(followed: Mapping[str, Averaging], gaussian: Sequence[str]) -> Figure:
     """Draw images, what models decode and E[X | Z], and the sharpness of all of it.
 
     Parameters
@@ -60,9 +60,8 @@ def averaging(followed: Mapping[str, Averaging], gaussian: Sequence[str], column
         By name of the model.
     gaussian : list of str
         The models whose E[X | Z] is drawn, for those with disjoint codes it is the image.
-    columns : int
-        How many images are drawn.
     """
+    columns = 10
     first = next(iter(followed.values()))
     rows = {"images": first.pictures[:columns, 0]}
     for name, found in followed.items():

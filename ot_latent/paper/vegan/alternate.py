@@ -1,6 +1,6 @@
 """Two players in turn: the loop behind penalised transport, section 3.2 of Bousquet et al. (2017)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
@@ -19,7 +19,7 @@ def alternate(
 ) -> Iterator[int]:
     """Take Adam steps of a critic and of the encoder and decoder against it, in turn.
 
-    Rates are `falling`, which calms the circling of two players around their equilibrium.
+    Rates fall as in `descend`, which calms the circling of two players around their equilibrium.
 
     Parameters
     ----------
@@ -45,26 +45,25 @@ def alternate(
         torch.optim.Adam(tensors, rate, betas=(0.5, 0.9), fused=True)
         for tensors, rate in zip((parameters, critic_parameters), learning_rates, strict=True)
     )
-    schedules = [falling(optimizer, steps) for optimizer in (player, critic)]
-    turns = [(critic_loss, critic)] * critic_steps + [(loss, player)]
+    return descend([(critic, critic_loss)] * critic_steps + [(player, loss)], steps)
+
+
+def descend(turns: Sequence[tuple[torch.optim.Optimizer, Callable[[], torch.Tensor]]], steps: int) -> Iterator[int]:
+    """Lower losses in turn, each by its optimizer. Rates stay for half of the steps, then fall linearly to zero.
+
+    Yields and raises as `alternate`, whose first player is the last turn.
+    """
+    optimizers = dict.fromkeys(optimizer for optimizer, _ in reversed(turns))
+    schedules = [LambdaLR(optimizer, lambda step: min(1, 2 * (1 - step / steps))) for optimizer in optimizers]
+    rates = tuple(optimizer.defaults["lr"] for optimizer in optimizers)
     for step in range(1, steps + 1):
-        for lowered, optimizer in turns:
-            value = lowered()
+        for optimizer, loss in turns:
+            value = loss()
             if not torch.isfinite(value):
-                raise FloatingPointError(_DIVERGED.format(lowered.__name__, value.item(), step, steps, learning_rates))
-            descend(optimizer, value)
+                raise FloatingPointError(_DIVERGED.format(loss.__name__, value.item(), step, steps, rates))
+            optimizer.zero_grad()
+            value.backward()
+            optimizer.step()
         for schedule in schedules:
             schedule.step()
         yield step
-
-
-def falling(optimizer: torch.optim.Optimizer, steps: int) -> LambdaLR:
-    """A learning rate that stays for half of the steps, then falls linearly to zero."""
-    return LambdaLR(optimizer, lambda step: min(1, 2 * (1 - step / steps)))
-
-
-def descend(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """One step against the gradient of a loss."""
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()

@@ -11,7 +11,7 @@ from torch import nn
 from ot_latent.brenier import perceptron
 from ot_latent.kantorovich import solve_w1
 from ot_latent.models import objectives
-from ot_latent.paper.vegan.alternate import alternate, descend, falling
+from ot_latent.paper.vegan.alternate import alternate, descend
 
 _BATCH, _WIDTH, _SLOPE, _NEIGHBOURS = 256, 64, 0.2, 30
 
@@ -36,13 +36,13 @@ def train_vae(variance: float, steps: int) -> tuple[Encoder, nn.Module]:
         mean, log_variance = table[rows].chunk(2, dim=1)
         return mean + (log_variance / 2).exp() * torch.randn_like(mean)
 
-    schedule = falling(optimizer, steps)
-    for _ in range(steps):
+    def loss() -> torch.Tensor:
         rows = torch.randint(8, (_BATCH,))
         error = objectives.negative_log_likelihood(CIRCLE[rows], decoder(draw(rows)), variance)
-        loss = error + objectives.gaussian_divergence(*table.chunk(2, dim=1)).mean()
-        descend(optimizer, loss)
-        schedule.step()
+        return error + objectives.gaussian_divergence(*table.chunk(2, dim=1)).mean()
+
+    for _ in descend([(optimizer, loss)], steps):
+        pass
     return draw, decoder
 
 

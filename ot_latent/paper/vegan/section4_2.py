@@ -14,7 +14,7 @@ import torch
 from ot_latent.brenier import perceptron
 from ot_latent.kantorovich import solve_w1
 from ot_latent.models import objectives
-from ot_latent.paper.vegan.alternate import alternate, descend, falling
+from ot_latent.paper.vegan.alternate import alternate, descend
 
 _BATCH, _WIDTH = 256, 64
 
@@ -97,16 +97,10 @@ def dual(data: torch.Tensor, generated: torch.Tensor, penalty: float, steps: int
     """
     critic = perceptron(data.shape[1], 1, 2, _WIDTH, 0.2)
 
-    def training() -> Iterator[int]:
-        optimizer = torch.optim.Adam(critic.parameters(), 2e-3, betas=(0.5, 0.9), fused=True)
-        schedule = falling(optimizer, steps)
-        for step in range(steps):
-            x, y = _some(data), _some(generated)
-            slopes = objectives.gradient_penalty(critic, x, y)
-            loss = critic(y).mean() - critic(x).mean() + penalty * slopes
-            descend(optimizer, loss)
-            schedule.step()
-            yield step + 1
+    def loss() -> torch.Tensor:
+        x, y = _some(data), _some(generated)
+        slopes = objectives.gradient_penalty(critic, x, y)
+        return critic(y).mean() - critic(x).mean() + penalty * slopes
 
     distances = torch.cdist(data, generated)
 
@@ -115,7 +109,8 @@ def dual(data: torch.Tensor, generated: torch.Tensor, penalty: float, steps: int
         value = (at_data.mean() - at_generated.mean()).item()
         return value, value / ((at_data - at_generated).abs() / distances).max().item()
 
-    return _recorded(training(), bounds, steps, records)
+    optimizer = torch.optim.Adam(critic.parameters(), 2e-3, betas=(0.5, 0.9), fused=True)
+    return _recorded(descend([(optimizer, loss)], steps), bounds, steps, records)
 
 
 def _some(points: torch.Tensor) -> torch.Tensor:

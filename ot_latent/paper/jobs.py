@@ -17,13 +17,17 @@ class Job:
     All that is half done lies in ``folder``, which is this run's own; ``target`` appears whole, at the end.
     """
 
-    name: str
     source: Path
     target: Path
     folder: Path
     parameters: dict[str, Any]
     threads: int
     start_timeout: int
+
+    @property
+    def name(self) -> str:
+        """Of the notebook."""
+        return self.source.stem
 
     def file(self, suffix: str) -> Path:
         """Of the work in progress: .json the cell, .ipynb the notebook, .log what the kernel process says."""

@@ -154,18 +154,8 @@ def _execute(
     executed = build / "notebooks"
     executed.mkdir(parents=True, exist_ok=True)
     with _progress_folder(build) as folder:
-        jobs = [
-            Job(
-                name=source.stem,
-                source=source,
-                target=executed / source.name,
-                folder=folder,
-                parameters=parameters,
-                threads=max(1, cores() // workers),
-                start_timeout=start_timeout,
-            )
-            for source in sources
-        ]
+        threads = max(1, cores() // workers)
+        jobs = [Job(source, executed / source.name, folder, parameters, threads, start_timeout) for source in sources]
         with ProgressLines(jobs) as lines:
             outcomes = _run([job for job in jobs if job.name != LAST], workers, executor, lines)
             outcomes |= _run([job for job in jobs if job.name == LAST], workers, executor, lines)

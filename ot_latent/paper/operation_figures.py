@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.spatial.distance import cdist
 
 from ot_latent.paper.figures import COLORS, image_grid, image_rows
 
@@ -211,13 +212,9 @@ def cells(
     palette = np.array(sns.color_palette("colorblind", 8))
     shade = 0.55 + 0.45 * shades[:, None]
     fig, axes = plt.subplots(1, 1 + len(images), figsize=(16, 3.6))
-    draw_cells(axes[0], ot, palette[_nearest(codes, centers)] * shade + (1 - shade), side)
+    draw_cells(axes[0], ot, palette[cdist(codes, centers).argmin(1)] * shade + (1 - shade), side)
     axes[0].set(title=f"cells of {len(codes)} codes", xlabel="$z_1$", ylabel="$z_2$")
     for ax, (title, cloud) in zip(axes[1:], images.items(), strict=True):
-        ax.scatter(*cloud.T, s=3, c=palette[_nearest(cloud, centers)], rasterized=True)
+        ax.scatter(*cloud.T, s=3, c=palette[cdist(cloud, centers).argmin(1)], rasterized=True)
         ax.set(title=title, aspect="equal", xlim=(-14, 14), ylim=(-14, 14))
     return fig
-
-
-def _nearest(points: np.ndarray, centers: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(points[:, None] - centers, axis=-1).argmin(1)

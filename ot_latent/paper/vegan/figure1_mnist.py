@@ -151,11 +151,6 @@ class _Reference:
         same = (self.distances(codes) == 0).double()
         return same / same.sum(1, keepdim=True)
 
-    def best(self, weights: torch.Tensor, side: int) -> torch.Tensor:
-        """E[X | Z = z]: resizing is linear, so that it may come after the mean."""
-        means = (weights.to(self.pixels) @ self.pixels).view(-1, 1, *self.images.shape[1:])
-        return resized(means, side)
-
 
 def _followed(reference: _Reference, rows: torch.Tensor, draws: int) -> tuple[torch.Tensor, ...]:
     """The fields of `Averaging` for some rows."""
@@ -165,7 +160,8 @@ def _followed(reference: _Reference, rows: torch.Tensor, draws: int) -> tuple[to
     for _ in range(draws):
         codes = reference.draw(rows)
         weights = reference.weights(codes)
-        best = reference.best(weights, original.shape[-1])
+        average = (weights.to(reference.pixels) @ reference.pixels).view(-1, 1, *reference.images.shape[1:])
+        best = resized(average, original.shape[-1])  # which is linear, so that it may come after the mean
         decoded.append(reference.model.decode(codes))
         sharp, error, to_best = sharpness(decoded[-1]), _squares(original - decoded[-1]), _squares(decoded[-1] - best)
         foreign = (reference.distances(codes).argmin(1) != rows).float()

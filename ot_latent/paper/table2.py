@@ -168,8 +168,8 @@ def published_ratio(setting: Setting, operation: str) -> tuple[float, float]:
     >>> round(ratio, 3), round(error, 3)
     (0.739, 0.014)
     """
-    score, random = (_claim_key(setting, row) for row in (operation, "random"))
-    return paper_ratio(*((claims().find(key).value, claims().find(key).error) for key in (score, random)))
+    found = (claims().find(_claim_key(setting, row)) for row in (operation, "random"))
+    return paper_ratio(*((claim.value, claim.error) for claim in found))
 
 
 def numbers(setting: Setting, evaluation: Evaluation, columns: int | None = None) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,7 @@
-"""Smooth functions of one coordinate, monotone maps among them, at the speed of a table."""
+"""Monotone maps at the speed of a table."""
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ from array_api_compat import array_namespace, is_torch_array
 
 from ot_latent._arrays import Array, conform, elementwise
 from ot_latent.monotone import MonotoneMap
-from ot_latent.priors.numerical.axis import Axis
 
 # Tabulated maps are accurate to this part of the target's interquartile range or, further out, of
 # the distance to its median; and constant beyond tails of exp(-LAST_LEVEL) / 2 = 1e-17.
@@ -19,36 +17,20 @@ _MANTISSA, _BIAS = {4: 23, 8: 52}, {4: 127, 8: 1023}  # bits, by the bytes of a 
 _LARGEST_OCTAVE = 100  # within the reach of single precision, with room for the panels
 
 
-class CubicTable:
-    """A function by cubic polynomials on panels that the bits of floating-point numbers name.
+class TabulatedMap(MonotoneMap):
+    """The map from a tabulated law, to ERROR, by cubic polynomials on panels that the bits of numbers name.
 
-    An `Axis` measures places left and right of its median by numbers u. Each octave of u is cut into
+    The source's `Axis` measures places left and right of its median by numbers u. Each octave of u is cut into
     2^bits equal panels, so that the leading bits of u are the index of its panel: no search. The
-    cubics agree with the function and its derivative at both ends of each panel. Where they are not
-    accurate enough, around kinks and far out, the function itself is called.
-
-    Parameters
-    ----------
-    function, derivative : callable
-        Of places x, arrays.
-    axis : Axis
-    ends : (float, float)
-        Coordinates η on the axis between which the table is wanted.
-    bits : int
-    tolerance : callable
-        ``tolerance(values)`` is the error allowed at values of the function.
+    cubics agree with the map and its derivative at both ends of each panel. Where they are not
+    accurate enough, around kinks and far out, the map itself is called.
     """
 
-    def __init__(
-        self,
-        function: Callable[[Array], Array],
-        derivative: Callable[[Array], Array],
-        axis: Axis,
-        ends: tuple[float, float],
-        bits: int,
-        tolerance: Callable[[np.ndarray], np.ndarray],
-    ) -> None:
-        self.function, self.axis, self.bits = function, axis, bits
+    def __init__(self, source: Any, target: Any, bits: int) -> None:
+        super().__init__(source, target)
+        self.exact, self.bits = MonotoneMap(source, target), bits
+        self.axis = axis = source.axis
+        ends = source.inverse(np.array([-LAST_LEVEL, LAST_LEVEL]))
         left, right = (min(math.ceil(abs(eta) / math.log(2)), _LARGEST_OCTAVE) + 1 for eta in ends)
         far = max(left, right)
         blocks = {  # side of the median, octaves; two sides of a kind have the same octaves
@@ -63,11 +45,12 @@ class CubicTable:
         panels = zip(*map(self._panels, blocks), strict=True)
         start, width, sides, outermost = (np.concatenate(parts) for parts in panels)
         self.offset = 0 if axis.left_bounded != axis.right_bounded else len(start) // 2
+        middle, spread = target.icdf(0.5), target.icdf(0.75) - target.icdf(0.25)
 
         def at(part: float) -> tuple[np.ndarray, np.ndarray]:
             place, unit = axis.place_at(start + part * width, sides)
             x = axis.origin + place
-            return function(x), derivative(x) * unit * width
+            return self.exact(x), self.exact.derivative(x) * unit * width
 
         with np.errstate(all="ignore"):  # far out, in panels that are not used
             (v0, m0), (v1, m1) = at(0.0), at(1.0)
@@ -75,7 +58,7 @@ class CubicTable:
             accurate = ~outermost
             for part in (0.25, 0.5, 0.75):
                 value, _ = at(part)
-                accurate &= abs(_cubic(part, *cubic) - value) <= tolerance(value)
+                accurate &= abs(_cubic(part, *cubic) - value) <= ERROR * (spread + abs(value - middle))
         self.accurate = accurate
         # a constant NaN marks panels without a cubic, and leaves gradients alone
         self.cubic = [np.where(accurate, c, 0.0) for c in cubic]
@@ -92,6 +75,7 @@ class CubicTable:
         outermost = octave == (low if high == 0 else high - 1)
         return start, width, np.full(len(start), left), outermost
 
+    @elementwise
     def __call__(self, x: Array) -> Array:
         xp = array_namespace(x)
         if x.ndim == 0:
@@ -109,8 +93,8 @@ class CubicTable:
         beside = xp.isnan(value)
         if bool(xp.any(beside)):
             value = xp.where(beside, 0.0, value)
-            value[beside] = self.function(x[beside])
-        return value
+            value[beside] = self.exact(x[beside])
+        return value.clip(*self.target.support)
 
     def _row(self, u: Array) -> Array:
         """The panel of u, from its exponent and the leading bits of its mantissa."""
@@ -135,29 +119,6 @@ class CubicTable:
         following = (integers << self.bits) & ((1 << _MANTISSA[size]) - 1)
         return (following | one.view(integers.dtype)).view(u.dtype) - one
 
-
-def _cubic(s: Array, c0: Array, c1: Array, c2: Array, c3: Array) -> Array:
-    return c0 + s * (c1 + s * (c2 + s * c3))
-
-
-class TabulatedMap(MonotoneMap):
-    """The map from a tabulated law, itself by a table, to ERROR."""
-
-    def __init__(self, source: Any, target: Any, bits: int) -> None:
-        super().__init__(source, target)
-        self.exact, middle = MonotoneMap(source, target), target.icdf(0.5)
-        spread = target.icdf(0.75) - target.icdf(0.25)
-        ends = source.inverse(np.array([-LAST_LEVEL, LAST_LEVEL]))
-
-        def tolerance(values: np.ndarray) -> np.ndarray:
-            return ERROR * (spread + np.abs(values - middle))
-
-        self.table = CubicTable(self.exact, self.exact.derivative, source.axis, ends, bits, tolerance)
-
-    @elementwise
-    def __call__(self, x: Array) -> Array:
-        return self.table(x).clip(*self.target.support)
-
     def cost(self, p: float = 1) -> Any:
         """E|T(Y) - Y|^p; see `MonotoneMap.cost`. Infinite where heavy tails make it so."""
         return self.exact.cost(p)
@@ -165,8 +126,12 @@ class TabulatedMap(MonotoneMap):
     @property
     def missing(self) -> float:
         """How many of the source's points the table leaves to the map itself."""
-        start, stop = (self.source.cdf(x[~self.table.accurate]) for x in self.table.panels)
+        start, stop = (self.source.cdf(x[~self.accurate]) for x in self.panels)
         return float(np.sum(np.abs(stop - start)))
+
+
+def _cubic(s: Array, c0: Array, c1: Array, c2: Array, c3: Array) -> Array:
+    return c0 + s * (c1 + s * (c2 + s * c3))
 
 
 @functools.lru_cache(maxsize=1024)

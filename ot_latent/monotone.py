@@ -147,6 +147,7 @@ class ScaledMap(MonotoneMap):
 
     Both are a place and a size, such as mean and standard deviation. An operation can multiply its weights
     by `scale` instead of a whole array of points, and has only `shift` and `bend` left to do (`operations`).
+    Between laws that differ in location and scale only, the straight line is all.
     """
 
     def __init__(self, source: Any, target: Any, start: tuple[Any, Any], goal: tuple[Any, Any]) -> None:
@@ -165,15 +166,7 @@ class ScaledMap(MonotoneMap):
         return x if isinstance(shift, float) and shift == 0 else x + shift
 
     def bend(self, v: Array) -> Array:
-        """What is left to do with v = scale * x + shift."""
-        raise NotImplementedError
-
-
-class AffineMap(ScaledMap):
-    """A straight line, between laws that differ in location and scale only."""
-
-    def bend(self, v: Array) -> Array:
-        """Keep to the support of the target, in spite of rounding."""
+        """v = scale * x + shift, kept to the support of the target in spite of rounding."""
         if self.target.support == (-math.inf, math.inf):
             return v
         return v.clip(*conform(v, *self.target.support))

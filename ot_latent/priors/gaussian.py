@@ -10,7 +10,7 @@ import scipy.special
 from array_api_compat import array_namespace, is_torch_array
 
 from ot_latent._arrays import Array, Seed, cast_like, conform, draw, elementwise, parameter, require_positive
-from ot_latent.monotone import AffineMap, MonotoneMap, require_power
+from ot_latent.monotone import MonotoneMap, ScaledMap, require_power
 from ot_latent.priors.laws import ByValue, check_weights
 
 
@@ -106,7 +106,7 @@ class Gaussian(ByValue):
         return _GaussianMap(self, target, (self.mean, self.std), (target.mean, target.std))
 
 
-class _GaussianMap(AffineMap):
+class _GaussianMap(ScaledMap):
     """The straight line between two Gaussians."""
 
     def cost(self, p: float = 1) -> float:

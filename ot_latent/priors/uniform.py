@@ -18,7 +18,7 @@ from ot_latent._arrays import (
     require_positive,
     valid_probability,
 )
-from ot_latent.monotone import AffineMap, MonotoneMap, ScaledMap
+from ot_latent.monotone import MonotoneMap, ScaledMap
 from ot_latent.priors.laws import ByValue, check_weights, per_distinct_column, require_no_gradient
 from ot_latent.priors.symmetric import Symmetric
 
@@ -179,7 +179,7 @@ class Uniform(ByValue):
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""
         if not isinstance(target, Uniform):
             return MonotoneMap(self, target)
-        return AffineMap(self, target, (self.mean, self.half_width), (target.mean, target.half_width))
+        return ScaledMap(self, target, (self.mean, self.half_width), (target.mean, target.half_width))
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ot_latent._arrays import Array, elementwise, valid_probability
-from ot_latent.monotone import AffineMap, MonotoneMap
+from ot_latent.monotone import MonotoneMap, ScaledMap
 from ot_latent.priors.laws import draw_by_quantiles
 from ot_latent.priors.numerical.axis import Axis
 from ot_latent.priors.numerical.cubic_table import tabulated_map
@@ -113,7 +113,7 @@ class NumericalLaw:
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""
         if isinstance(target, NumericalLaw) and self.table == target.table:
             start, goal = ((axis.median, axis.left_unit) for axis in (self.axis, target.axis))
-            return AffineMap(self, target, start, goal)
+            return ScaledMap(self, target, start, goal)
         return tabulated_map(self, target)
 
     def quadrature(self, kinks: Sequence[float] = ()) -> tuple[np.ndarray, np.ndarray]:

@@ -12,11 +12,11 @@ class Symmetric:
     """A law symmetric about `center`, from what it does at a distance v >= 0 from there.
 
     A subclass gives ``_tail(v)`` = P(Y > center + v), ``_density(v)``, ``_distance(q)``, the
-    inverse of the tail for q <= 1/2, and ``_half_widths``. Both tails are then equally accurate.
+    inverse of the tail for q <= 1/2, and ``half_widths``. Both tails are then equally accurate.
     """
 
     center: Any
-    _half_widths: Any
+    half_widths: Any
     _tail: Callable[[Array], Array]
     _density: Callable[[Array], Array]
     _distance: Callable[[Array], Array]
@@ -27,11 +27,11 @@ class Symmetric:
 
     @property
     def var(self) -> Any:
-        return sum(a * a for a in self._half_widths) / 3
+        return sum(a * a for a in self.half_widths) / 3
 
     @property
     def support(self) -> tuple[Any, Any]:
-        reach = sum(self._half_widths)
+        reach = sum(self.half_widths)
         return self.center - reach, self.center + reach
 
     def _side_and_distance(self, x: Array) -> tuple[Array, Array]:
@@ -78,7 +78,7 @@ class Symmetric:
         """Independent draws; see `Uniform.sample`."""
         rng = generator(rng, like)
         total = 0.0
-        for half_width in self._half_widths:
+        for half_width in self.half_widths:
             unit = 2 * draw("uniform", shape, rng, like) - 1
             total = total + conform(unit, half_width)[0] * unit
         return cast_like(conform(total, self.center)[0] + total, like)

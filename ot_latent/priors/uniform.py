@@ -210,7 +210,7 @@ class Trapezoid(Symmetric, ByValue):
         require_positive(self.wide, "wide")
 
     @property
-    def _half_widths(self) -> tuple[Any, ...]:
+    def half_widths(self) -> tuple[Any, ...]:
         return self.wide, self.narrow
 
     @property

@@ -58,10 +58,6 @@ class UniformSum(Symmetric):
         _pieces(self.half_widths)  # refuses too many pieces here, not at the first evaluation
 
     @property
-    def _half_widths(self) -> tuple[float, ...]:
-        return self.half_widths
-
-    @property
     def support(self) -> tuple[float, float]:
         pieces = _pieces(self.half_widths)
         reach = -pieces.unit * float(pieces.knots[0])

@@ -156,9 +156,10 @@ class Uniform(ByValue):
             largest = float(abs(weights).max())
             weights = [float(w) for w in weights if abs(w) > NEGLIGIBLE * largest]
         if len(weights) == 1:
-            return self._scaled(weights[0])
+            return Uniform(*_in_order(weights[0] * self.low, weights[0] * self.high))
         if len(weights) == 2:
-            return self._sum_of_two(*weights)
+            narrow, wide = _in_order(*(abs(self.half_width * w) for w in weights))
+            return Trapezoid(self.mean * (weights[0] + weights[1]), wide, narrow)
         if not (isinstance(self.low, float) and isinstance(self.high, float)):
             raise TypeError(
                 f"low and high must be single numbers where three or more uniforms are combined, got {self!r}"
@@ -167,13 +168,6 @@ class Uniform(ByValue):
             center = self.mean * math.fsum(weights)
             return uniform_sum(center, [self.half_width * w for w in weights])
         return per_distinct_column(self.combine, weights)
-
-    def _scaled(self, weight: Array) -> "Uniform":
-        return Uniform(*_in_order(weight * self.low, weight * self.high))
-
-    def _sum_of_two(self, w1: Array, w2: Array) -> "Trapezoid":
-        narrow, wide = _in_order(abs(self.half_width * w1), abs(self.half_width * w2))
-        return Trapezoid(self.mean * (w1 + w2), wide, narrow)
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""
@@ -318,5 +312,4 @@ def uniform_sum(center: float, half_widths: Sequence[float]) -> Any:
         from ot_latent.priors.numerical.tabulation import tabulate
 
         unit = tabulate(Uniform(-1, 1))
-        scaled = {a: unit.scaled(a) for a in set(widths)}
-        return sum_of([scaled[a] for a in widths]).shifted(center)
+        return sum_of([unit.scaled(a) for a in widths]).shifted(center)

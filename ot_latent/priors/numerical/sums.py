@@ -37,7 +37,7 @@ _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.aran
 def sum_of(laws: Sequence[NumericalLaw]) -> NumericalLaw:
     """The law of a sum of independent `NumericalLaw`, the narrowest first.
 
-    Equal terms must be one object: pairs that occur again are not added again.
+    Pairs that occur again are not added again.
     """
     order = itertools.count()  # laws themselves do not compare
     terms = [(_width(law), next(order), law) for law in laws]
@@ -114,8 +114,7 @@ def sum_of_terms(terms: Sequence[tuple[NumericalLaw, float]]) -> NumericalLaw | 
     if len(terms) == 2:
         (first, v), (second, w) = terms
         return PairSum(first, second, v, w)
-    scaled = {term: term[0].scaled(term[1]) for term in terms}
-    return sum_of([scaled[term] for term in terms])  # equal terms are one object
+    return sum_of([law.scaled(w) for law, w in terms])
 
 
 def tabulated(law: Any) -> Any:

@@ -17,19 +17,7 @@ from ot_latent.priors.numerical.piecewise import Piecewise
 LAST_LEVEL, FAR, TOLERANCE = 20.0, 60.0, 1e-6
 
 
-class _LawOfNorm:
-    """A law by its probabilities below and above single places, `_probability`."""
-
-    _probability: Callable[..., float]
-
-    def cdf(self, rho: np.ndarray) -> np.ndarray:
-        return np.array([self._probability(float(r), below=True) for r in np.atleast_1d(rho)])
-
-    def sf(self, rho: np.ndarray) -> np.ndarray:
-        return np.array([self._probability(float(r), below=False) for r in np.atleast_1d(rho)])
-
-
-class NormOfSum(_LawOfNorm):
+class NormOfSum:
     """‖X + Y‖ from the laws of ‖X‖ and ‖Y‖, by quadrature over both.
 
     Given ‖X‖ = s and ‖Y‖ = r, the norm is at most ρ with the probability that the cosine between
@@ -41,7 +29,8 @@ class NormOfSum(_LawOfNorm):
         self.low, self.high = 0.0, X.support[1] + Y.support[1]
         self.reach = Y.icdf(0.5 * math.exp(-FAR)), Y.isf(0.5 * math.exp(-FAR))
 
-    def _probability(self, rho: float, below: bool) -> float:
+    def probability(self, rho: float, below: bool) -> float:
+        """P(‖X + Y‖ <= rho), or >= rho."""
         s, mass = self._outer(rho)
         certain = self.Y.cdf(np.maximum(rho - s if below else s - rho, 0.0))
         if not below:
@@ -64,7 +53,7 @@ class NormOfSum(_LawOfNorm):
         return _quadrature(self.X, kinks)
 
 
-class NormAndSphere(_LawOfNorm):
+class NormAndSphere:
     """‖X + b U‖ for U uniform on the unit sphere: see `NormOfSum`, with one integral less."""
 
     def __init__(self, d: int, X: NumericalLaw, b: float) -> None:
@@ -72,7 +61,8 @@ class NormAndSphere(_LawOfNorm):
         self.low = max(0.0, X.support[0] - b, b - X.support[1])
         self.high = X.support[1] + b
 
-    def _probability(self, rho: float, below: bool) -> float:
+    def probability(self, rho: float, below: bool) -> float:
+        """P(‖X + b U‖ <= rho), or >= rho."""
         # in the plane the cosine's law has square roots at both ends, towards which panels shrink
         ends = np.array([abs(rho - self.b), rho + self.b])
         kinks = ends * (1 + np.array([-1, 1])[:, None, None] * 0.3 ** np.arange(25.0)[:, None])
@@ -148,19 +138,20 @@ def _cosine_probability(d: int, rho: float, s: np.ndarray, r: Any, below: bool) 
 
 
 def tabulate_norm(law: NormOfSum | NormAndSphere) -> NumericalLaw:
-    """A law on [low, high] as a `NumericalLaw`, from its cdf and sf."""
+    """A law on [low, high] as a `NumericalLaw`, from its probabilities below and above single places."""
     bounded = math.isfinite(law.high)
     largest = law.high if bounded else float(law.X.isf(0.1) + law.Y.isf(0.1))
-    median = brentq(lambda r: float(law.cdf(np.array([r]))[0]) - 0.5, law.low, largest, rtol=1e-13)
+    median = brentq(lambda r: law.probability(r, True) - 0.5, law.low, largest, rtol=1e-13)
     right_unit = law.high - median if bounded else median - law.low
     axis = Axis(law.low, median, law.high, median - law.low, right_unit)
 
     def below(eta: np.ndarray) -> np.ndarray:
-        return LOG2 + log(law.cdf(law.low + axis.left_unit * np.exp(eta)))
+        places = law.low + axis.left_unit * np.exp(eta)
+        return LOG2 + log([law.probability(rho, True) for rho in places.tolist()])
 
     def above(eta: np.ndarray) -> np.ndarray:
-        v = right_unit * (1 - np.exp(-eta) if bounded else np.expm1(eta))
-        return -LOG2 - log(law.sf(median + v))
+        places = median + right_unit * (1 - np.exp(-eta) if bounded else np.expm1(eta))
+        return -LOG2 - log([law.probability(rho, False) for rho in places.tolist()])
 
     start, stop = _reach(below, -1), _reach(above, 1)
     inner = np.array([0.02, 0.1, 0.3])

@@ -134,8 +134,12 @@ class Radial(ByValue):
             weights = weights_of_points(weights, self)
             return Radial._of(self.d, functools.partial(per_distinct_column, self._norm_for, weights))
         sizes = tuple(sorted(abs(float(w)) for w in weights if w != 0))
+        if sizes == (1.0,):
+            return self
+        if len(sizes) == 1 and self.radius is not None:
+            return Radial._of(self.d, radius=self.radius * sizes[0])
         if len(sizes) == 1:
-            return self if sizes == (1.0,) else self._scaled(sizes[0])
+            return Radial._of(self.d, self.norm.scaled(sizes[0]))
         if sizes not in self._known:
             self._known[sizes] = Radial._of(self.d, functools.partial(self._norm_of_sum, sizes))
         return self._known[sizes]
@@ -143,22 +147,16 @@ class Radial(ByValue):
     def _norm_for(self, weights: np.ndarray) -> Any:
         return self.combine(weights).norm
 
-    def _scaled(self, size: float) -> "Radial":
-        if self.radius is not None:
-            return Radial._of(self.d, radius=self.radius * size)
-        return Radial._of(self.d, self.norm.scaled(size))
-
     def _norm_of_sum(self, sizes: tuple[float, ...]) -> NumericalLaw:
         if self.radius is None:
-            total, others = self.norm.scaled(sizes[0]), sizes[1:]
-        else:
-            pair = NormOfTwo(self.d, *(self.radius * size for size in sizes[:2]))
-            total, others = ScipyPrior(pair), sizes[2:]
-        for size in progress(others, "laws of norms"):
-            if self.radius is None:
+            total = self.norm.scaled(sizes[0])
+            for size in progress(sizes[1:], "laws of norms"):
                 total = tabulate_norm(NormOfSum(self.d, total, self.norm.scaled(size)))
-            else:
-                total = tabulate_norm(NormAndSphere(self.d, total, self.radius * size))
+            return total
+        first, second, *others = (self.radius * size for size in sizes)
+        total = ScipyPrior(NormOfTwo(self.d, first, second))
+        for radius in progress(others, "laws of norms"):
+            total = tabulate_norm(NormAndSphere(self.d, total, radius))
         return total
 
     def map_to(self, target: Any) -> "RadialMap":

@@ -37,7 +37,6 @@ class Gaussian(ByValue):
     mean: Any = 0.0
     std: Any = 1.0
 
-    _fields = ("mean", "std")
     elementwise_weights: ClassVar[float] = math.inf  # as many as there are
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
@@ -29,21 +29,19 @@ from ot_latent.monotone import Law as Law
 _FEW = 2000
 
 
+class PointPrior(Distribution, Protocol):
+    """A prior of whole points: a `Product`, a `Radial` one, or one law for all coordinates."""
+
+    def combine(self, weights: Array, /) -> Any: ...
+
+
 @runtime_checkable
-class Prior(Law, Protocol):
+class Prior(Law, PointPrior, Protocol):
     """A law that also knows the law of a weighted sum of its own independent copies.
 
     Where ``combine`` takes batched weights, one for each entry, and answers by an expression in arrays, a
     prior has ``elementwise_weights``: up to how many weights that is so.
     """
-
-    def combine(self, weights: Array, /) -> Any: ...
-
-
-class PointPrior(Distribution, Protocol):
-    """A prior of whole points: a `Product`, a `Radial` one, or one law for all coordinates."""
-
-    def combine(self, weights: Array, /) -> Any: ...
 
 
 # What operations take: one law for all coordinates, one for each, or the law of a whole point.
@@ -61,12 +59,10 @@ def _entry_by_entry(name: str) -> Callable[[Any, Array], Array]:
 
 
 class ByValue:
-    """Equality and hash by the values of `_fields`, arrays among them."""
-
-    _fields: ClassVar[tuple[str, ...]]
+    """Equality and hash by the values of all attributes, arrays among them."""
 
     def _values(self) -> tuple[Any, ...]:
-        return tuple(_plain(getattr(self, name)) for name in self._fields)
+        return tuple(map(_plain, vars(self).values()))
 
     def __eq__(self, other: object) -> bool:
         return self is other or (type(other) is type(self) and self._values() == other._values())
@@ -92,12 +88,8 @@ class SeveralLaws(ByValue):
     """
 
     laws: Sequence[Any]
-
-    def apply(self, functions: Sequence[Callable[[Array], Array]], x: Array) -> Array:
-        raise NotImplementedError
-
-    def spread(self, values: Sequence[Any]) -> np.ndarray:
-        raise NotImplementedError
+    apply: Callable[[Sequence[Callable[[Array], Array]], Array], Array]
+    spread: Callable[[Sequence[Any]], np.ndarray]
 
     @property
     def mean(self) -> np.ndarray:
@@ -144,8 +136,6 @@ def draw_by_quantiles(law: Any, shape: int | Sequence[int], rng: Seed = None, li
 @dataclass(frozen=True, eq=False)
 class LawPerEntry(SeveralLaws):
     """Several laws, one for each entry of `index`, which broadcasts against the points."""
-
-    _fields = ("laws", "index")
 
     laws: tuple[Any, ...]
     index: np.ndarray

@@ -34,8 +34,6 @@ class Product(SeveralLaws):
     (5, 3)
     """
 
-    _fields = ("laws", "columns")
-
     def __init__(self, laws: Sequence[Prior]) -> None:
         laws = [as_prior(law) for law in laws]
         for law in laws:

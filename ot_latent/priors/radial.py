@@ -69,8 +69,6 @@ class Radial(ByValue):
     0.5166 instead of 0.7937
     """
 
-    _fields = ("d", "_norm", "radius")
-
     d: int
     radius: float | None  # of a sphere
     of_whole_points: ClassVar[bool] = True  # and not of single coordinates
@@ -95,6 +93,9 @@ class Radial(ByValue):
         if self.radius is not None:
             return f"Sphere(d={self.d}, radius={self.radius:g})"
         return f"Radial(d={self.d}, norm={'...' if callable(self._norm) else self._norm!r})"
+
+    def _values(self) -> tuple[Any, ...]:
+        return self.d, self._norm, self.radius
 
     @functools.cached_property
     def norm(self) -> Any:

@@ -50,7 +50,6 @@ class Uniform(ByValue):
     low: Any = -1.0
     high: Any = 1.0
 
-    _fields = ("low", "high")
     elementwise_weights: ClassVar[float] = 2
 
     def __post_init__(self) -> None:
@@ -193,8 +192,6 @@ class Trapezoid(Symmetric, ByValue):
     ValueError
         If `wide` is not positive, as when all weights of a sum are zero.
     """
-
-    _fields = ("center", "wide", "narrow")
 
     center: Any
     wide: Any

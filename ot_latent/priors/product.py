@@ -1,5 +1,6 @@
 """Priors whose coordinates have different laws."""
 
+import copy
 import functools
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
@@ -43,13 +44,9 @@ class Product(SeveralLaws):
         for law in laws:
             if law not in distinct:
                 distinct.append(law)
-        columns = [np.array([i for i, other in enumerate(laws) if other == law]) for law in distinct]
-        self._set(distinct, columns)
-
-    def _set(self, laws: Sequence[Any], columns: list[np.ndarray]) -> None:
-        """Distinct laws, and the coordinates that each has."""
-        self.laws, self.columns = laws, columns
-        self.d = sum(len(c) for c in columns)
+        self.d = len(laws)
+        self.columns = [np.array([i for i, other in enumerate(laws) if other == law]) for law in distinct]
+        self.laws = distinct
 
     def __repr__(self) -> str:
         return f"Product of {self.d} coordinates with {len(self.laws)} laws"
@@ -64,9 +61,9 @@ class Product(SeveralLaws):
         """
         weights = parameter(weights, "weights")
         several = not isinstance(weights, float) and weights.ndim > 1 and weights.shape[-1] > 1
-        combined = Product.__new__(Product)
+        combined = copy.copy(self)
         parts = zip(self.laws, self.columns, strict=True)
-        combined._set([law.combine(weights[..., c] if several else weights) for law, c in parts], self.columns)
+        combined.laws = [law.combine(weights[..., c] if several else weights) for law, c in parts]
         return combined
 
     def apply(self, functions: Sequence[Callable[[Array], Array]], x: Array) -> Array:

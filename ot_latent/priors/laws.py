@@ -108,9 +108,14 @@ class SeveralLaws(ByValue):
 
 
 class MapOfSeveral(MonotoneMap):
-    """One map for each of `SeveralLaws`; a subclass has these ``maps``."""
+    """One map for each of `SeveralLaws`, onto one target or each onto its own."""
 
-    maps: list[Any]
+    @functools.cached_property
+    def maps(self) -> list[Any]:
+        laws = self.source.laws
+        goals = getattr(self.target, "laws", [self.target] * len(laws))
+        pairs = zip(laws, goals, strict=True)
+        return list(progress((monotone_map(*pair) for pair in pairs), "monotone maps", len(laws)))
 
     def __call__(self, x: Array) -> Array:
         return self.source.apply(self.maps, x)
@@ -195,11 +200,6 @@ def _by_rows(pairs: list[tuple[Callable[[Array], Array], np.ndarray]], rows: Arr
 
 class _MapPerEntry(MapOfSeveral):
     """One map for each law of a `LawPerEntry`."""
-
-    @functools.cached_property
-    def maps(self) -> list[Any]:
-        laws = self.source.laws
-        return list(progress((monotone_map(law, self.target) for law in laws), "monotone maps", len(laws)))
 
     def __call__(self, x: Array) -> Array:
         x = as_floating(x)

@@ -9,7 +9,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from ot_latent._arrays import Array, Seed, as_floating, as_shape, cast_like, generator, parameter
-from ot_latent.monotone import MonotoneMap, monotone_map
+from ot_latent.monotone import MonotoneMap
 from ot_latent.priors.laws import AnyPrior, Law, MapOfSeveral, Prior, SeveralLaws
 
 
@@ -97,15 +97,7 @@ class Product(SeveralLaws):
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone maps onto the laws of another `Product`: for `monotone_map`, which asks for them."""
-        return _MapPerCoordinate(self, target)
-
-
-class _MapPerCoordinate(MapOfSeveral):
-    """One map for each law of a `Product`, along the last axis."""
-
-    def __init__(self, source: Product, target: Product) -> None:
-        super().__init__(source, target)
-        self.maps = [monotone_map(law, goal) for law, goal in zip(source.laws, target.laws, strict=True)]
+        return MapOfSeveral(self, target)
 
 
 def as_prior(prior: AnyPrior) -> Any:

@@ -98,14 +98,10 @@ class TabulatedMap(MonotoneMap):
 
     def _row(self, u: Array) -> Array:
         """The panel of u, from its exponent and the leading bits of its mantissa."""
-        size = u.dtype.itemsize
-        shift = _MANTISSA[size] - self.bits
-        zero = (_BIAS[size] + self.first) << self.bits
-        if is_torch_array(u):
-            xp = array_namespace(u)
-            integers = u.detach().view(xp.int32 if size == 4 else xp.int64)
-            return xp.astype(integers >> shift, xp.int64) - zero
-        return (u.view(np.int32 if size == 4 else np.int64) >> shift) - zero
+        xp, size = array_namespace(u), u.dtype.itemsize
+        plain = u.detach() if is_torch_array(u) else u
+        integers = plain.view(xp.int32 if size == 4 else xp.int64) >> (_MANTISSA[size] - self.bits)
+        return xp.astype(integers, xp.int64, copy=False) - ((_BIAS[size] + self.first) << self.bits)
 
     def _part(self, u: Array, row: Array) -> Array:
         """Where u is in its panel, from 0 to 1, exactly."""

@@ -141,9 +141,7 @@ class Radial(ByValue):
             return Radial._of(self.d, radius=self.radius * sizes[0])
         if len(sizes) == 1:
             return Radial._of(self.d, self.norm.scaled(sizes[0]))
-        if sizes not in self._known:
-            self._known[sizes] = Radial._of(self.d, functools.partial(self._norm_of_sum, sizes))
-        return self._known[sizes]
+        return self._known.setdefault(sizes, Radial._of(self.d, functools.partial(self._norm_of_sum, sizes)))
 
     def _norm_for(self, weights: np.ndarray) -> Any:
         return self.combine(weights).norm

@@ -59,12 +59,14 @@ class TabulatedMap(MonotoneMap):
             for part in (0.25, 0.5, 0.75):
                 value, _ = at(part)
                 accurate &= abs(_cubic(part, *cubic) - value) <= ERROR * (spread + abs(value - middle))
-        self.accurate = accurate
         # a constant NaN marks panels without a cubic, and leaves gradients alone
         self.cubic = [np.where(accurate, c, 0.0) for c in cubic]
         self.cubic[0][~accurate] = np.nan
         self.places = 1 / width, start / width
-        self.panels = tuple(axis.origin + axis.place_at(u, sides)[0] for u in (start, start + width))
+        # how many of the source's points are left to the map itself
+        edges = (axis.place_at(u, sides)[0][~accurate] for u in (start, start + width))
+        first, last = (source.cdf(axis.origin + places) for places in edges)
+        self.missing = float(np.sum(np.abs(last - first)))
 
     def _panels(self, block: tuple[bool, int, int]) -> tuple[np.ndarray, ...]:
         """Of each panel: start, width, side of the median, whether it is of the outermost octave."""
@@ -118,12 +120,6 @@ class TabulatedMap(MonotoneMap):
     def cost(self, p: float = 1) -> Any:
         """E|T(Y) - Y|^p; see `MonotoneMap.cost`. Infinite where heavy tails make it so."""
         return self.exact.cost(p)
-
-    @property
-    def missing(self) -> float:
-        """How many of the source's points the table leaves to the map itself."""
-        start, stop = (self.source.cdf(x[~self.accurate]) for x in self.panels)
-        return float(np.sum(np.abs(stop - start)))
 
 
 def _cubic(s: Array, c0: Array, c1: Array, c2: Array, c3: Array) -> Array:

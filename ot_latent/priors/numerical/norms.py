@@ -171,5 +171,5 @@ def _reach(level: Callable[[np.ndarray], np.ndarray], sign: int) -> float:
         if not math.isfinite(value):
             return sign * size / 1.3
         if abs(value) > LAST_LEVEL:
-            return sign * size
+            break
     return sign * size

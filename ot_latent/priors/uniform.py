@@ -73,10 +73,7 @@ class Uniform(ByValue):
     def support(self) -> tuple[Any, Any]:
         return self.low, self.high
 
-    @property
-    def knots(self) -> tuple[Any, ...]:
-        """Where the density is not smooth."""
-        return self.low, self.high
+    knots = support  # where the density is not smooth
 
     @elementwise
     def pdf(self, x: Array) -> Array:

@@ -167,9 +167,10 @@ class ScaledMap(MonotoneMap):
 
     def bend(self, v: Array) -> Array:
         """v = scale * x + shift, kept to the support of the target in spite of rounding."""
-        if self.target.support == (-math.inf, math.inf):
+        low, high = self.target.support
+        if isinstance(low, float) and (low, high) == (-math.inf, math.inf):  # others may be arrays
             return v
-        return v.clip(*conform(v, *self.target.support))
+        return v.clip(*conform(v, low, high))
 
     @elementwise
     def derivative(self, x: Array) -> Array:

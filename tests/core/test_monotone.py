@@ -144,6 +144,12 @@ def test_identity_is_exact(prior, weights):
         assert (monotone_map(prior.combine(weights), prior)(z) == z).all()
 
 
+def test_identity_is_exact_with_a_uniform_law_for_each_entry():
+    prior = Uniform([0, -1], [1, 2])
+    z = prior.sample((5, 2), rng=0)
+    assert (monotone_map(prior.combine([1, 0]), prior)(z) == z).all()
+
+
 weight = st.floats(0.01, 3).flatmap(lambda w: st.sampled_from([w, -w]))
 
 

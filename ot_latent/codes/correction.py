@@ -3,14 +3,14 @@
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
-from ot_latent._arrays import draw, generator, progress
+from ot_latent._arrays import covariance_root, draw, generator, progress
 from ot_latent.codes.two_samples import energy_distance, same_law
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.laguerre import interval_heights
@@ -64,6 +64,8 @@ class CodeSet:
 
     Attributes
     ----------
+    masses : (N,)
+        Of the codes; equal ones are all 1.
     stored : bool
         Transport to stored codes, not to new ones.
     aside : bool
@@ -73,6 +75,7 @@ class CodeSet:
     """
 
     codes: torch.Tensor
+    masses: torch.Tensor
     stored: bool
     aside: bool
     tolerance: float
@@ -80,40 +83,103 @@ class CodeSet:
 
     @cached_property
     def mean(self) -> torch.Tensor:
-        return self.codes.mean(0)
+        return self.masses.to(self.codes.dtype) @ self.codes / self.masses.sum()
+
+    @cached_property
+    def covariance(self) -> torch.Tensor:
+        """In double precision: (d, d)"""
+        centered = (self.codes - self.mean).double()
+        return (centered.T * self.masses) @ centered / self.masses.sum()
 
     @cached_property
     def axes(self) -> torch.Tensor:
         """Directions in which codes vary, the most first, as columns: (d, d)."""
-        centered = (self.codes - self.mean).double()
-        return torch.linalg.eigh(centered.T @ centered).eigenvectors.flip(1).to(self.codes.dtype)
+        return torch.linalg.eigh(self.covariance).eigenvectors.flip(1).to(self.codes.dtype)
 
     @cached_property
-    def parts(self) -> list[torch.Tensor]:
-        """Codes that maps are fitted to, and two halves of those kept aside."""
+    def parts(self) -> tuple[Any, ...]:
+        """Codes that maps are fitted to, a `CodeSet`, and two halves of those kept aside, if any are."""
         n = len(self.codes)
         aside = min(_ASIDE, n // 8) if self.aside else 0
         order = torch.from_numpy(np.random.default_rng((self.seed, *b"aside")).permutation(n))
-        return [self.codes[part] for part in order.to(self.codes.device).split([n - 2 * aside, aside, aside])]
+        fitted, *halves = order.to(self.codes.device).split([n - 2 * aside, aside, aside])
+        return self.some(fitted), *(self.some(half).equally_likely() for half in halves if len(half))
+
+    def some(self, index: Any) -> "CodeSet":
+        return replace(self, codes=self.codes[index], masses=self.masses[index])
+
+    def equally_likely(self) -> torch.Tensor:
+        """Some of the codes, that follow their law without masses: each is kept with a chance like its mass."""
+        rng = np.random.default_rng((self.seed, *b"thinned"))
+        kept = rng.random(len(self.masses)) * float(self.masses.max()) < self.masses.numpy(force=True)
+        return self.codes[torch.from_numpy(kept).to(self.codes.device)]
+
+    def drawn(self, n: int, rng: Any) -> torch.Tensor:
+        """Codes drawn with chances in proportion to their masses: (n, d)"""
+        chance = torch.as_tensor(draw("uniform", n, rng, torch.empty(0, dtype=torch.float64)))
+        ends = self.masses.cumsum(0)
+        index = torch.searchsorted(ends, chance.to(ends.device) * ends[-1], right=True)
+        return self.codes[index.clamp(max=len(ends) - 1)]
 
     @cached_property
     def supported_directions(self) -> int:
         """In how many directions a pilot brings midpoints nearest to codes kept aside: the most of those as good."""
         trials: list[Trial] = []
-        midpoint, pilot = np.full(2, 0.5**0.5), self.parts[0][:_PILOT]
+        midpoints, pilot = Sums(self, np.full(2, 0.5**0.5)), self.parts[0].some(slice(_PILOT))
         sizes = [r for r in _SIZES if r < self.codes.shape[1]] + [self.codes.shape[1]]
         for r in progress(sizes, "directions of transport"):
-            trials.append(Correction(self, midpoint, r, pilot).trial)
+            trials.append(Correction(midpoints, r, pilot).trial)
             if trials[-1].gain < -_CONVINCED * trials[-1].standard_error:
                 break
         best = max(trials, key=lambda trial: trial.gain)
         return max((t.directions for t in trials if t.gain >= max(best.gain - best.standard_error, 0)), default=0)
 
 
-def drawn(points: torch.Tensor, n: int, rng: Any) -> torch.Tensor:
-    """Some of the points, drawn with equal chances: (N, d) -> (n, d)."""
-    chance = torch.as_tensor(draw("uniform", n, rng, torch.empty(0, dtype=torch.float64)))
-    return points[(chance * len(points)).long().clamp(max=len(points) - 1).to(points.device)]
+@dataclass(frozen=True, eq=False)
+class Sums:
+    """u of w_1 z_1 + ... + w_k z_k + e_1 n_1 + ... for independent codes z and noise n.
+
+    Attributes
+    ----------
+    weights : (k,)
+        Of norm 1.
+    noise : pairs (e, law)
+    """
+
+    codes: CodeSet
+    weights: np.ndarray
+    noise: tuple[tuple[float, Any], ...] = ()
+
+    @cached_property
+    def _linear(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """What noise adds to the mean, and the optimal map between Gaussians with the covariances; none without."""
+        if not self.noise:
+            return None
+        zeros, like = np.zeros(len(self.codes.mean)), self.codes.codes
+        shift = zeros + sum(e * law.mean for e, law in self.noise)
+        added = zeros + sum(e**2 * law.var for e, law in self.noise)
+        root = covariance_root(self.codes.covariance.numpy(force=True))
+        total = float((self.weights**2).sum()) * root @ root + np.diag(added)
+        inverse = np.linalg.pinv(covariance_root(root @ total @ root), hermitian=True)
+        return torch.from_numpy(shift).to(like), torch.from_numpy(root @ inverse @ root).to(like)
+
+    def given_moments(self, y: torch.Tensor) -> torch.Tensor:
+        """u of sums: mean and covariance of the codes, (n, d) -> (n, d)."""
+        mean = self.codes.mean.to(y.dtype)
+        u = y + (1 - float(self.weights.sum())) * mean
+        if self._linear is None:
+            return u
+        shift, linear = (part.to(y.dtype) for part in self._linear)
+        return mean + (u - shift - mean) @ linear
+
+    def of(self, zs: Sequence[torch.Tensor], rng: Any) -> torch.Tensor:
+        """u of sums of these codes, with fresh noise."""
+        y: Any = sum(float(w) * z for w, z in zip(self.weights, zs, strict=True))
+        return self.given_moments(y + sum(e * law.sample(y.shape, rng, like=y) for e, law in self.noise))
+
+    def drawn(self, codes: CodeSet, n: int, rng: Any) -> torch.Tensor:
+        """u of sums of some of the codes."""
+        return self.of([codes.drawn(n, rng) for _ in self.weights], rng)
 
 
 class Correction:
@@ -121,12 +187,10 @@ class Correction:
 
     Parameters
     ----------
-    codes : CodeSet
-    weights : (k,)
-        Of norm 1.
+    sums : Sums
     r : int
         How many directions; 0 leaves u as it is.
-    points : (n, d) tensor
+    points : CodeSet
         The codes that it is fitted to.
     start : Correction, optional
         Of similar weights.
@@ -143,20 +207,18 @@ class Correction:
         With the certificate of its masses.
     """
 
-    def __init__(
-        self, codes: CodeSet, weights: np.ndarray, r: int, points: torch.Tensor, start: "Correction | None" = None
-    ) -> None:
-        self.codes, self.weights, self.points = codes, weights, points
+    def __init__(self, sums: Sums, r: int, points: CodeSet, start: "Correction | None" = None) -> None:
+        self.sums, self.points, codes = sums, points, sums.codes
         self.directions, self.slope = r, 0.0
         self.trials: list[Trial] = []
         self.transport = SemiDiscreteOT(tolerance=codes.tolerance, random_state=codes.seed) if r else None
         if not self.transport:
             return
-        self.axes = codes.axes[:, :r] if r < points.shape[1] else None  # all directions need no turning
-        targets = self._seen(points)
+        self.axes = codes.axes[:, :r] if r < len(codes.mean) else None  # all directions need no turning
+        targets = self._seen(points.codes)
         heights = start.transport.heights if start and start.transport else self._start(targets.double())
-        self.transport.fit(targets, prior=self, heights=heights)
-        if len(codes.parts[1]):
+        self.transport.fit(targets, prior=self, weights=points.masses, heights=heights)
+        if len(codes.parts) > 1:
             self._try_slopes()
 
     def _start(self, targets: torch.Tensor) -> torch.Tensor:
@@ -169,11 +231,14 @@ class Correction:
         n, r = targets.shape
         if r > _FEW:
             return -targets.square().sum(1) / 2
-        some = targets[:_ROUGH]
-        draws = self.sample((_DRAWS * n if r == 1 else len(some), r), generator(self.codes.seed, some, "start"), some)
+        some, masses = targets[:_ROUGH], self.points.masses
+        seed = generator(self.sums.codes.seed, some, "start")
+        draws = self.sample((_DRAWS * n if r == 1 else len(some), r), seed, some)
         if r == 1:
-            return interval_heights(targets[:, 0], draws.sort(dim=0).values[_DRAWS::_DRAWS, 0])
-        phi = solve_kantorovich(draws.numpy(force=True), some.numpy(force=True)).phi
+            ends = masses[targets[:, 0].argsort()].cumsum(0)[:-1] * (len(draws) / masses.sum())
+            return interval_heights(targets[:, 0], draws[:, 0].sort().values[ends.long()])
+        own = masses[:_ROUGH] * (len(some) / masses[:_ROUGH].sum())
+        phi = solve_kantorovich(*(x.numpy(force=True) for x in (draws, some, torch.ones_like(own), own))).phi
         potential = torch.from_numpy(phi).to(some) + draws.square().sum(1) / 2
         return torch.cat([(potential - part @ draws.T).amin(1) for part in targets.split(_ROUGH)])
 
@@ -183,18 +248,12 @@ class Correction:
         if not self.directions:
             tried = self.trial.directions
             return f"mean and covariance; transport in {tried} directions was no nearer to codes kept aside"
-        kind = "to stored codes" if self.codes.stored else f"with slope {self.slope:g}"
+        kind = "to stored codes" if self.sums.codes.stored else f"with slope {self.slope:g}"
         return f"mean and covariance, then transport in {self.directions} directions {kind}"
 
     def sample(self, shape: Sequence[int], rng: Any, like: torch.Tensor) -> torch.Tensor:
         """Draws from the law in the leading directions, that transport starts from."""
-        u = self.standardised([drawn(self.points, shape[0], rng) for _ in self.weights])
-        return self._seen(u).to(like)
-
-    def standardised(self, zs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """u of codes."""
-        y: Any = sum(float(w) * z for w, z in zip(self.weights, zs, strict=True))
-        return y + (1 - float(self.weights.sum())) * self.codes.mean
+        return self._seen(self.sums.drawn(self.points, shape[0], rng)).to(like)
 
     def __call__(self, u: torch.Tensor) -> torch.Tensor:
         """Matched points: (n, d) -> (n, d)."""
@@ -204,7 +263,7 @@ class Correction:
 
     def _moved(self, u: torch.Tensor, slope: float) -> torch.Tensor:
         low, S = self._seen(u), self.transport
-        moved = S.transport(low) if self.codes.stored else S.extend(low, slope=slope)
+        moved = S.transport(low) if self.sums.codes.stored else S.extend(low, slope=slope)
         return moved if self.axes is None else u + (moved - low) @ self.axes.T.to(u.dtype)
 
     def _seen(self, points: torch.Tensor) -> torch.Tensor:
@@ -213,14 +272,15 @@ class Correction:
 
     def _try_slopes(self) -> None:
         """Choose the slope by codes kept aside."""
-        _, *halves = self.codes.parts
-        k, n = len(self.weights), len(halves[0])
-        rng = np.random.default_rng((self.codes.seed, *b"sums"))
+        _, *halves = self.sums.codes.parts
+        k, n = len(self.sums.weights), min(map(len, halves))
+        halves = [half[:n] for half in halves]
+        rng = np.random.default_rng((self.sums.codes.seed, *b"sums"))
         # in each round every code is in k sums; both halves are summed, and judge the sums of the other
         index = np.concatenate([[rng.permutation(n) for _ in range(k)] for _ in range(_ROUNDS)], axis=1)
-        sums = [self.standardised([half[torch.from_numpy(part).to(half.device)] for part in index]) for half in halves]
+        sums = [self.sums.of([half[torch.from_numpy(part).to(half.device)] for part in index], rng) for half in halves]
         linear = [energy_distance(*pair) for pair in zip(sums, halves[::-1], strict=True)]
-        for slope in _SLOPES[: 1 if self.codes.stored else None]:
+        for slope in _SLOPES[: 1 if self.sums.codes.stored else None]:
             moved = [self._moved(u, slope) for u in sums]
             trials = [energy_distance(*pair) for pair in zip(moved, halves[::-1], strict=True)]
             by_sum, by_code = (
@@ -246,8 +306,8 @@ class Correction:
     def _warn_unless_followed(self, u: torch.Tensor) -> None:
         """Give a `PointsOffLawWarning` if u does not look as sums of independent codes do."""
         x = u[torch.linspace(0, len(u) - 1, _TESTED).long().to(u.device)]
-        rng = generator(self.codes.seed, x, "followed")
-        p = same_law(x, self.standardised([drawn(self.points, _TESTED, rng) for _ in self.weights]).to(x))
+        rng = generator(self.sums.codes.seed, x, "followed")
+        p = same_law(x, self.sums.drawn(self.points, _TESTED, rng).to(x))
         if p < _FALSE_ALARMS:
             warnings.warn(
                 f"the points of this operation are no sums of independent codes (p = {p:.1e}), so that the result does "

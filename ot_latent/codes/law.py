@@ -11,6 +11,9 @@ transport in the r directions R along which codes vary most. Each step is the gr
 so are both together: optimal between the law of y and that of T(y), and with all directions optimal to the codes.
 In many dimensions a few thousand codes know too little of their law for that: codes kept aside decide about r.
 
+Where noise of another law is added, as in vicinity sampling, (1) is the optimal map between Gaussians with the
+covariances of y and of the codes. Each step is optimal then, but both together only where (1) is a multiple of y.
+
 S gives stored codes. For new ones it is continued between its cells (`SemiDiscreteOT.extend`), with a slope
 that gives the spread back, about which the codes kept aside decide, too.
 """
@@ -19,6 +22,7 @@ import math
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +40,7 @@ from ot_latent._arrays import (
     parameter,
     progress,
 )
-from ot_latent.codes.correction import FEWEST, CodeSet, Correction, drawn
+from ot_latent.codes.correction import FEWEST, CodeSet, Correction, Sums
 from ot_latent.codes.two_samples import same_law
 from ot_latent.priors.laws import (
     check_weights,
@@ -58,6 +62,8 @@ class Codes:
     ----------
     codes : (N, d) array-like
         Independent of each other. Everything is computed on their device.
+    weights : (N,) array-like, optional
+        Chances of the codes, up to a factor; equal by default.
     directions : int, optional
         r of (2), in which matched points are transported: 0 for (1) alone, d for all. By default codes
         kept aside decide: a quarter of them, up to 3,000, to which no map is fitted.
@@ -71,7 +77,8 @@ class Codes:
     Raises
     ------
     ValueError
-        If codes are not finite and of shape (N, d) with N > 1, or all are equal.
+        If codes are not finite and of shape (N, d) with N > 1, or all are equal; if weights are not N positive
+        numbers.
     TypeError
         If they are not real numbers.
 
@@ -93,6 +100,7 @@ class Codes:
     def __init__(
         self,
         codes: Array,
+        weights: Array = None,
         directions: int | None = None,
         stored: bool = False,
         tolerance: float = 0.1,
@@ -105,10 +113,15 @@ class Codes:
             raise ValueError("codes must not all be equal: their law is one point, and every operation gives it")
         self.d = points.shape[1]
         self.directions = directions if directions is None else count(directions, "directions", 0, self.d)
+        masses = torch.as_tensor(parameter(np.ones(len(points)) if weights is None else weights, "weights"))
+        if masses.shape != points.shape[:1] or not bool((masses > 0).all()):
+            raise ValueError(f"weights must be {len(points)} positive numbers, got shape {tuple(masses.shape)}")
+        masses = masses.detach().to(points.device, torch.float64)
         undecided = directions is None or not (stored or directions == 0)
+        enough = float(masses.sum() / masses.max()) >= FEWEST
         seed = count(random_state, "random_state", 0)
-        self._set = CodeSet(points, stored, undecided and len(points) >= FEWEST, tolerance, seed)
-        self._known: dict[tuple[float, ...], Correction] = {}
+        self._set = CodeSet(points, masses, stored, undecided and enough, tolerance, seed)
+        self._known: dict[Any, Correction] = {}
 
     def __repr__(self) -> str:
         return f"Codes({len(self._set.codes):,} points, d={self.d})"
@@ -117,28 +130,30 @@ class Codes:
         """Independent draws of the codes, `shape` ending in d; see `Uniform.sample`."""
         shape = shape_of_points(shape, self.d)
         rng = generator(rng, like)
-        points = drawn(self._set.codes, math.prod(shape[:-1]), rng).reshape(shape)
+        points = self._set.drawn(math.prod(shape[:-1]), rng).reshape(shape)
         if is_torch_array(like) or (like is None and isinstance(rng, torch.Generator)):
             return points if like is None else points.to(like)
         return cast_like(points.numpy(force=True), like)
 
-    def combine(self, weights: Array) -> "SumOfCodes | SumPerPoint":
+    def combine(self, weights: Array, laws: Sequence[Any] | None = None) -> "SumOfCodes | SumPerPoint":
         """The law of w_1 z_1 + ... + w_k z_k.
 
         Parameters
         ----------
         weights : array (k,) or (k, ..., 1)
             Any finite real weights, not all zero; one for each point.
+        laws : sequence of k laws, optional
+            Of the points, where some are noise of a law with finite variances for each coordinate.
 
         Raises
         ------
         ValueError
-            If weights differ along the last axis, that of the coordinates.
+            If weights differ along the last axis, that of the coordinates; if those of all codes are zero.
         """
         weights = check_weights(weights)
         require_no_gradient(weights, "a map is fitted")
         columns, index = distinct_columns(weights if weights.ndim == 1 else weights_of_points(weights, self))
-        laws = [SumOfCodes(self, column) for column in columns]
+        laws = [SumOfCodes(self, column, laws) for column in columns]
         return laws[0] if weights.ndim == 1 else SumPerPoint(laws, index)
 
     def map_to(self, target: "Codes") -> "CodesMap":
@@ -153,14 +168,15 @@ class Codes:
     @cached_property
     def medians(self) -> np.ndarray:
         """Of the coordinates: (d,)."""
-        return np.median(self._set.codes.numpy(force=True), axis=0)
+        codes, weights = (x.numpy(force=True) for x in (self._set.codes, self._set.masses))
+        return np.quantile(codes, 0.5, axis=0, weights=weights, method="inverted_cdf")
 
     def departure(self, values: np.ndarray) -> tuple[float, float, np.ndarray]:
         """What `check_prior` asks: p-values of two-sample tests of points and of their distances to the mean.
 
         With them come these, squared, over the mean square of the codes: (n, d) -> (n, 1).
         """
-        codes = self._set.codes.double().cpu()
+        codes = self._set.equally_likely().double().cpu()
         n = min(_CHECKED, len(values), len(codes))
         rng = np.random.default_rng((self._set.seed, *b"check"))
         some = [torch.from_numpy(rng.permutation(len(points))[:n]) for points in (values, codes)]
@@ -168,14 +184,14 @@ class Codes:
         squares, usual = (((x - self.mean) ** 2).sum(1) for x in (values, codes.numpy()))
         return p, float(stats.ks_2samp(squares, usual).pvalue), squares[:, None] / usual.mean()
 
-    def correction(self, weights: np.ndarray) -> Correction:
+    def correction(self, weights: np.ndarray, noise: tuple[tuple[float, Any], ...]) -> Correction:
         """Step (2) for weights of norm 1; its fit starts from the most similar ones that are known."""
-        key = tuple(sorted(weights))
+        key = tuple(sorted(weights)), noise
         if key not in self._known:
-            alike = [known for known in self._known if len(known) == len(key)]
-            start = self._known[min(alike, key=lambda known: math.dist(known, key))] if alike else None
-            r = 0 if key == (1.0,) else self._directions()
-            fitted = Correction(self._set, weights, r, self._set.parts[0], start)
+            alike = [known for known in self._known if len(known[0]) == len(key[0])]
+            start = self._known[min(alike, key=lambda known: math.dist(known[0], key[0]))] if alike else None
+            r = 0 if key == ((1.0,), ()) else self._directions()
+            fitted = Correction(Sums(self._set, weights, noise), r, self._set.parts[0], start)
             if r and self.directions is None and not fitted.trial.convincing:
                 fitted.directions = 0
             if len(self._known) == _MOST_KNOWN:
@@ -189,32 +205,43 @@ class Codes:
         if self._set.aside:
             return self._set.supported_directions
         warnings.warn(
-            f"{len(self._set.codes)} codes are too few to keep some aside, which is done from {FEWEST} on: matched "
-            "points get mean and covariance of the codes, and no more of their law. Give more codes, or set directions",
+            f"{len(self._set.codes)} codes are too few to keep some aside, which is done from {FEWEST} (of one weight) "
+            "on: matched points get their mean and covariance, no more. Give more codes, or set directions",
             stacklevel=2,
         )
         return 0
 
 
 class SumOfCodes:
-    """The law of w_1 z_1 + ... + w_k z_k for independent codes z_i.
+    """The law of w_1 z_1 + ... + w_k z_k for independent codes z_i, or noise.
 
     Parameters
     ----------
     codes : Codes
     weights : (k,)
+    laws : sequence of k laws, optional
+        `codes`, or those of noise.
     """
 
-    def __init__(self, codes: Codes, weights: np.ndarray) -> None:
-        self.codes, self.weights = codes, weights[weights != 0]
+    def __init__(self, codes: Codes, weights: np.ndarray, laws: Sequence[Any] | None = None) -> None:
+        used = [(float(w), codes if laws is None else laws[i]) for i, w in enumerate(weights) if w]
+        self.codes, self.noise = codes, tuple(pair for pair in used if pair[1] is not codes)
+        self.weights = np.array([w for w, law in used if law is codes])
+        if not len(self.weights):
+            raise ValueError("weights must not be zero for all codes: noise alone has no map back to them")
+        for _, law in self.noise:
+            if getattr(law, "of_whole_points", False) or not np.isfinite(np.broadcast_to(law.var, codes.d)).all():
+                raise TypeError(f"noise must have a law of finite variance for each coordinate, got {law!r}")
 
     def __repr__(self) -> str:
-        return f"SumOfCodes({self.codes!r}, weights={self.weights.tolist()})"
+        noise = f", noise={list(self.noise)}" if self.noise else ""
+        return f"SumOfCodes({self.codes!r}, weights={self.weights.tolist()}{noise})"
 
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws, `shape` ending in d; see `Uniform.sample`."""
         rng = generator(rng, like)
-        return sum(float(w) * self.codes.sample(shape, rng, like) for w in self.weights)
+        parts = [(float(w), self.codes) for w in self.weights] + list(self.noise)
+        return sum(w * law.sample(shape, rng, like) for w, law in parts)
 
     def map_to(self, target: Codes) -> "CodesMap":
         """The map onto the codes: for `monotone_map`, which asks for it."""
@@ -236,8 +263,9 @@ class CodesMap:
 
     def __init__(self, source: SumOfCodes) -> None:
         self.source, self.target = source, source.codes
-        self.norm, self.sum = float(np.linalg.norm(source.weights)), float(source.weights.sum())
-        self.correction = source.codes.correction(source.weights / self.norm)
+        self.norm = float(np.linalg.norm(source.weights))
+        noise = tuple((e / self.norm, law) for e, law in source.noise)
+        self.correction = source.codes.correction(source.weights / self.norm, noise)
 
     def __repr__(self) -> str:
         return f"CodesMap({self.source!r}: {self.correction})"
@@ -247,10 +275,9 @@ class CodesMap:
         y = as_floating(y, "y")
         if y.shape[-1:] != (self.target.d,):
             raise ValueError(f"y must have {self.target.d} coordinates along the last axis, got shape {tuple(y.shape)}")
-        mean = self.correction.codes.mean
-        rows = torch.as_tensor(at_least_single(y)).reshape(-1, self.target.d).to(mean.device)
-        u = rows / self.norm + (1 - self.sum / self.norm) * mean.to(rows.dtype)
-        moved = self.correction(u).reshape(y.shape)
+        sums = self.correction.sums
+        rows = torch.as_tensor(at_least_single(y)).reshape(-1, self.target.d).to(sums.codes.codes.device)
+        moved = self.correction(sums.given_moments(rows / self.norm)).reshape(y.shape)
         return moved.to(y) if is_torch_array(y) else moved.numpy(force=True).astype(y.dtype, copy=False)
 
 

@@ -121,7 +121,8 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
     Parameters
     ----------
     laws : sequence of k laws
-        `Uniform`, `Gaussian` or `ScipyPrior`; but for Gaussians with single numbers as parameters.
+        `Uniform`, `Gaussian` or `ScipyPrior`; but for Gaussians with single numbers as parameters. Or `Codes`
+        and laws of noise.
     weights : array (k,) or (k, ...)
         Any finite real weights, not all zero. With shape (k, ...), one law per distinct weight
         vector.
@@ -145,6 +146,8 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
     laws, weights = list(laws), check_weights(weights)
     if len(weights) != len(laws):
         raise ValueError(f"weights must have one entry per law: got shape {tuple(weights.shape)} for {len(laws)} laws")
+    if points := next((law for law in laws if getattr(law, "mapped_at_once", False)), None):
+        return points.combine(weights, laws)
     if hasattr(laws[0], "combine") and all(law == laws[0] for law in laws):
         return laws[0].combine(weights)
     if all(isinstance(law, Gaussian) for law in laws):

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from scipy import stats
+from scipy import linalg, stats
 
 import ot_latent as otl
 from ot_latent.codes import Codes, PointsOffLawWarning, Trial, energy_distance
@@ -164,8 +164,9 @@ def test_the_error_of_a_gain_is_that_of_fresh_codes():
     for seed in range(12):
         rng = np.random.default_rng(seed)
         prior = Codes(eight_clusters(1_200, rng), directions=2, stored=True, random_state=seed)
-        parts = eight_clusters(600, np.random.default_rng(99)), *eight_clusters(600, rng).reshape(2, 300, 2)
-        prior._set.__dict__["parts"] = [torch.from_numpy(part) for part in parts]
+        halves = eight_clusters(600, rng).reshape(2, 300, 2)
+        fitted = Codes(eight_clusters(600, np.random.default_rng(99)))._set
+        prior._set.__dict__["parts"] = fitted, *map(torch.from_numpy, halves)
         trial = otl.monotone_map(prior.combine([0.5, 0.5]), prior).correction.trial
         gains.append(trial.gain)
         errors.append(trial.standard_error)
@@ -202,6 +203,52 @@ def test_few_codes_get_mean_and_covariance_and_say_so():
         otl.interpolate(codes[:10], codes[10:20], 0.5, prior=Codes(codes))
 
 
+def test_noise_is_added_to_gaussian_codes_by_the_linear_map_that_fits_both():
+    """Of N(m, C) and noise of variance D: A = C^½ (C^½ (C + e² D) C^½)^-½ C^½, by scipy's root of a matrix."""
+    rng = np.random.default_rng(0)
+    codes = 2 + rng.standard_normal((800, 3)) @ rng.standard_normal((3, 3))
+    law, e = otl.Gaussian(5.0, np.array([0.5, 1.0, 3.0])), 0.7
+    prior = Codes(codes, directions=0)
+    u = law.sample((50, 3), rng=1)
+    C, m = np.cov(codes.T, bias=True), codes.mean(0)
+    root = linalg.sqrtm(C)
+    A = root @ linalg.inv(linalg.sqrtm(root @ (C + np.diag((e * law.std) ** 2)) @ root)) @ root
+    expected = m + (codes[:50] + e * u - m - e * 5) @ A
+    np.testing.assert_allclose(otl.vicinity(codes[:50], e, u, prior=prior, noise_law=law), expected, atol=1e-9)
+    np.testing.assert_allclose(A @ (C + np.diag((e * law.std) ** 2)) @ A, C, atol=1e-9)
+
+
+def test_neighbours_by_noise_of_another_law_lie_in_the_clusters(clusters):
+    prior, z = clusters
+    around = otl.vicinity(z[0], 0.8, prior=prior, rng=0, noise_law=otl.Gaussian())
+    assert otl.check_prior(around, prior, level=1e-4)
+    moved = np.linalg.norm(around - z[0], axis=1)
+    assert np.median(moved) < 1.2
+    each = np.array([0.0, 0.8])[:, None, None]
+    path = otl.vicinity(z[0], each, otl.Gaussian().sample(z[0].shape, rng=2), prior=prior, noise_law=otl.Gaussian())
+    np.testing.assert_array_equal(path[0], z[0])
+
+
+def test_weights_of_codes_are_chances():
+    """Two thirds of the codes have a tenth of the weight: shares of the clusters follow weights, not numbers."""
+    rng = np.random.default_rng(0)
+    codes, z = eight_clusters(4_000, rng), eight_clusters(6_000, rng)
+    right = (x[:, 0] > 0 for x in (codes, z))
+    weights, kept = (np.where(side, 1.0, 0.25) for side in right)
+    z = z[rng.random(len(z)) < kept][:3_000].reshape(2, 1_500, 2)
+    share = weights[codes[:, 0] > 0].sum() / weights.sum()
+    prior = Codes(codes, weights)
+    assert abs((prior.sample((100_000, 2), rng=0)[:, 0] > 0).mean() - share) < 4 * (0.25 / 100_000) ** 0.5
+    np.testing.assert_allclose(prior.mean, weights @ codes / weights.sum(), atol=1e-12)
+    x = otl.interpolate(*z, 0.5, prior=prior)
+    assert abs((x[:, 0] > 0).mean() - share) < 0.06
+    assert (abs(np.linalg.norm(x, axis=1) - 4) < 0.6).mean() > 0.9
+    assert otl.check_prior(z[0], prior, level=1e-4) and not otl.check_prior(codes, prior)
+    z = eight_clusters(200, rng).reshape(2, 100, 2)
+    alike = [otl.interpolate(*z, 0.5, prior=Codes(codes[:600], w, directions=2)) for w in (None, np.full(600, 3.0))]
+    np.testing.assert_allclose(*alike, atol=1e-9)
+
+
 def test_duplicates_and_copies():
     rng = np.random.default_rng(0)
     codes = np.repeat(eight_clusters(300, rng), 2, axis=0)
@@ -220,6 +267,11 @@ def test_duplicates_and_copies():
         (lambda: Codes(np.ones((5, 2))), ValueError, "must not all be equal"),
         (lambda: Codes([[np.nan], [1.0]]), ValueError, "codes must be finite"),
         (lambda: Codes([[1j], [1.0]]), TypeError, "codes must be"),
+        (lambda: Codes([[0.0], [1.0]], [1.0, 0.0]), ValueError, "weights must be 2 positive numbers"),
+        (lambda: Codes([[0.0], [1.0]], [1.0]), ValueError, "weights must be 2 positive numbers"),
+        (lambda: TWO.combine([0.0, 1.0], [TWO, otl.Gaussian()]), ValueError, "must not be zero for all codes"),
+        (lambda: TWO.combine([1.0, 1.0], [TWO, Codes([[0.0], [2.0]])]), TypeError, "noise must have a law of finite"),
+        (lambda: TWO.combine([1.0, 1.0], [TWO, otl.ScipyPrior(stats.cauchy())]), TypeError, "finite variance"),
         (lambda: Codes([[0.0], [1.0]], directions=2), ValueError, "directions must be at least 0 and at most 1"),
         (lambda: Codes([[0.0], [1.0]]).sample((3, 2)), ValueError, "shape must end in d = 1"),
         (lambda: Codes([[0.0], [1.0]]).combine(np.ones((2, 3))), ValueError, "same for all coordinates"),

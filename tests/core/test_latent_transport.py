@@ -193,6 +193,29 @@ def test_counts_and_seconds_are_checked_everywhere():
     assert fitted.sample(0).shape == (0, 2)
 
 
+def test_a_map_is_inverted_where_it_is_reached_and_says_by_how_much_elsewhere():
+    """Two clusters: T jumps between them, so that codes of the clusters are met, and those in the gap are not."""
+    rng = np.random.default_rng(0)
+    codes = np.where(rng.random((300, 1)) < 0.5, -4.0, 4.0) * [1, 0] + 0.3 * rng.standard_normal((300, 2))
+    latent = otl.LatentTransport("semidiscrete", iterations=1000, layers=3, width=32).fit(codes)
+    found = latent.invert(np.concatenate([codes[:200], [[0.0, 0.0]]]))
+    gaps = (latent.transform(found.noise) - torch.from_numpy(np.r_[codes[:200], [[0.0, 0.0]]])).norm(dim=1)
+    torch.testing.assert_close(found.residual.double(), gaps, atol=1e-5, rtol=1e-3)
+    assert found.residual[:200].quantile(0.9) < 0.1 < 0.5 < found.residual[200]
+    noise = torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
+    assert latent.invert(latent.transform(noise)).residual.quantile(0.9) < 0.05
+    # matched through the noise, midpoints keep to the clusters
+    z1, z2 = found.noise[:200].reshape(2, 100, 2)
+    middle = latent.transform(otl.interpolate(z1, z2, 0.5, prior=otl.Gaussian()))
+    raw = torch.from_numpy(codes[:200].reshape(2, 100, 2).mean(0))
+    far, linear = ((abs(x[:, 0]) > 2).double().mean() for x in (middle, raw))
+    assert far > 0.85 > 0.7 > linear
+    with pytest.raises(ValueError, match="nothing to invert"):
+        small().fit(np.ones((3, 2))).invert(np.ones((1, 2)))
+    with pytest.raises(ValueError, match=r"codes must have shape \(n, 2\)"):
+        latent.invert(np.ones((4, 3)))
+
+
 def test_gradients_flow_through_the_map():
     potential = small().fit(CODES).potential_.double()
     noise = NOISE.double().requires_grad_()

@@ -119,7 +119,7 @@ def solve_kantorovich(x: Array, y: Array, a: Array = None, b: Array = None) -> K
     cdist(x, y, "sqeuclidean", out=cost)
     cost /= 2
     largest = cost.max()
-    if not np.isfinite(largest) or (largest < _SMALLEST and (x != y[0]).any()):
+    if not np.isfinite(largest) or (largest < _SMALLEST and ((x != y[0]).any() or (y != y[0]).any())):
         what = f"the largest squared distance between x and y, {2 * largest:.1e}"
         raise ValueError(f"{what}, is out of range; scale the points")
     return _solved(cost, masses, work)

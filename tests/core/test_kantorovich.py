@@ -402,5 +402,7 @@ def test_coordinates_out_of_range_are_refused():
     for scale in (1e-160, 1e160):
         with pytest.raises(ValueError, match="out of range; scale the points"):
             otl.solve_kantorovich(scale * x, scale * y)
+    with pytest.raises(ValueError, match="out of range; scale the points"):
+        otl.solve_kantorovich(np.zeros((2, 1)), [[0.0], [1e-160]])
     solution = otl.solve_kantorovich(1e140 * x, 1e140 * y)
     assert solution.cost == pytest.approx(1e280 * otl.solve_kantorovich(x, y).cost, rel=1e-9)

@@ -137,8 +137,8 @@ def main():
             for precision in ("float32", "bfloat16")
         )
         peer = theirs(recipe, batch, arguments.steps, device) if arguments.pythae else None
-        shown = ["-", "-"] if peer is None else [f"{peer:,.0f}", f"{full / peer:.2f}"]
-        rows.append([recipe.kind, batch, f"{full:,.0f}", f"{half:,.0f}", f"{half / full:.2f}", *shown])
+        shown = ["-", "-"] if peer is None else [f"{peer:,.1f}", f"{full / peer:.2f}"]
+        rows.append([recipe.kind, batch, f"{full:,.1f}", f"{half:,.1f}", f"{half / full:.2f}", *shown])
         print(rows[-1], flush=True)
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} threads"
     header = ["model", "batch", "float32", "bfloat16", "ratio", "pythae", "float32 to pythae"]

@@ -16,6 +16,8 @@ from ot_latent.datasets.pixels import to_square
 ROWS = 1_000
 #: Images of CelebA's official training set; the last 19,962 of all are its test set.
 CELEBA_TRAIN, CELEBA_TEST = 162_770, 19_962
+#: The last of LLD's icons are held out, one part in so many.
+LLD_HELD_OUT = 10
 #: Of the ten images of each person of Olivetti, the last ones are held out.
 OLIVETTI_HELD_OUT = 2
 
@@ -42,6 +44,12 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files
         case "celeba":  # the official sets
             images = loaders.celeba(side, data_dir)
             return images[-CELEBA_TEST:] if test else images[:CELEBA_TRAIN], None
+        case "lsun_bedrooms":
+            return loaders.lsun_bedrooms(side, "val" if test else "train", data_dir), None
+        case "lld_icons":
+            images = loaders.lld_icons(data_dir=data_dir)
+            known = len(images) - len(images) // LLD_HELD_OUT
+            return images[known:] if test else images[:known], None
         case "olivetti":  # eight images of each person and their mirror images, 640, or the two others, 80
             images, _ = loaders.olivetti(data_dir)
             persons = images.reshape(-1, 10, 64, 64)
@@ -51,8 +59,8 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files
             train = persons[:, :-OLIVETTI_HELD_OUT].swapaxes(0, 1).reshape(-1, 64, 64)
             return np.concatenate([train, train[:, :, ::-1]]), None
         case _:
-            known = "mnist, cifar10, fairface, logos, icons, celeba, olivetti"
-            raise ValueError(f"name must be one of {known}, got {name!r}")
+            choices = "mnist, cifar10, fairface, logos, icons, celeba, lsun_bedrooms, lld_icons, olivetti"
+            raise ValueError(f"name must be one of {choices}, got {name!r}")
 
 
 def training_images(
@@ -69,7 +77,7 @@ def training_images(
     ----------
     name : str
         "mnist", "cifar10", "fairface", "logos" or "icons" (both sets of `datasets.icons`), of which every tenth
-        is for tests, "celeba" or "olivetti".
+        is for tests, "celeba", "lsun_bedrooms", "lld_icons", of which the last tenth is, or "olivetti".
     side : int
         In pixels.
     split : "train" or "test"

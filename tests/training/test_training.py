@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from image_files import encoded, icons, photo, put_hdf5, put_lmdb, put_zip
 
 from ot_latent import datasets, scores
 from ot_latent._loop import DivergenceError
@@ -25,24 +26,43 @@ def lend_a_scorer(folder):
     checkpoints.save(folder / "cifar10-classifier.safetensors", model, card)
 
 
+@pytest.fixture(scope="session")
+def brought(tmp_path_factory):
+    """What users have to bring, CelebA, LSUN and LLD, in the official layout but with a few smooth pictures."""
+    folder = tmp_path_factory.mktemp("brought")
+    faces = {f"img_align_celeba/{i + 1:06}.jpg": encoded(photo(i)) for i in range(200)}
+    put_zip(folder / "celeba" / "img_align_celeba.zip", faces)
+    rooms = [encoded(photo(i, 90, 70), "WEBP") for i in range(200)]
+    put_lmdb(folder / "lsun_bedrooms" / "bedroom_train_lmdb", rooms[:160])
+    put_lmdb(folder / "lsun_bedrooms" / "bedroom_val_lmdb", rooms[160:])
+    put_hdf5(folder / "lld_icons" / "LLD-icon.hdf5", icons(200))
+    return folder
+
+
 @pytest.fixture
-def celeba(monkeypatch):
-    """CelebA has to be brought by the user: a few images of noise in its place."""
-    images = np.random.default_rng(0).integers(256, size=(200, 128, 128, 3), dtype=np.uint8)
-    monkeypatch.setattr(image_sets.loaders, "celeba", lambda size, data_dir: images)
+def smaller(monkeypatch, brought):
+    """Keywords of a training that finds `brought`, and takes its sets for whole."""
     monkeypatch.setattr(image_sets, "CELEBA_TRAIN", 160)
     monkeypatch.setattr(image_sets, "CELEBA_TEST", 40)
+    sources = {
+        "celeba": {"img_align_celeba.zip": 200},
+        "lsun_bedrooms": {"bedroom_train_lmdb": 160, "bedroom_val_lmdb": 40},
+        "lld_icons": {"LLD-icon.hdf5": 0},
+    }
+    for name, counts in sources.items():
+        monkeypatch.setitem(datasets.DATASETS, name, replace(datasets.DATASETS[name], sources=counts))
+    return lambda data: {"data_dir": brought} if data in sources else {}
 
 
 @pytest.mark.filterwarnings("ignore::ot_latent.datasets.PartialDataWarning")
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_recipe_of_images_trains_at_smoke(workshop, celeba, name):
+def test_every_recipe_of_images_trains_at_smoke(workshop, smaller, name):
     if RECIPES[name].scorer == "cifar10-classifier":
         lend_a_scorer(workshop.folder)
     try:
         # the recipe's own precision once: processors without instructions for it are slow
         own = {"precision": RECIPES[name].precision} if name == "mnist-wae-mmd" else {}
-        path = workshop.train(name, images=160, out=workshop.folder, **own)
+        path = workshop.train(name, images=160, out=workshop.folder, **own, **smaller(RECIPES[name].data))
     except datasets.MissingDataError as error:
         pytest.skip(str(error).splitlines()[0])
     card, model = checkpoints.read_card(path), checkpoints.load(path)
@@ -163,11 +183,12 @@ def test_transport_is_trained_on_the_codes(workshop, monkeypatch):
 
 
 @pytest.mark.parametrize("name", POTENTIALS)
-def test_every_potential_is_trained_at_smoke(workshop, celeba, name):
-    if name.startswith("celeba"):
-        workshop.train("celeba-ae", images=160)
+def test_every_potential_is_trained_at_smoke(workshop, smaller, name):
+    data = smaller(RECIPES[name].data)
     try:
-        path = workshop.train(name, images=160)
+        if RECIPES[name].data in ("celeba", "fairface"):  # no auto-encoder ships
+            workshop.train(RECIPES[name].autoencoder, images=160, **data)
+        path = workshop.train(name, images=160, **data)
     except datasets.MissingDataError as error:
         pytest.skip(str(error).splitlines()[0])
     card = checkpoints.read_card(path)

@@ -199,7 +199,8 @@ class LatentTransport:
 
     def transform(self, noise: Array) -> torch.Tensor:
         """The codes that noise is mapped to, Algorithm 2, step 1: (n, d) -> (n, d)."""
-        return transport(self.potential_, self._points(noise, "noise"))
+        noise = self._points(noise, "noise")
+        return transport(self.potential_, noise)
 
     def invert(self, codes: Array, steps: int = 300) -> Inverse:
         """Noise that the map takes to the codes, as nearly as it can: (n, d) -> (n, d).

@@ -79,6 +79,16 @@ def test_scores(tmp_path):
     assert abs(rest) < fid / 3 and stated > 0
 
 
+def test_codes(tmp_path):
+    text = report(tmp_path, "codes", "--quick")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    kinds = "linear", "a Gaussian fitted to the codes", "matched, stored codes"
+    spread = [float(row[4]) for kind in kinds for row in rows if len(row) == 7 and row[0] == kind]
+    assert len(spread) == 3 and spread[0] < 0.6 < 0.9 < min(spread[1:]) and max(spread) < 1.2
+    ends_kept = {row[0]: row[1] for row in rows if len(row) == 6}
+    assert ends_kept["matched, stored codes"] == ends_kept["matched, new codes"] == "yes"
+
+
 def test_training(tmp_path):
     text = report(tmp_path, "training", "--steps", "1", "--batch", "2", "--width", "4")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]

@@ -1,0 +1,307 @@
+"""Operations on the codes of an auto-encoder: matched to their law, beside what people do now.
+
+Codes of training images are the law; operations take pairs (or more) of held-out ones, and are compared with other
+held-out ones. Prints the tables and writes them to benchmarks/codes.md.
+
+    python benchmarks/codes.py                                          # digits: half an hour
+    python benchmarks/codes.py --faces build/fairface-ae.safetensors    # and faces, by weights of fairface-ae: an hour
+"""
+
+import math
+import time
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import ot
+import torch
+from _report import parser, seconds, table, write
+
+import ot_latent as otl
+from ot_latent import brenier, datasets, scores
+from ot_latent.models import checkpoints
+
+try:
+    from lolatents.lol_numpy import lol_iid
+except ImportError:  # its row is left out
+    lol_iid = None
+
+WEIGHTS = {"means of 2": [1 / 2] * 2, "means of 4": [1 / 4] * 4, "means of 16": [1 / 16] * 16, "analogies": [-1, 1, 1]}
+WALK = np.linspace(1, 0, 9)
+CODES = 10_000  # in all tables but that of their number
+REGRESSED, BATCH = 2_000, 512  # steps, and points in each
+BLURS = 0.05, 0.01  # of entropic maps, over the mean cost
+SOLVED = 2_000  # points between which they are found
+
+
+class Data(NamedTuple):
+    """What an auto-encoder makes of its data."""
+
+    codes: np.ndarray
+    held_out: np.ndarray
+    autoencoder: Any
+    features: Any  # of decoded images
+    score: Any  # of features, or None
+
+
+def digits(most):
+    autoencoder, classifier = checkpoints.load("mnist-ae"), checkpoints.load("mnist-classifier")
+    images = [datasets.mnist(part)[0][:most] for part in ("train", "test")]
+    codes, held_out = (scores.encode(autoencoder, part) for part in images)
+
+    def score(features):
+        return scores.inception_score(scores.predictions(classifier, features))[0]
+
+    return Data(codes, held_out, autoencoder, partial(scores.features, classifier), score)
+
+
+def faces(weights, most):
+    """Features are the leading 64 principal components of decoded faces of the training set."""
+    autoencoder = checkpoints.load(weights)
+    images = [datasets.fairface(autoencoder.side, part)[:most] for part in ("train", "val")]
+    codes, held_out = (scores.encode(autoencoder, part) for part in images)
+    some = scores.decode(autoencoder, torch.from_numpy(codes[:2_000])).flatten(1)
+    _, _, axes = torch.pca_lowrank(some, 64, niter=4)
+
+    def features(images):
+        return (images.flatten(1) @ axes).numpy()
+
+    return Data(codes, held_out, autoencoder, features, None)
+
+
+class Judge:
+    """Points against other held-out codes: score and Fréchet distance of what they decode to, and of the codes."""
+
+    def __init__(self, data, others):
+        self.data, self.others = data, others
+        self.reference = self.features(others)
+        self.usual = np.median(scores.nearest_distances(others, data.codes))
+
+    def features(self, points):
+        decoded = scores.decode(self.data.autoencoder, torch.from_numpy(points).float())
+        return self.data.features(decoded)
+
+    def __call__(self, points, linear):
+        """Columns of the tables, after the name."""
+        features = self.features(points)
+        score = [f"{self.data.score(features):.2f}"] if self.data.score else []
+        near = np.median(scores.nearest_distances(points, self.data.codes)) / self.usual
+        moved = math.sqrt(((points - linear) ** 2).sum(1).mean())
+        spread = np.trace(np.cov(points.T)) / np.trace(np.cov(self.others.T))
+        fid = scores.frechet_distance(features, self.reference)
+        return [*score, f"{fid:.1f}", f"{moved:.2f}", f"{spread:.2f}", f"{near:.2f}"]
+
+    @property
+    def columns(self):
+        return [*(["score"] if self.data.score else []), "FID", "moved", "spread", "distance to stored codes"]
+
+
+def parted(data, seed=0):
+    """Held-out codes in random order: the first half for operations, the second to compare with."""
+    order = np.random.default_rng(seed).permutation(len(data.held_out))
+    first, others = np.array_split(data.held_out[order], 2)
+    return first, others
+
+
+def sums(first, weights, seed=1):
+    """As many groups of points as there are points, all different within a group."""
+    rng = np.random.default_rng(seed)
+    start = rng.permutation(len(first))
+    return np.stack([first[np.roll(start, i)] for i in range(len(weights))])
+
+
+def by_lolatents(z1, z2, codes):
+    """Through a Gaussian copula with the law of each coordinate of the codes."""
+    ordered, levels = np.sort(codes, axis=0), (np.arange(len(codes)) + 0.5) / len(codes)
+
+    def each(x, pairs):
+        return np.stack([np.interp(x[..., j], *pair) for j, pair in enumerate(pairs)], -1)
+
+    cdf = partial(each, pairs=[(column, levels) for column in ordered.T])
+    inverse = partial(each, pairs=[(levels, column) for column in ordered.T])
+    seeds = np.stack([z1, z2], axis=1)
+    return lol_iid(w=np.full((len(z1), 2), 0.5), X=seeds, cdf=cdf, inverse_cdf=inverse)
+
+
+def by_entropic_map(z1, z2, codes, blur):
+    """Barycentric projection of the entropic plan from means of codes to codes, continued to other points (POT)."""
+    rng = np.random.default_rng(2)
+    source = codes[rng.integers(len(codes), size=(2, SOLVED))].mean(0)
+    target = codes[rng.permutation(len(codes))[:SOLVED]]
+    cost = ot.dist(source, target) / 2
+    eps = blur * cost.mean()
+    masses = [np.full(n, 1 / n) for n in cost.shape]
+    _, log = ot.sinkhorn(*masses, cost, eps, method="sinkhorn_log", numItermax=500, stopThr=1e-4, log=True)
+
+    def projected(y):
+        scaled = log["log_v"] - ot.dist(y, target) / (2 * eps)
+        plan = np.exp(scaled - scaled.max(1, keepdims=True))
+        return plan @ target / plan.sum(1, keepdims=True)
+
+    return np.concatenate([projected(y) for y in np.array_split((z1 + z2) / 2, 8)])
+
+
+def by_regression(z1, z2, prior, steps):
+    """A smooth potential regressed on the exact one of `prior`, at fresh means: `brenier.exact_loss`."""
+    correction = otl.monotone_map(prior.combine([0.5, 0.5]), prior).correction
+    d, exact, like = len(prior.mean), correction.transport, torch.empty(0)
+    potential = brenier.Potential.seeded(0, dim=d)
+    potential.shift.copy_(torch.from_numpy(prior.mean))
+    potential.scale.fill_(float(prior.sample((10_000, d), rng=0).std(0).mean()))
+
+    def scaled(points):
+        return (points - potential.shift) / potential.scale
+
+    def problem(step):
+        u = correction.sample((BATCH, d), torch.Generator().manual_seed(step), like)
+        return scaled(u), exact.potential(u) / potential.scale**2, scaled(exact.transport(u))
+
+    unkept = {"folder": None, "settings": {}, "save_seconds": 60.0}
+    loss = partial(brenier.exact_loss, weight=1.0)
+    brenier.Regression(potential, loss, 1e-3, steps, decay=True, **unkept).run(problem)
+    u = correction.sums.given_moments(torch.from_numpy((z1 + z2) / 2**0.5).float())
+    return brenier.transport(potential, scaled(u)).numpy()
+
+
+def midpoints(data, steps):
+    """Midpoints of pairs of held-out codes. *Moved* is the root mean square distance to linear midpoints, *spread*
+    the variance of codes over that of held-out ones, *distance to stored codes* the median distance to the nearest
+    over that of held-out codes. Seconds are of everything: fit and map, of as many points as there are.
+    """
+    first, others = parted(data)
+    judge, (z1, z2) = Judge(data, others), sums(first, [1, 1])
+    m, d = data.codes.mean(0), data.codes.shape[1]
+    linear, fitted = (z1 + z2) / 2, otl.Codes(data.codes)
+    everything = otl.Codes(data.codes, directions=d, stored=True)
+    ways = {
+        "held-out codes themselves": lambda: z1,
+        "linear": lambda: linear,
+        "SLERP": lambda: otl.slerp(z1, z2, 0.5),
+        "SLERP about the mean": lambda: m + otl.slerp(z1 - m, z2 - m, 0.5),
+        "the norms of the ends": lambda: with_norms(linear, z1, z2),
+        **({"lolatents, laws of coordinates": lambda: by_lolatents(z1, z2, data.codes)} if lol_iid else {}),
+        **{f"entropic map (POT), blur {b}": partial(by_entropic_map, z1, z2, data.codes, b) for b in BLURS},
+        "a Gaussian fitted to the codes": lambda: otl.interpolate(z1, z2, 0.5, otl.Codes(data.codes, directions=0)),
+        "matched, stored codes": lambda: otl.interpolate(z1, z2, 0.5, everything),
+        "matched, smooth potential": lambda: by_regression(z1, z2, everything, steps),
+        "matched, new codes": lambda: otl.interpolate(z1, z2, 0.5, fitted),
+    }
+    rows = []
+    for name, way in ways.items():
+        points, took = timed(way)
+        rows.append([name, *judge(points, z1 if name[0] == "h" else linear), f"{took:.1f}"])
+        print(rows[-1], flush=True)
+    text = table(["midpoints", *judge.columns, "seconds"], rows)
+    return text + f"\nChosen by codes kept aside: {otl.monotone_map(fitted.combine([0.5, 0.5]), fitted).correction}.\n"
+
+
+def timed(call):
+    """What it returns, and the seconds."""
+    start = time.perf_counter()
+    return call(), time.perf_counter() - start
+
+
+def with_norms(y, z1, z2):
+    """`y` with the mean of the norms of the ends."""
+    norms = (np.linalg.norm(z, axis=1, keepdims=True) for z in (z1, z2, y))
+    one, two, own = norms
+    return y * (one + two) / (2 * own)
+
+
+def operations(data):
+    """Means of more codes, analogies, and vicinity sampling with noise of a quarter of the codes' spread and with all
+    of it: linear, with mean and covariance of the codes (a Gaussian fitted to them), and matched.
+    """
+    first, others = parted(data)
+    judge, rows = Judge(data, others), []
+    priors = {"linear": None, "Gaussian": otl.Codes(data.codes, directions=0), "matched": otl.Codes(data.codes)}
+    calls = {}
+    for name, weights in WEIGHTS.items():
+        zs = sums(first, weights)
+        calls[name] = partial(otl.combine, zs, weights), otl.combine(zs, weights)
+    spread = float(data.codes.std(0).mean())
+    for share in (0.25, 1.0):
+        law = otl.Gaussian(0, share * spread)
+        noise = law.sample(first.shape, rng=3, like=first)
+        calls[f"vicinity, noise {share:g}"] = partial(otl.vicinity, first, 1.0, noise, noise_law=law), first + noise
+    for name, (call, linear) in calls.items():
+        for kind, prior in priors.items():
+            raw = prior is None
+            rows.append([name, kind, *judge(linear if raw else call(prior=prior), linear)])
+            print(rows[-1], flush=True)
+    return table(["operation", "kind", *judge.columns], rows)
+
+
+def paths(data):
+    """Paths of nine steps of 500 pairs. *Evenness*: the mean step over the largest, 1 for a straight line. *Fits*:
+    seconds of all maps on the way, the ends being none; *later*: of the same call again.
+    """
+    first, others = parted(data)
+    judge, (z1, z2), rows = Judge(data, others), sums(first, [1, 1])[:, :500], []
+    m = data.codes.mean(0)
+    prior, t = otl.Codes(data.codes), WALK[:, None, None]
+    everything = otl.Codes(data.codes, directions=data.codes.shape[1], stored=True)
+    ways = {
+        "linear": lambda: otl.interpolate(z1, z2, t),
+        "SLERP about the mean": lambda: m + otl.slerp(z1 - m, z2 - m, t),
+        "matched, stored codes": lambda: otl.interpolate(z1, z2, t, everything),
+        "matched, new codes": lambda: otl.interpolate(z1, z2, t, prior),
+    }
+    for name, way in ways.items():
+        points, fits = timed(way)
+        later = seconds(way)
+        steps = np.linalg.norm(np.diff(points, axis=0), axis=2)
+        ends = bool((points[[0, -1]] == np.stack([z1, z2])).all())
+        worst = max(float(judge(step, step)[bool(data.score)]) for step in points[1:-1])
+        rows.append([name, "yes" if ends else "no", f"{(steps.mean(0) / steps.max(0)).mean():.2f}", f"{worst:.0f}"])
+        rows[-1] += [f"{fits:.1f}", f"{later:.2f}"]
+        print(rows[-1], flush=True)
+    return table(["path", "ends kept", "evenness", "largest FID on the way", "fits", "later"], rows)
+
+
+def how_many(data):
+    """The same midpoints with fewer codes, matched: what codes kept aside choose, and what comes of it."""
+    first, others = parted(data)
+    judge, linear, rows = Judge(data, others), sums(first, [1, 1]).mean(0), []
+    for n in [n for n in (500, 1_000, 2_000, 5_000, 10_000, 20_000, 60_000) if n < 1.1 * len(data.codes)]:
+        prior = otl.Codes(data.codes[:n])
+        T, took = timed(lambda prior=prior: otl.monotone_map(prior.combine([0.5, 0.5]), prior))
+        many = linear[np.arange(10_000) % len(linear)]
+        again = seconds(partial(T, many))
+        correction = T.correction
+        chosen = [correction.directions, f"{correction.slope:g}"]
+        rows.append([f"{n:,}", *chosen, *judge(T(linear), linear), f"{took:.1f}", f"{again:.2f}"])
+        print(rows[-1], flush=True)
+    return table(["codes", "directions", "slope", *judge.columns, "seconds to fit", "to map 10,000 points"], rows)
+
+
+def main():
+    command = parser(__file__, __doc__)
+    command.add_argument("--faces", type=Path, help="weights of fairface-ae")
+    command.add_argument("--quick", action="store_true", help="a look: 600 images of each set")
+    arguments = command.parse_args()
+    warnings.simplefilter("ignore")  # of points that follow another law, which is what tables show
+    most, steps = (600, 20) if arguments.quick else (None, REGRESSED)
+    sets = {"Digits, d = 10": digits(most)}
+    if arguments.faces:
+        sets["Faces, d = 100"] = faces(arguments.faces, most)
+    parts = {"midpoints": partial(midpoints, steps=steps), "operations": operations, "paths": paths}
+    parts["number of codes"] = how_many
+    sections = {}
+    for title, data in sets.items():
+        some = data._replace(codes=data.codes[:CODES])
+        for name, part in parts.items():
+            sections[f"{title}: {name}"] = described(partial(part, data if part is how_many else some), part)
+    write(arguments.out, "# Operations on codes\n\nMade by `benchmarks/codes.py`.", sections)
+
+
+def described(call, part):
+    """`call` with the docstring of the function that it calls."""
+    call.__doc__ = getattr(part, "func", part).__doc__
+    return call
+
+
+if __name__ == "__main__":
+    main()

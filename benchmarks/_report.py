@@ -26,11 +26,15 @@ def machine():
     return f"{os.cpu_count()} cores of {model}; {load} processes wanted to run at the start."
 
 
+def timed(run):
+    """What one call returns, and how many seconds it takes."""
+    start = time.perf_counter()
+    return run(), time.perf_counter() - start
+
+
 def seconds(run):
     """How long one call takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+    return timed(run)[1]
 
 
 def fastest(candidates, repeats=3):

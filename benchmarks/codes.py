@@ -8,16 +8,15 @@ held-out ones. Prints the tables and writes them to benchmarks/codes.md.
 """
 
 import math
-import time
 import warnings
-from functools import partial
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import ot
 import torch
-from _report import parser, seconds, table, write
+from _report import parser, seconds, table, timed, write
 
 import ot_latent as otl
 from ot_latent import brenier, datasets, scores
@@ -197,12 +196,6 @@ def midpoints(data, steps):
     return text + f"\nChosen by codes kept aside: {otl.monotone_map(fitted.combine([0.5, 0.5]), fitted).correction}.\n"
 
 
-def timed(call):
-    """What it returns, and the seconds."""
-    start = time.perf_counter()
-    return call(), time.perf_counter() - start
-
-
 def with_norms(y, z1, z2):
     """`y` with the mean of the norms of the ends."""
     norms = (np.linalg.norm(z, axis=1, keepdims=True) for z in (z1, z2, y))
@@ -287,20 +280,18 @@ def main():
     sets = {"Digits, d = 10": digits(most)}
     if arguments.faces:
         sets["Faces, d = 100"] = faces(arguments.faces, most)
-    parts = {"midpoints": partial(midpoints, steps=steps), "operations": operations, "paths": paths}
-    parts["number of codes"] = how_many
     sections = {}
     for title, data in sets.items():
         some = data._replace(codes=data.codes[:CODES])
-        for name, part in parts.items():
-            sections[f"{title}: {name}"] = described(partial(part, data if part is how_many else some), part)
+        parts = {
+            "midpoints": (midpoints, some, steps),
+            "operations": (operations, some),
+            "paths": (paths, some),
+            "number of codes": (how_many, data),
+        }
+        for name, (part, *given) in parts.items():
+            sections[f"{title}: {name}"] = update_wrapper(partial(part, *given), part)
     write(arguments.out, "# Operations on codes\n\nMade by `benchmarks/codes.py`.", sections)
-
-
-def described(call, part):
-    """`call` with the docstring of the function that it calls."""
-    call.__doc__ = getattr(part, "func", part).__doc__
-    return call
 
 
 if __name__ == "__main__":

@@ -117,9 +117,13 @@ class CodeSet:
     def drawn(self, n: int, rng: Any) -> torch.Tensor:
         """Codes drawn with chances in proportion to their masses: (n, d)"""
         chance = torch.as_tensor(draw("uniform", n, rng, torch.empty(0, dtype=torch.float64)))
-        ends = self.masses.cumsum(0)
+        ends = self._ends
         index = torch.searchsorted(ends, chance.to(ends.device) * ends[-1], right=True)
         return self.codes[index.clamp(max=len(ends) - 1)]
+
+    @cached_property
+    def _ends(self) -> torch.Tensor:
+        return self.masses.cumsum(0)
 
     @cached_property
     def supported_directions(self) -> int:
@@ -158,9 +162,9 @@ class Sums:
         zeros, like = np.zeros(len(self.codes.mean)), self.codes.codes
         shift = zeros + sum(e * law.mean for e, law in self.noise)
         added = zeros + sum(e**2 * law.var for e, law in self.noise)
-        root = covariance_root(self.codes.covariance.numpy(force=True))
-        total = float((self.weights**2).sum()) * root @ root + np.diag(added)
-        inverse = np.linalg.pinv(covariance_root(root @ total @ root), hermitian=True)
+        covariance = self.codes.covariance.numpy(force=True)
+        root = covariance_root(covariance)
+        inverse = np.linalg.pinv(covariance_root(root @ (covariance + np.diag(added)) @ root), hermitian=True)
         return torch.from_numpy(shift).to(like), torch.from_numpy(root @ inverse @ root).to(like)
 
     def given_moments(self, y: torch.Tensor) -> torch.Tensor:

@@ -76,7 +76,10 @@ class FeatureStatistics:
     @classmethod
     def of(cls, features: ArrayLike) -> "FeatureStatistics":
         """The moments of a whole set, (n, d)."""
-        rows = feature_rows(features, "features")
+        return cls._of_rows(feature_rows(features, "features"))
+
+    @classmethod
+    def _of_rows(cls, rows: np.ndarray) -> "FeatureStatistics":
         moments = cls(rows.shape[1])
         moments.count, moments.mean = len(rows), rows.mean(0)
         centred = rows - moments.mean
@@ -96,7 +99,7 @@ class FeatureStatistics:
 
     def update(self, features: ArrayLike) -> None:
         """Take in one more chunk, (rows, d)."""
-        self.merge(FeatureStatistics.of(feature_rows(features, "features", self.scatter)))
+        self.merge(FeatureStatistics._of_rows(feature_rows(features, "features", self.scatter)))
 
     def merge(self, other: "FeatureStatistics") -> None:
         """Take in all that `other` has seen."""

@@ -15,13 +15,11 @@ from .loaders import celeba as celeba
 from .loaders import cifar10 as cifar10
 from .loaders import fairface as fairface
 from .loaders import get as get
-from .loaders import icons as icons
 from .loaders import image_folder as image_folder
 from .loaders import lld_icons as lld_icons
 from .loaders import logos as logos
 from .loaders import lsun_bedrooms as lsun_bedrooms
 from .loaders import mnist as mnist
-from .loaders import olivetti as olivetti
 from .pixels import to_square as to_square
 from .toys import EIGHT_CENTERS as EIGHT_CENTERS
 from .toys import GRID_CENTERS as GRID_CENTERS

@@ -18,8 +18,6 @@ ROWS = 1_000
 CELEBA_TRAIN, CELEBA_TEST = 162_770, 19_962
 #: The last of LLD's icons are held out, one part in so many.
 LLD_HELD_OUT = 10
-#: Of the ten images of each person of Olivetti, the last ones are held out.
-OLIVETTI_HELD_OUT = 2
 
 Images = tuple[np.ndarray, np.ndarray | None]
 
@@ -37,10 +35,6 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files
         case "logos":  # every tenth is for tests
             images = loaders.logos(data_dir)
             return images[(np.arange(len(images)) % 10 == 9) == test], None
-        case "icons":  # both sets at 32 pixels, the smaller ones with pixels doubled; every tenth is for tests
-            large, small = (loaders.icons(size, data_dir) for size in ("crypto32", "fugue16"))
-            images = np.concatenate([large, small.repeat(2, axis=1).repeat(2, axis=2)])
-            return images[(np.arange(len(images)) % 10 == 9) == test], None
         case "celeba":  # the official sets
             images = loaders.celeba(side, data_dir)
             return images[-CELEBA_TEST:] if test else images[:CELEBA_TRAIN], None
@@ -50,16 +44,8 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files
             images = loaders.lld_icons(data_dir=data_dir)
             known = len(images) - len(images) // LLD_HELD_OUT
             return images[known:] if test else images[:known], None
-        case "olivetti":  # eight images of each person and their mirror images, 640, or the two others, 80
-            images, _ = loaders.olivetti(data_dir)
-            persons = images.reshape(-1, 10, 64, 64)
-            if test:
-                return persons[:, -OLIVETTI_HELD_OUT:].reshape(-1, 64, 64), None
-            # one image of every person after the other, so that the first ones show many persons
-            train = persons[:, :-OLIVETTI_HELD_OUT].swapaxes(0, 1).reshape(-1, 64, 64)
-            return np.concatenate([train, train[:, :, ::-1]]), None
         case _:
-            choices = "mnist, cifar10, fairface, logos, icons, celeba, lsun_bedrooms, lld_icons, olivetti"
+            choices = "mnist, cifar10, fairface, logos, celeba, lsun_bedrooms, lld_icons"
             raise ValueError(f"name must be one of {choices}, got {name!r}")
 
 
@@ -76,8 +62,8 @@ def training_images(
     Parameters
     ----------
     name : str
-        "mnist", "cifar10", "fairface", "logos" or "icons" (both sets of `datasets.icons`), of which every tenth
-        is for tests, "celeba", "lsun_bedrooms", "lld_icons", of which the last tenth is, or "olivetti".
+        "mnist", "cifar10", "fairface", "logos", of which every tenth is for tests, "celeba", "lsun_bedrooms" or
+        "lld_icons", of which the last tenth is.
     side : int
         In pixels.
     split : "train" or "test"

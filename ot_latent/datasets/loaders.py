@@ -223,28 +223,6 @@ def logos(data_dir: str | Path | None = None) -> np.ndarray:
         return arrays["images"]
 
 
-def olivetti(data_dir: str | Path | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """The Olivetti faces: images (400, 64, 64) uint8 and persons (400,) uint8, ten images of each."""
-    with np.load(get("olivetti", data_dir)["olivetti.npz"], allow_pickle=False) as arrays:
-        return arrays["images"], arrays["person"]
-
-
-def icons(name: str = "crypto32", data_dir: str | Path | None = None) -> np.ndarray:
-    """Icons on white, (n, side, side, 3) uint8.
-
-    Parameters
-    ----------
-    name : "crypto32" or "fugue16"
-        482 logos of currencies, 32x32, or 3,522 interface icons, 16x16.
-    data_dir : path, optional
-        A folder that holds ``icons/``; by default ``$OT_LATENT_DATA``.
-    """
-    files = {file.name.removesuffix(".npz"): file for file in data_set("icons").files}
-    check_choice("name", name, files)
-    with np.load(fetch("icons", files[name], data_dir), allow_pickle=False) as arrays:
-        return arrays["images"]
-
-
 def image_folder(
     path: str | Path, size: int, crop: int | None = None, grey: bool = False, on_error: str = "raise"
 ) -> np.memmap:

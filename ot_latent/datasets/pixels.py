@@ -56,9 +56,8 @@ class Wanted:
 def decode(payload: bytes | np.ndarray, wanted: Wanted) -> np.ndarray:
     """An image as uint8 of shape ``wanted.shape``.
 
-    Cropped, then resized with Lanczos' filter. Transparency is laid on white, as the icons of
-    `datasets.icons` are; colours of another profile become sRGB; 16 bits of grey become the upper eight.
-    An orientation or a profile that does not parse is passed over.
+    Cropped, then resized with Lanczos' filter. Transparency is laid on white; colours of another profile become
+    sRGB; 16 bits of grey become the upper eight. An orientation or a profile that does not parse is passed over.
 
     Raises
     ------

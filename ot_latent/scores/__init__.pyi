@@ -10,7 +10,7 @@ from .frechet import FrechetBias as FrechetBias
 from .frechet import frechet_bias as frechet_bias
 from .frechet import frechet_distance as frechet_distance
 from .frechet import frechet_interval as frechet_interval
-from .images import PixelComponents as PixelComponents
+from .images import LocalDetail as LocalDetail
 from .images import detail as detail
 from .images import saturation as saturation
 from .inception import InceptionStatistics as InceptionStatistics
@@ -28,6 +28,5 @@ from .neighbours import Memorisation as Memorisation
 from .neighbours import memorisation as memorisation
 from .neighbours import nearest_distances as nearest_distances
 from .reports import circulation as circulation
-from .reports import image_report as image_report
 from .reports import mode_coverage as mode_coverage
 from .reports import transport_report as transport_report

@@ -13,12 +13,13 @@ from ot_latent._storage import checkout, write_atomically
 from ot_latent.datasets.image_sets import ROWS, float_chunks, training_images
 from ot_latent.models import checkpoints
 from ot_latent.scores.frechet import FeatureStatistics
-from ot_latent.scores.scorers import Classifier
+from ot_latent.scores.images import LocalDetail
+from ot_latent.scores.scorers import Classifier, FeatureExtractor
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A set of `datasets.training_images`, and the checkpoint of the classifier that sees it.
+    """A set of `datasets.training_images`, and what sees it: the checkpoint of a classifier, or `LocalDetail`'s name.
 
     All official training images count, and no others, whatever is at hand.
     """
@@ -31,12 +32,22 @@ class Reference:
         """(n, channels, side, side) uint8."""
         return training_images(self.data, self.side, data_dir=data_dir)[0]
 
+    def extractor(self, device: str | torch.device = "cpu") -> FeatureExtractor:
+        """What makes features of the images."""
+        return LocalDetail() if self.scorer == LocalDetail.name else Classifier(self.scorer, device=device)
 
-#: By name.
+    def weights_hash(self) -> str:
+        """SHA-256 of the classifier's weights; empty where there are none."""
+        return "" if self.scorer == LocalDetail.name else checkpoints.weights_hash(self.scorer)
+
+
+#: By name; all but CelebA's moments are shipped.
 REFERENCES = {
     "mnist": Reference("mnist", 64, "mnist-classifier"),
     "cifar10": Reference("cifar10", 32, "cifar10-classifier"),
-    "icons": Reference("icons", 32, "cifar10-classifier"),
+    "logos": Reference("logos", 32, "cifar10-classifier"),
+    "fairface": Reference("fairface", 128, LocalDetail.name),
+    "celeba": Reference("celeba", 128, LocalDetail.name),
 }
 
 
@@ -58,7 +69,7 @@ def measure(name: str, data_dir: str | Path | None = None, device: str | torch.d
     """
     reference = _reference(name)
     images = reference.images(data_dir)
-    scorer = Classifier(reference.scorer, device=device)
+    scorer = reference.extractor(device)
     moments: FeatureStatistics | None = None
     for chunk in progress(float_chunks(images), f"features of {name}", -(-len(images) // ROWS)):
         features = scorer.features(chunk)
@@ -81,13 +92,13 @@ def save(name: str, moments: FeatureStatistics, out: str | Path | None = None) -
     out : path, optional
         A folder; by default ``data/reference``, where the shipped ones are.
     """
-    scorer = _reference(name).scorer
+    reference = _reference(name)
     tensors = {part: torch.from_numpy(getattr(moments, part)).float() for part in ("mean", "covariance")}
     card = {
         "command": f"ot-latent reference {name} --keep",
         "images": str(moments.count),
-        "scorer": scorer,
-        "scorer_sha256": checkpoints.weights_hash(scorer),
+        "scorer": reference.scorer,
+        "scorer_sha256": reference.weights_hash(),
     }
     path = _path(name, out)
     write_atomically(path, lambda temporary: temporary.write_bytes(as_bytes(tensors, card)))
@@ -118,7 +129,7 @@ def real_moments(name: str, folder: str | Path | None = None) -> FeatureStatisti
     >>> digits.count, digits.mean.shape
     (60000, (128,))
     """
-    scorer = _reference(name).scorer
+    reference = _reference(name)
     path = _path(name, folder)
     remedy = f"`ot-latent reference {name} --keep` makes it anew"
     if not path.is_file():
@@ -130,8 +141,8 @@ def real_moments(name: str, folder: str | Path | None = None) -> FeatureStatisti
             count, weights = int(card["images"]), card["scorer_sha256"]
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
-    if weights != checkpoints.weights_hash(scorer):
-        raise ValueError(f"{path} was made under other weights of {scorer}: {remedy}")
+    if weights != reference.weights_hash():
+        raise ValueError(f"{path} was made under other weights of {reference.scorer}: {remedy}")
     return FeatureStatistics.from_moments(count, mean, covariance)
 
 

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
 from ot_latent._arrays import count, real_numbers
-from ot_latent.datasets.image_sets import ROWS
-from ot_latent.datasets.pixels import to_square
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.models.objectives import positive
-from ot_latent.scores.frechet import feature_rows, frechet_distance, frechet_interval
-from ot_latent.scores.images import detail, unit_images
-from ot_latent.scores.intervals import bootstrap_interval, ratio_of_means
+from ot_latent.scores.frechet import feature_rows
+from ot_latent.scores.intervals import bootstrap_interval
 from ot_latent.scores.neighbours import nearest_distances, ratio_of_medians
-
-if TYPE_CHECKING:
-    from ot_latent.scores.scorers import FeatureExtractor
 
 
 @dataclass(frozen=True)
@@ -200,76 +192,3 @@ def transport_report(
 
 def _ratio(distances: np.ndarray, floor: np.ndarray, axis: int = -1) -> np.ndarray:
     return distances.mean(axis) / floor.mean(axis)
-
-
-@dataclass(frozen=True)
-class ImageScore:
-    """What `image_report` says of one set of samples. Each number has a 95 % interval.
-
-    Attributes
-    ----------
-    frechet, frechet_interval : float, (float, float)
-        Fréchet distance to the held-out images, under the report's features.
-    detail, detail_interval : float, (float, float)
-        Mean difference of neighbouring pixels (`scores.detail`) over that of held-out images: blur
-        lowers it.
-    nearest, nearest_interval : float, (float, float)
-        Median distance of features to those of the nearest training image, over that of held-out
-        images: near 0 for copies.
-    """
-
-    frechet: float
-    frechet_interval: tuple[float, float]
-    detail: float
-    detail_interval: tuple[float, float]
-    nearest: float
-    nearest_interval: tuple[float, float]
-
-    def __str__(self) -> str:
-        low, high = self.frechet_interval
-        return (
-            f"Fréchet {self.frechet:.2f} ({low:.2f} to {high:.2f})  detail {self.detail:.2f}  "
-            f"nearest {self.nearest:.2f}"
-        )
-
-
-def image_report(
-    samples: Mapping[str, torch.Tensor],
-    held_out: torch.Tensor,
-    training: np.ndarray,
-    scorer: FeatureExtractor,
-    rng: int = 0,
-) -> dict[str, ImageScore]:
-    """Compare samples of images with images that were held out.
-
-    Parameters
-    ----------
-    samples : dict of (n, channels, side, side) tensors in [0, 1]
-        By name. Fréchet distances are biased by about a constant over n: take as many of each.
-    held_out : (m, channels, side, side) tensor in [0, 1]
-    training : (N, side, side, 3) or (N, side, side) uint8
-        What the models were trained on.
-    scorer : object with ``features(images)``
-        Such as `scores.PixelComponents`.
-    rng : int
-        Seed of the bootstrap.
-    """
-    generator = np.random.default_rng(rng)
-    pieces = np.array_split(training, -(-len(training) // ROWS))
-    known = np.concatenate([scorer.features(to_square(piece, held_out.shape[-1])) for piece in pieces])
-    held_out = unit_images(held_out, "held_out")
-    reference, sharp = scorer.features(held_out), detail(held_out)
-    own = nearest_distances(reference, known)
-    report = {}
-    for name, given in samples.items():
-        images = unit_images(given, name)
-        seen = scorer.features(images)
-        near = nearest_distances(seen, known)
-        report[name] = ImageScore(
-            frechet_distance(seen, reference),
-            frechet_interval(seen, reference),
-            *ratio_of_means(detail(images), sharp),
-            float(ratio_of_medians(near, own)),
-            bootstrap_interval((near, own), ratio_of_medians, generator),
-        )
-    return report

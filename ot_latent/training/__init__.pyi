@@ -1,3 +1,5 @@
+from .encoded import encoded_images as encoded_images
+from .encoded import keep_codes as keep_codes
 from .loop import Training as Training
 from .recipes import RECIPES as RECIPES
 from .recipes import SCALES as SCALES

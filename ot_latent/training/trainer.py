@@ -19,16 +19,17 @@ import torch
 from accelerate import PartialState
 from torch import nn
 
-from ot_latent import brenier, datasets, scores
+from ot_latent import brenier, datasets
 from ot_latent._arrays import count
 from ot_latent._storage import States, checkout, hardware, locked, tidy
-from ot_latent.datasets.image_sets import Images, channels_last, training_images
+from ot_latent.datasets.image_sets import Images, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
 from ot_latent.latent_transport import LatentTransport
 from ot_latent.models import checkpoints
 from ot_latent.training.batches import Batches
 from ot_latent.training.curves import draw_losses
 from ot_latent.training.devices import resolve_device
+from ot_latent.training.encoded import encoded_images
 from ot_latent.training.loop import Training, processes
 from ot_latent.training.metrics import metrics, transport_metrics
 from ot_latent.training.recipes import RECIPES, SCALES, AnyRecipe, Recipe, ToyRecipe, TransportRecipe
@@ -186,11 +187,14 @@ class _Job:
     save_seconds: float
     limits: Limits
 
-    def images(self, recipe: Recipe | TransportRecipe, side: int, split: str) -> Images:
+    def most(self, split: str) -> int | None:
+        """How many images of a split this run takes; None is all."""
+        return self.limits.training(self.scale) if split == "train" else self.limits.held_out(self.scale)
+
+    def images(self, recipe: Recipe, split: str) -> Images:
         """Those that this run takes of the recipe's set, and their labels."""
-        most = self.limits.training(self.scale) if split == "train" else self.limits.held_out(self.scale)
-        files = recipe.files if split == "train" and isinstance(recipe, Recipe) else None
-        return training_images(recipe.data, side, split, self.data_dir, most, files)
+        files = recipe.files if split == "train" else None
+        return training_images(recipe.data, recipe.side, split, self.data_dir, self.most(split), files)
 
     def network(self, name: str) -> Path:
         """Weights of another network that this one needs: those beside the weights to be written, else the shipped."""
@@ -202,7 +206,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
     together = job.together
     scorer = job.network(recipe.scorer) if recipe.scorer else None  # better to miss it now than in the end
     with together.main_process_first():  # who downloads or decodes
-        images, labels = job.images(recipe, recipe.side, "train")
+        images, labels = job.images(recipe, "train")
     torch.manual_seed(job.seed)
     model = recipe.build().to(job.device, memory_format=torch.channels_last)
     batches = Batches(
@@ -219,7 +223,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
     state = Training(recipe, model, batches, recipe.epochs[job.scale], **where).train()
     if together.is_main_process:
         checkpoints.round_to_half(model)
-        held_out = job.images(recipe, recipe.side, "test")
+        held_out = job.images(recipe, "test")
         found = metrics(model, *held_out, job.device, job.limits.held_out(job.scale), scorer)
         facts = {
             "epochs": len(state.log),
@@ -261,17 +265,16 @@ def _data_card(recipe: AnyRecipe, data_dir: str | Path | None) -> dict[str, Any]
 
 
 def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
-    started = time.monotonic()
-    model = checkpoints.load(job.network(recipe.autoencoder), job.device)
-
-    def codes(split: str) -> np.ndarray:
-        return scores.encode(model, channels_last(job.images(recipe, model.side, split)[0]), job.device)
-
-    fitted, iterations = codes("train"), recipe.iterations[job.scale]
+    started, iterations = time.monotonic(), recipe.iterations[job.scale]
+    weights = job.network(recipe.autoencoder)
+    fitted, held_out = (
+        encoded_images(recipe.autoencoder, split, weights, job.data_dir, job.most(split), job.device)
+        for split in ("train", "test")
+    )
     latent = LatentTransport(recipe.method, iterations=iterations, random_state=job.seed, device=job.device)
     latent.fit(fitted, job.folder, job.save_seconds)
     checkpoints.round_to_half(latent.potential_)
-    facts = _iterations(recipe, job, started, transport_metrics(latent, fitted, codes("test")))
+    facts = _iterations(recipe, job, started, transport_metrics(latent, fitted, held_out))
     _save(recipe, job, latent.potential_, facts)
 
 

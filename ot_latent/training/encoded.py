@@ -1,0 +1,112 @@
+"""Codes of the images of data sets, kept beside the weights: what maps noise to codes needs no photographs."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as as_bytes
+
+from ot_latent._arrays import count
+from ot_latent._storage import checkout, write_atomically
+from ot_latent.datasets.image_sets import channels_last, training_images
+from ot_latent.models import checkpoints
+from ot_latent.scores.inference import encode
+from ot_latent.training.recipes import RECIPES, Recipe
+
+
+def encoded_images(
+    autoencoder: str,
+    split: str = "train",
+    weights: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    most: int | None = None,
+    device: str | torch.device = "cpu",
+) -> np.ndarray:
+    """Codes that a trained auto-encoder gives to the images of its recipe, rounded to half precision.
+
+    They are read from ``data/codes`` where that holds those of the same weights; else the images are encoded.
+
+    Parameters
+    ----------
+    autoencoder : str
+        Name of its recipe.
+    split : "train" or "test"
+    weights : path, optional
+        Of the auto-encoder; by default the shipped ones.
+    data_dir : path, optional
+        Folder of the data sets.
+    most : int, optional
+        Take only so many, the first ones.
+    device : torch device
+
+    Returns
+    -------
+    (n, d) float32
+
+    Raises
+    ------
+    ValueError
+        If the recipe is none of an auto-encoder, or the file of the codes is damaged.
+    MissingDataError
+        If the codes are not kept, and the images are not here.
+
+    Examples
+    --------
+    >>> encoded_images("fairface-ae", "test").shape
+    (1118, 100)
+    """
+    if most is not None:
+        count(most, "most")
+    recipe, path = _recipe(autoencoder), _path(autoencoder)
+    weights = Path(weights) if weights else checkpoints.shipped(autoencoder)
+    if path.is_file():
+        remedy = f"`git checkout` it, or `ot-latent encode {autoencoder} --keep`"
+        try:
+            with safe_open(path, framework="np") as file:
+                if file.metadata()["weights_sha256"] == _hash(weights) and split in file.keys():
+                    return file.get_tensor(split)[:most].astype(np.float32)
+        except (SafetensorError, KeyError, TypeError) as error:
+            raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+    images = channels_last(training_images(recipe.data, recipe.side, split, data_dir, most)[0])
+    return encode(checkpoints.load(weights, device), images, device).astype(np.float16).astype(np.float32)
+
+
+def keep_codes(
+    autoencoder: str,
+    splits: tuple[str, ...] = ("train", "test"),
+    data_dir: str | Path | None = None,
+    out: str | Path | None = None,
+    device: str | torch.device = "cpu",
+) -> Path:
+    """Write the codes of shipped weights with the hash of these, for `encoded_images`.
+
+    Parameters
+    ----------
+    out : path, optional
+        A folder; by default ``data/codes``, where the shipped ones are.
+    """
+    recipe, weights = _recipe(autoencoder), checkpoints.shipped(autoencoder)
+    model, codes = checkpoints.load(weights, device), {}
+    for split in splits:
+        images = channels_last(training_images(recipe.data, recipe.side, split, data_dir)[0])
+        codes[split] = encode(model, images, device).astype(np.float16)
+    card = {"command": f"ot-latent encode {autoencoder} --keep", "data": recipe.data, "weights_sha256": _hash(weights)}
+    path = _path(autoencoder, out)
+    write_atomically(path, lambda temporary: temporary.write_bytes(as_bytes(codes, card)))
+    return path
+
+
+def _recipe(name: str) -> Recipe:
+    recipe = RECIPES.get(name)
+    if not isinstance(recipe, Recipe) or not hasattr(checkpoints.KINDS[recipe.kind], "encode"):
+        raise ValueError(f"autoencoder must be the name of a recipe of one, got {name!r}")
+    return recipe
+
+
+def _path(name: str, folder: str | Path | None = None) -> Path:
+    return Path(folder or checkout() / "data" / "codes") / f"{name}.safetensors"
+
+
+def _hash(weights: Path) -> str:
+    return str(checkpoints.read_card(weights)["sha256"])

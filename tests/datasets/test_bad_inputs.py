@@ -88,13 +88,7 @@ CELEBA, LSUN, LLD, LABELS = "celeba", "lsun_bedrooms", "lld_icons", gzip.compres
 TABLE = {
     ("mnist", "truncated"): (_mnist(LABELS[:-3]), datasets.mnist, CorruptDataError, "md5"),
     ("mnist", "wrong hash"): (_mnist(LABELS), datasets.mnist, CorruptDataError, "md5"),
-    ("olivetti", "wrong hash"): (
-        _files("olivetti", **{"olivetti.npz": b"PK"}),
-        datasets.olivetti,
-        CorruptDataError,
-        "md5",
-    ),
-    ("icons", "wrong hash"): (_files("icons", **{"crypto32.npz": b"PK"}), datasets.icons, CorruptDataError, "md5"),
+    ("logos", "wrong hash"): (_files("logos", **{"logos32.npz": b"PK"}), datasets.logos, CorruptDataError, "md5"),
     ("cifar10", "truncated batch"): (
         _files("cifar10/cifar-10-batches-bin", **{"data_batch_1.bin": bytes(3072)}),
         lambda: datasets.cifar10(partial=True),

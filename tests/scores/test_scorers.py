@@ -148,14 +148,14 @@ def test_inception_refuses_what_are_no_images(stand_in, shape, message):
         inception(stand_in).features(torch.rand(shape))
 
 
-@pytest.fixture(params=["Inception", "Classifier", "PixelComponents", "detail", "saturation", "features", "errors"])
+@pytest.fixture(params=["Inception", "Classifier", "LocalDetail", "detail", "saturation", "features", "errors"])
 def takes_images(request, stand_in):
     """Whatever scores images."""
     network = DigitClassifier().eval()
     return {
         "Inception": lambda images: inception(stand_in).features(images),
         "Classifier": scorers.Classifier(network).features,
-        "PixelComponents": scores.PixelComponents(torch.rand(9, 1, 64, 64), 2).features,
+        "LocalDetail": scores.LocalDetail().features,
         "detail": scores.detail,
         "saturation": scores.saturation,
         "features": lambda images: scores.features(network, images),

@@ -232,33 +232,6 @@ def reference(names: tuple[str, ...], device: str, data_dir: Path | None, keep: 
             click.echo(references.save(name, moments, None if keep else checkout() / "build" / "reference"))
 
 
-@main.command("encode")
-@click.argument("autoencoders", nargs=-1, required=True)
-@click.option("--split", "splits", type=click.Choice(["train", "test"]), multiple=True, help="Only these images.")
-@_device
-@_data_dir
-@_keep
-def encode_images(
-    autoencoders: tuple[str, ...], splits: tuple[str, ...], device: str, data_dir: Path | None, keep: bool
-) -> None:
-    """Encode the images that the shipped AUTOENCODERS were trained on, and those held out.
-
-    Codes in half precision are written to build/codes, or with --keep to data/codes.
-
-    \b
-    Example:
-      ot-latent encode mnist-ae --split test
-    """
-    with _one_line(ValueError):
-        from ot_latent._storage import checkout
-        from ot_latent.training import keep_codes
-        from ot_latent.training.devices import resolve_device
-
-        out = None if keep else checkout() / "build" / "codes"
-        for name in autoencoders:
-            click.echo(keep_codes(name, splits or ("train", "test"), data_dir, out, resolve_device(device)))
-
-
 @main.group(invoke_without_command=True)
 @click.pass_context
 def data(context: click.Context) -> None:

@@ -61,7 +61,7 @@ def encoded_images(
     recipe, path = _recipe(autoencoder), _path(autoencoder)
     weights = Path(weights) if weights else checkpoints.shipped(autoencoder)
     if path.is_file():
-        remedy = f"`git checkout` it, or `ot-latent encode {autoencoder} --keep`"
+        remedy = f"`git checkout` it, or `training.keep_codes({autoencoder!r})`"
         try:
             with safe_open(path, framework="np") as file:
                 if file.metadata()["weights_sha256"] == _hash(weights) and split in file.keys():
@@ -76,23 +76,29 @@ def keep_codes(
     autoencoder: str,
     splits: tuple[str, ...] = ("train", "test"),
     data_dir: str | Path | None = None,
-    out: str | Path | None = None,
     device: str | torch.device = "cpu",
 ) -> Path:
-    """Write the codes of shipped weights with the hash of these, for `encoded_images`.
+    """Replace the codes of shipped weights in ``data/codes``, with the hash of these, for `encoded_images`.
 
     Parameters
     ----------
-    out : path, optional
-        A folder; by default ``data/codes``, where the shipped ones are.
+    autoencoder, data_dir, device
+        As of `encoded_images`.
+    splits : of "train" and "test"
+        Whose codes are kept, and no others.
+
+    Returns
+    -------
+    Path of the file.
     """
     recipe, weights = _recipe(autoencoder), checkpoints.shipped(autoencoder)
     model, codes = checkpoints.load(weights, device), {}
     for split in splits:
         images = channels_last(training_images(recipe.data, recipe.side, split, data_dir)[0])
         codes[split] = encode(model, images, device).astype(np.float16)
-    card = {"command": f"ot-latent encode {autoencoder} --keep", "data": recipe.data, "weights_sha256": _hash(weights)}
-    path = _path(autoencoder, out)
+    command = f"training.keep_codes({autoencoder!r}, {splits})"
+    card = {"command": command, "data": recipe.data, "weights_sha256": _hash(weights)}
+    path = _path(autoencoder)
     write_atomically(path, lambda temporary: temporary.write_bytes(as_bytes(codes, card)))
     return path
 
@@ -104,8 +110,8 @@ def _recipe(name: str) -> Recipe:
     return recipe
 
 
-def _path(name: str, folder: str | Path | None = None) -> Path:
-    return Path(folder or checkout() / "data" / "codes") / f"{name}.safetensors"
+def _path(name: str) -> Path:
+    return checkout() / "data" / "codes" / f"{name}.safetensors"
 
 
 def _hash(weights: Path) -> str:

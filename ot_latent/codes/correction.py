@@ -1,6 +1,5 @@
 """What mean and covariance leave of the map back to the codes, as far as codes kept aside support it."""
 
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from ot_latent._arrays import covariance_root, draw, generator, progress
-from ot_latent.codes.two_samples import energy_distance, same_law
+from ot_latent.codes.two_samples import Energy, energy_distance, gain, same_law
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.laguerre import interval_heights
 from ot_latent.semidiscrete import SemiDiscreteOT
@@ -21,7 +20,6 @@ _ASIDE = 1_500  # codes in each of the two sets, at most
 _PILOT = 2_000  # codes that tell in how many directions transport helps
 _SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 _SLOPES = (0.0, 0.25, 0.5, 0.75)
-_ROUNDS = 2  # of sums of the codes kept aside
 _CONVINCED = 2.0  # standard errors
 _FEW, _DRAWS, _ROUGH = 3, 500, 2_000  # dimensions, draws for each code on a line, and codes in these, for `_start`
 _TESTED, _FALSE_ALARMS = 256, 1e-6
@@ -206,7 +204,7 @@ class Correction:
     slope : float
         Of `SemiDiscreteOT.extend`.
     trials : list of Trial
-        One for each slope; none where nothing was kept aside.
+        One for each slope; none where fewer codes were kept aside in each half than two sums need.
     transport : SemiDiscreteOT or None
         With the certificate of its masses.
     """
@@ -250,6 +248,8 @@ class Correction:
         if not self.transport:
             return "mean and covariance"
         if not self.directions:
+            if not self.trials:
+                return f"mean and covariance; too few codes are kept aside to judge sums of {len(self.sums.weights)}"
             tried = self.trial.directions
             return f"mean and covariance; transport in {tried} directions was no nearer to codes kept aside"
         kind = "to stored codes" if self.sums.codes.stored else f"with slope {self.slope:g}"
@@ -275,29 +275,28 @@ class Correction:
         return points if self.axes is None else points @ self.axes.to(points.dtype)
 
     def _try_slopes(self) -> None:
-        """Choose the slope by codes kept aside."""
+        """Choose the slope by codes kept aside: both halves are summed, and judge the sums of the other."""
         _, *halves = self.sums.codes.parts
-        k, n = len(self.sums.weights), min(map(len, halves))
-        halves = [half[:n] for half in halves]
+        k = len(self.sums.weights)
+        rounds, m = 2 * k, min(map(len, halves)) // k
+        if m < 2:
+            return
+        halves = [half[: k * m] for half in halves]
         rng = np.random.default_rng((self.sums.codes.seed, *b"sums"))
-        # in each round every code is in k sums; both halves are summed, and judge the sums of the other
-        index = np.concatenate([[rng.permutation(n) for _ in range(k)] for _ in range(_ROUNDS)], axis=1)
-        sums = [self.sums.of([half[torch.from_numpy(part).to(half.device)] for part in index], rng) for half in halves]
-        linear = [energy_distance(*pair) for pair in zip(sums, halves[::-1], strict=True)]
+        # in a round each code is in one sum: sums that share a code are nearer to each other than their law is wide
+        index = np.stack([rng.permutation(k * m).reshape(k, m) for _ in range(rounds)], axis=1)
+        parts = torch.from_numpy(index.reshape(k, -1)).to(halves[0].device)
+        sums = [self.sums.of([half[part] for part in parts], rng) for half in halves]
+
+        def energies(clouds: Sequence[torch.Tensor]) -> list[Energy]:
+            each = zip(clouds, halves[::-1], strict=True)
+            return [energy_distance(cloud.reshape(rounds, m, -1), half) for cloud, half in each]
+
+        before = energies(sums)
         for slope in _SLOPES[: 1 if self.sums.codes.stored else None]:
-            moved = [self._moved(u, slope) for u in sums]
-            trials = [energy_distance(*pair) for pair in zip(moved, halves[::-1], strict=True)]
-            by_sum, by_code = (
-                np.array([(a[i] - b[i]).numpy(force=True) for a, b in zip(linear, trials, strict=True)]) for i in (1, 2)
-            )
-            # the variance of a mean over sums: of what each code brings to all of its sums, and of the rest
-            brought = (
-                np.array([np.bincount(index.ravel(), np.tile(row, k)) for row in by_sum]) / _ROUNDS + by_code[::-1]
-            )
-            rest = by_sum.var(1)
-            variance = (np.maximum(brought.var(1) - rest * k / _ROUNDS, 0) + rest / _ROUNDS).sum() / (4 * n)
-            energy, before = (sum(value for value, *_ in each) / 2 for each in (trials, linear))
-            self.trials.append(Trial(self.directions, slope, energy, before - energy, math.sqrt(variance)))
+            after = energies([self._moved(u, slope) for u in sums])
+            energy = (after[0][0] + after[1][0]) / 2
+            self.trials.append(Trial(self.directions, slope, energy, *gain(before, after, index)))
         self.slope = self.trial.slope
 
     @property

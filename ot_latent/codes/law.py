@@ -192,7 +192,7 @@ class Codes:
             start = self._known[min(alike, key=lambda known: math.dist(known[0], key[0]))] if alike else None
             r = 0 if key == ((1.0,), ()) else self._directions()
             fitted = Correction(Sums(self._set, weights, noise), r, self._set.parts[0], start)
-            if r and self.directions is None and not fitted.trial.convincing:
+            if r and self.directions is None and not (fitted.trials and fitted.trial.convincing):
                 fitted.directions = 0
             if len(self._known) == _MOST_KNOWN:
                 del self._known[next(iter(self._known))]

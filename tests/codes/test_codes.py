@@ -11,8 +11,7 @@ from scipy import linalg, stats
 
 import ot_latent as otl
 from ot_latent.codes import Codes, PointsOffLawWarning, Trial, energy_distance
-from ot_latent.codes.two_samples import same_law
-
+from ot_latent.codes.two_samples import gain, same_law
 TWO = Codes([[0.0], [1.0]])
 
 
@@ -301,6 +300,50 @@ def test_energy_distances_are_unbiased_and_know_their_errors():
         errors.append(float(of_x.var() / 200))
     assert abs(np.mean(values) - exact) < 4 * np.std(values) / 60**0.5
     assert 0.5 < np.var(values) / (2 * np.mean(errors)) < 2
+
+
+def mixture(n, rng):
+    """Five clusters in five dimensions, whose spread is a sixth of their distance."""
+    return torch.from_numpy(6 * np.eye(5)[rng.integers(5, size=n)] + rng.standard_normal((n, 5)))
+
+
+def to_clusters(u):
+    """Some map that brings sums nearer to `mixture`."""
+    centers = 6 * torch.eye(5, dtype=torch.float64)
+    near = centers[torch.cdist(u, centers).argmin(1)]
+    return near + 0.8 * (u - near)
+
+
+def judged(n, k, seed):
+    """Gain of `to_clusters` for sums of k, and its standard error, by two halves of n codes."""
+    rng = np.random.default_rng(seed)
+    halves, m, rounds = [mixture(n, rng) for _ in range(2)], n // k, 2 * k
+    index = np.stack([rng.permutation(k * m).reshape(k, m) for _ in range(rounds)], axis=1)
+    sums = [sum(half[part] for part in index.reshape(k, -1)) / k**0.5 + (1 - k**0.5) * 6 / 5 for half in halves]
+    before, after = (
+        [energy_distance(f(u).reshape(rounds, m, 5), half) for u, half in zip(sums, halves[::-1], strict=True)]
+        for f in (lambda u: u, to_clusters)
+    )
+    return gain(before, after, index)
+
+
+@pytest.mark.parametrize(("n", "k"), [(90, 2), (200, 4), (320, 16)])
+def test_gains_are_unbiased_and_their_errors_not_too_small(n, k):
+    """Against draws of 3,000; sums that share a code, taken as independent, would miss by many errors."""
+    rng = np.random.default_rng(99)
+    u = sum(mixture(3_000, rng) for _ in range(k)) / k**0.5 + (1 - k**0.5) * 6 / 5
+    codes = mixture(3_000, rng)
+    truth = energy_distance(u, codes)[0] - energy_distance(to_clusters(u), codes)[0]
+    gains, errors = np.array([judged(n, k, seed) for seed in range(60)]).T
+    assert abs(gains.mean() - truth) < 4 * gains.std() / 60**0.5 + 6e-4  # 6e-4: twice the error of the truth
+    assert 0.5 < gains.std() / errors.mean() < 1.15
+    assert (abs(gains - truth) > 2 * errors).mean() < 0.1
+
+
+def test_sums_of_more_codes_than_are_kept_aside_are_scaled_alone():
+    prior = Codes(mixture(600, np.random.default_rng(0)).numpy())
+    correction = otl.monotone_map(prior.combine([1.0] * 40), prior).correction
+    assert correction.directions == 0 and "too few codes are kept aside to judge sums of 40" in repr(correction)
 
 
 def test_the_two_sample_test_holds_its_level_and_finds_a_difference():

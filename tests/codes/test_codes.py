@@ -12,6 +12,7 @@ from scipy import linalg, stats
 import ot_latent as otl
 from ot_latent.codes import Codes, PointsOffLawWarning, Trial, energy_distance
 from ot_latent.codes.two_samples import gain, same_law
+
 TWO = Codes([[0.0], [1.0]])
 
 

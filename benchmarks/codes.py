@@ -3,14 +3,13 @@
 Codes of training images are the law; operations take pairs (or more) of held-out ones, and are compared with other
 held-out ones. Prints the tables and writes them to benchmarks/codes.md.
 
-    python benchmarks/codes.py                                          # digits: half an hour
-    python benchmarks/codes.py --faces build/fairface-ae.safetensors    # and faces, by weights of fairface-ae: an hour
+    python benchmarks/codes.py                  # digits, logos and faces: an hour and a half
+    python benchmarks/codes.py --sets digits    # half an hour
 """
 
 import math
 import warnings
 from functools import partial, update_wrapper
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,8 +18,10 @@ import torch
 from _report import parser, seconds, table, timed, write
 
 import ot_latent as otl
-from ot_latent import brenier, datasets, scores
+from ot_latent import brenier, scores
 from ot_latent.models import checkpoints
+from ot_latent.scores import scorers
+from ot_latent.training import encoded_images
 
 try:
     from lolatents.lol_numpy import lol_iid
@@ -35,39 +36,28 @@ BLURS = 0.05, 0.01  # of entropic maps, over the mean cost
 SOLVED = 2_000  # points between which they are found
 
 
+#: Auto-encoder, and what sees its images: their classifier for digits, which is also scored.
+SETS = {
+    "digits": ("mnist-ae", lambda: scorers.Classifier("mnist-classifier")),
+    "logos": ("logos-ae", lambda: scorers.Classifier("cifar10-classifier")),
+    "faces": ("fairface-ae", scores.LocalDetail),
+}
+
+
 class Data(NamedTuple):
     """What an auto-encoder makes of its data."""
 
     codes: np.ndarray
     held_out: np.ndarray
     autoencoder: Any
-    features: Any  # of decoded images
-    score: Any  # of features, or None
+    extractor: Any  # of decoded images
+    scored: bool
 
 
-def digits(most):
-    autoencoder, classifier = checkpoints.load("mnist-ae"), checkpoints.load("mnist-classifier")
-    images = [datasets.mnist(part)[0][:most] for part in ("train", "test")]
-    codes, held_out = (scores.encode(autoencoder, part) for part in images)
-
-    def score(features):
-        return scores.inception_score(scores.predictions(classifier, features))[0]
-
-    return Data(codes, held_out, autoencoder, partial(scores.features, classifier), score)
-
-
-def faces(weights, most):
-    """Features are the leading 64 principal components of decoded faces of the training set."""
-    autoencoder = checkpoints.load(weights)
-    images = [datasets.fairface(autoencoder.side, part)[:most] for part in ("train", "val")]
-    codes, held_out = (scores.encode(autoencoder, part) for part in images)
-    some = scores.decode(autoencoder, torch.from_numpy(codes[:2_000])).flatten(1)
-    _, _, axes = torch.pca_lowrank(some, 64, niter=4)
-
-    def features(images):
-        return (images.flatten(1) @ axes).numpy()
-
-    return Data(codes, held_out, autoencoder, features, None)
+def encoded(name, most):
+    autoencoder, extractor = SETS[name]
+    parts = (encoded_images(autoencoder, part, most=most) for part in ("train", "test"))
+    return Data(*parts, checkpoints.load(autoencoder), extractor(), name == "digits")
 
 
 class Judge:
@@ -80,12 +70,14 @@ class Judge:
 
     def features(self, points):
         decoded = scores.decode(self.data.autoencoder, torch.from_numpy(points).float())
-        return self.data.features(decoded)
+        return self.data.extractor.features(decoded)
 
     def __call__(self, points, linear):
         """Columns of the tables, after the name."""
         features = self.features(points)
-        score = [f"{self.data.score(features):.2f}"] if self.data.score else []
+        score = []
+        if self.data.scored:
+            score = [f"{scores.inception_score(self.data.extractor.probabilities(features))[0]:.2f}"]
         near = np.median(scores.nearest_distances(points, self.data.codes)) / self.usual
         moved = math.sqrt(((points - linear) ** 2).sum(1).mean())
         spread = np.trace(np.cov(points.T)) / np.trace(np.cov(self.others.T))
@@ -94,7 +86,7 @@ class Judge:
 
     @property
     def columns(self):
-        return [*(["score"] if self.data.score else []), "FID", "moved", "spread", "distance to stored codes"]
+        return [*(["score"] if self.data.scored else []), "FID", "moved", "spread", "distance to stored codes"]
 
 
 def parted(data, seed=0):
@@ -247,7 +239,7 @@ def paths(data):
         later = seconds(way)
         steps = np.linalg.norm(np.diff(points, axis=0), axis=2)
         ends = bool((points[[0, -1]] == np.stack([z1, z2])).all())
-        worst = max(float(judge(step, step)[bool(data.score)]) for step in points[1:-1])
+        worst = max(float(judge(step, step)[data.scored]) for step in points[1:-1])
         rows.append([name, "yes" if ends else "no", f"{(steps.mean(0) / steps.max(0)).mean():.2f}", f"{worst:.0f}"])
         rows[-1] += [f"{fits:.1f}", f"{later:.2f}"]
         print(rows[-1], flush=True)
@@ -272,16 +264,15 @@ def how_many(data):
 
 def main():
     command = parser(__file__, __doc__)
-    command.add_argument("--faces", type=Path, help="weights of fairface-ae")
+    command.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS))
     command.add_argument("--quick", action="store_true", help="a look: 600 images of each set")
     arguments = command.parse_args()
     warnings.simplefilter("ignore")  # of points that follow another law, which is what tables show
     most, steps = (600, 20) if arguments.quick else (None, REGRESSED)
-    sets = {"Digits, d = 10": digits(most)}
-    if arguments.faces:
-        sets["Faces, d = 100"] = faces(arguments.faces, most)
     sections = {}
-    for title, data in sets.items():
+    for name in arguments.sets:
+        data = encoded(name, most)
+        title = f"{name.capitalize()}, d = {data.codes.shape[1]}"
         some = data._replace(codes=data.codes[:CODES])
         parts = {
             "midpoints": (midpoints, some, steps),
@@ -289,8 +280,8 @@ def main():
             "paths": (paths, some),
             "number of codes": (how_many, data),
         }
-        for name, (part, *given) in parts.items():
-            sections[f"{title}: {name}"] = update_wrapper(partial(part, *given), part)
+        for what, (part, *given) in parts.items():
+            sections[f"{title}: {what}"] = update_wrapper(partial(part, *given), part)
     write(arguments.out, "# Operations on codes\n\nMade by `benchmarks/codes.py`.", sections)
 
 

@@ -227,7 +227,7 @@ class LatentTransport:
             raise ValueError("the map is constant, its codes were all equal: there is nothing to invert")
         goal = (codes - self.potential_.shift) / scale
         z, noise, residual = goal, goal.clone(), torch.full_like(goal[:, 0], torch.inf)
-        for step in progress(range(steps), "inverse"):
+        for step in progress(range(count(steps, "steps")), "inverse"):
             missed = (self.transform(z) - codes) / scale
             size = missed.norm(dim=1)
             better = size < residual

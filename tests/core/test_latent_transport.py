@@ -214,6 +214,8 @@ def test_a_map_is_inverted_where_it_is_reached_and_says_by_how_much_elsewhere():
         small().fit(np.ones((3, 2))).invert(np.ones((1, 2)))
     with pytest.raises(ValueError, match=r"codes must have shape \(n, 2\)"):
         latent.invert(np.ones((4, 3)))
+    with pytest.raises(ValueError, match="steps"):
+        latent.invert(codes[:2], steps=0)
 
 
 def test_gradients_flow_through_the_map():

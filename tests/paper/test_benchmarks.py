@@ -80,7 +80,7 @@ def test_scores(tmp_path):
 
 
 def test_codes(tmp_path):
-    text = report(tmp_path, "codes", "--quick")
+    text = report(tmp_path, "codes", "--quick", "--sets", "digits")
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
     kinds = "linear", "a Gaussian fitted to the codes", "matched, stored codes"
     spread = [float(row[4]) for kind in kinds for row in rows if len(row) == 7 and row[0] == kind]

@@ -34,11 +34,9 @@ MAX_BYTES = 500_000
 LARGE: dict[str, tuple[int, str]] = {
     "05_eight_gaussians": (950_000, "clouds of three toys under two methods"),
     "06_mnist_samples": (1_200_000, "64 digits of each of nine sources"),
-    "07_celeba_samples": (750_000, "faces of six sources, and paths between faces"),
     "08_inception_scores": (900_000, "images of four generators under three operations"),
     "13_latent_operations_gallery": (1_000_000, "a page of images of each generator"),
     "16_vae_or_ot": (600_000, "codes of eight points under six models, digits of three"),
-    "17_any_latent_law": (1_200_000, "clouds of points; midpoints of digits, logos and faces; paths"),
 }
 
 TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}

@@ -33,6 +33,7 @@ from .operations import vicinity as vicinity
 from .paper import Run as Run
 from .priors import Ball as Ball
 from .priors import Gaussian as Gaussian
+from .priors import MultivariateGaussian as MultivariateGaussian
 from .priors import Product as Product
 from .priors import Radial as Radial
 from .priors import ScipyPrior as ScipyPrior

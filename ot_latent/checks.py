@@ -67,7 +67,8 @@ def check_prior(
     Two Kolmogorov-Smirnov tests, exact for every prior: of all coordinates together, F(z) being
     uniform on [0, 1]; and of the squared norms ‖g‖², where g = Φ^{-1}(F(z)) is standard normal, so
     that ‖g‖² follows the chi-square law. The second sees dependence between coordinates too: points of
-    a prior whose coordinates depend on each other do not follow a law for each coordinate, and fail.
+    a prior whose coordinates depend on each other do not follow a law for each coordinate, and fail. Those of
+    a `MultivariateGaussian` are whitened first.
 
     Radial priors (`Sphere`, `Ball`, `Radial`), whose coordinates are not independent, are tested in
     their directions, which become independent normal coordinates when each is given a chi-distributed
@@ -146,7 +147,7 @@ def _finding(squares: np.ndarray, radius: float) -> str:
     if scatter > 1 + 4 * ((2 + 12 / squares.shape[1]) / len(norms)) ** 0.5:
         return (
             "the coordinates of a point depend on each other, as those of this prior do not. If they are meant to, "
-            "make them independent before operations and tests, as whitening does for a Gaussian"
+            "take a prior that knows it: MultivariateGaussian(mean, covariance), or Codes(points)"
         )
     return f"their coordinates have another law, though their norms are about right. {advice}"
 

@@ -2,6 +2,7 @@ from .gaussian import Gaussian as Gaussian
 from .laws import Law as Law
 from .laws import LawPerEntry as LawPerEntry
 from .laws import Prior as Prior
+from .multivariate import MultivariateGaussian as MultivariateGaussian
 from .product import Product as Product
 from .product import as_prior as as_prior
 from .radial import Ball as Ball

@@ -103,10 +103,12 @@ class Product(SeveralLaws):
 def as_prior(prior: AnyPrior) -> Any:
     """`prior` as this library's own: a sequence of laws as a `Product`, what has a cdf as a `ScipyPrior`.
 
+    A frozen ``scipy.stats.multivariate_normal`` becomes a `MultivariateGaussian`.
+
     Raises
     ------
     TypeError
-        If it is neither, nor the Normal, Uniform or Laplace of torch.distributions.
+        If it is neither, nor the Normal, MultivariateNormal, Uniform or Laplace of torch.distributions.
     """
     if isinstance(prior, list | tuple):
         return Product(prior)
@@ -115,6 +117,8 @@ def as_prior(prior: AnyPrior) -> Any:
             return prior
         if type(prior).__module__.startswith("torch.distributions"):
             return _from_torch(prior)
+        if type(prior).__name__ == "multivariate_normal_frozen":  # scipy hides the class
+            return _correlated(prior.mean, prior.cov)
         if hasattr(prior, "cdf") and not isinstance(prior, Law):
             return _tabulated(prior) if isinstance(prior, Hashable) else _tabulated.__wrapped__(prior)
     raise TypeError(
@@ -130,6 +134,12 @@ def _tabulated(law: Any) -> Any:
     return ScipyPrior(law)
 
 
+def _correlated(mean: Array, covariance: Array) -> Any:
+    from ot_latent.priors.multivariate import MultivariateGaussian
+
+    return MultivariateGaussian(mean, covariance)
+
+
 def _from_torch(law: Any) -> Any:
     """The same law as one of a distribution of torch."""
     from scipy import stats
@@ -138,13 +148,15 @@ def _from_torch(law: Any) -> Any:
     from ot_latent.priors.uniform import Uniform
 
     place = ("loc", "scale")
+    if type(law).__name__ == "MultivariateNormal":
+        return _correlated(law.loc, law.covariance_matrix)
     kinds = {
         "Normal": (Gaussian, place),
         "Uniform": (Uniform, ("low", "high")),
         "Laplace": (lambda *p: _tabulated(stats.laplace(*p)), place),
     }
     if type(law).__name__ not in kinds:
-        known = ", ".join(kinds)
+        known = ", ".join(["MultivariateNormal", *kinds])
         raise TypeError(f"prior must be a law of this library or one of {known}, of torch.distributions, got {law!r}")
     kind, names = kinds[type(law).__name__]
     values = (getattr(law, name) for name in names)

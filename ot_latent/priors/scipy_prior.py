@@ -11,6 +11,7 @@ from scipy import stats
 from ot_latent._arrays import Array
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import Prior, check_weights, per_distinct_column, require_no_gradient
+from ot_latent.priors.multivariate import MultivariateGaussian
 from ot_latent.priors.numerical.law import NumericalLaw
 from ot_latent.priors.numerical.sums import PairSum, sum_of_terms, tabulated
 from ot_latent.priors.numerical.tabulation import tabulate
@@ -121,8 +122,8 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
     Parameters
     ----------
     laws : sequence of k laws
-        `Uniform`, `Gaussian` or `ScipyPrior`; but for Gaussians with single numbers as parameters. Or `Codes`
-        and laws of noise.
+        `Uniform`, `Gaussian` or `ScipyPrior`; but for Gaussians with single numbers as parameters. Or
+        `MultivariateGaussian` ones, or `Codes`, with laws of noise.
     weights : array (k,) or (k, ...)
         Any finite real weights, not all zero. With shape (k, ...), one law per distinct weight
         vector.
@@ -150,6 +151,8 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
         return points.combine(weights, laws)
     if hasattr(laws[0], "combine") and all(law == laws[0] for law in laws):
         return laws[0].combine(weights)
+    if correlated := next((law for law in laws if isinstance(law, MultivariateGaussian)), None):
+        return correlated.plus(weights, laws)
     if all(isinstance(law, Gaussian) for law in laws):
         mean = sum(w * law.mean for law, w in zip(laws, weights, strict=True))
         return Gaussian(mean, sum((w * law.std) ** 2 for law, w in zip(laws, weights, strict=True)) ** 0.5)

@@ -60,8 +60,8 @@ class LatentTransport:
         leave is measured on N points of the Gaussian with their covariance, whose map is known, and
         taken off (`DebiasedSemiDiscrete`).
     batch : int
-        Points of noise in an iteration, and for "minibatch" of codes; at least 2. By default 64, as in
-        the paper, and 512.
+        Points of noise in an iteration, and for "minibatch" of codes; at least 2. By default 64, the
+        paper's size being not stated, and 512.
     iterations : int
         By default 200,000, as in the paper, and 5,000.
     learning_rate : float

@@ -68,7 +68,9 @@ def simulate_perturbation(
     return Perturbation(float(mean), (float(mean - margin), float(mean + margin)))
 
 
-def exact_perturbation(prior: Prior, d: int, p: int = 2, t: float | Law | None = None) -> float:
+def exact_perturbation(
+    prior: Prior, d: int, p: int = 2, t: float | Law | None = None, drawn: Prior | None = None
+) -> float:
     """E ‖ỹ_t - y_t‖_p / ‖y_t‖_p, exactly or by quadrature to eight digits or more.
 
     For a Gaussian prior centred at 0, ỹ = y / σ_t with σ_t² = t² + (1 - t)²: the ratio is
@@ -91,6 +93,8 @@ def exact_perturbation(prior: Prior, d: int, p: int = 2, t: float | Law | None =
     t : float or law, optional
         A fixed t, or the law of a random one, independent of the points: `Uniform`, `ScipyPrior`
         or any other on an interval. Without it, t is uniform on [0, 1] as in the paper.
+    drawn : law, optional
+        Of the points, within the prior's support, where they do not follow the prior that they are matched to.
 
     Raises
     ------
@@ -107,12 +111,13 @@ def exact_perturbation(prior: Prior, d: int, p: int = 2, t: float | Law | None =
     if d < p:
         raise ValueError(f"d must be at least {p} for p = {p}, got {d}")
     ratio = {1: _l1_ratio, 2: _l2_ratio}[p]
-    if isinstance(prior, Gaussian) and prior.mean == 0:
+    if isinstance(prior, Gaussian) and prior.mean == 0 and drawn is None:
         ratio = _gaussian_ratio
+    laws = prior, drawn or prior
     if isinstance(t, numbers.Real):
-        return float(ratio(prior, float(t), d))
+        return float(ratio(laws, float(t), d))
     ts, masses = _quadrature_over(t)
-    return float(masses @ [ratio(prior, float(t), d) for t in progress(ts, "quadrature over t")])
+    return float(masses @ [ratio(laws, float(t), d) for t in progress(ts, "quadrature over t")])
 
 
 def _quadrature_over(law: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -132,19 +137,19 @@ def _quadrature_over(law: Any) -> tuple[np.ndarray, np.ndarray]:
     return law.icdf((levels[:-1, None] + steps * part).ravel()), (steps * dpart).ravel()
 
 
-def _gaussian_ratio(prior: Prior, t: float, d: int) -> float:
+def _gaussian_ratio(laws: tuple[Prior, Prior], t: float, d: int) -> float:
     return abs(1 / math.hypot(t, 1 - t) - 1)
 
 
-def _l1_ratio(prior: Prior, t: float, d: int) -> float:
-    a, b, weight = _coordinate(prior, t)
+def _l1_ratio(laws: tuple[Prior, Prior], t: float, d: int) -> float:
+    a, b, weight = _coordinate(*laws, t)
     q, dq = _half_line(scale=1 / (d * (weight @ b)))
     decay = np.exp(-np.outer(q, b))
     return float(d * dq @ ((decay @ (weight * a)) * (decay @ weight) ** (d - 1)))
 
 
-def _l2_ratio(prior: Prior, t: float, d: int) -> float:
-    a, b, weight = _coordinate(prior, t)
+def _l2_ratio(laws: tuple[Prior, Prior], t: float, d: int) -> float:
+    a, b, weight = _coordinate(*laws, t)
     if not a.any():
         return 0.0
     r, dr = _half_line(scale=(d * (weight @ a**2)) ** -0.5)
@@ -156,17 +161,18 @@ def _l2_ratio(prior: Prior, t: float, d: int) -> float:
     return float(4 / math.pi * d * dr @ (once * both ** (d - 1)) @ dq)
 
 
-def _coordinate(prior: Prior, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """a = |T(y) - y|, b = |y| and weights that integrate over y.
+def _coordinate(prior: Prior, drawn: Prior, t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """a = |T(y) - y|, b = |y| and weights that integrate over the law of y.
 
     Panels shrink towards y = 0, where the integrands above concentrate.
     """
-    law = prior.combine([t, 1 - t])
+    taken, law = (each.combine([t, 1 - t]) for each in (prior, drawn))
     table = law if hasattr(law, "quadrature") else tabulate(law)
     low, high = table.icdf([0.25, 0.75])
     near = (abs(low) + abs(high)) * 4.0 ** -np.arange(12)
-    y, weight = (part.ravel() for part in table.quadrature([*-near, 0.0, *near]))
-    T = monotone_map(law, prior)
+    kinks = [] if drawn is prior else [*getattr(taken, "knots", ())]
+    y, weight = (part.ravel() for part in table.quadrature([*-near, 0.0, *near, *kinks]))
+    T = monotone_map(taken, prior)
     return np.abs(T(y) - y), np.abs(y), weight
 
 

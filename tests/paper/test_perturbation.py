@@ -47,6 +47,22 @@ def test_two_coordinates_by_an_ordinary_double_integral(p):
     assert exact_perturbation(UNIT, 2, p, t=0.5) == pytest.approx(expected, rel=1e-8)
 
 
+@pytest.mark.parametrize("p", [1, 2])
+def test_points_of_another_law_by_ordinary_integrals(p):
+    """Midpoints of U(0, 1) have a triangular law; T(y) - y = y - y² is that of U(-1, 1)."""
+
+    def density(y):
+        return 4 * min(y, 1 - y)
+
+    def integrand(y, x):
+        moved, norm = np.array([x - x * x, y - y * y]), np.array([x, y])
+        return density(x) * density(y) * np.linalg.norm(moved, p) / np.linalg.norm(norm, p)
+
+    parts = [dblquad(integrand, *x, *y, epsabs=1e-10)[0] for x in ((0, 0.5), (0.5, 1)) for y in ((0, 0.5), (0.5, 1))]
+    assert exact_perturbation(UNIT, 2, p, t=0.5, drawn=Uniform(0, 1)) == pytest.approx(sum(parts), rel=1e-7)
+    assert exact_perturbation(UNIT, 1, 1, t=0.5, drawn=Uniform(0, 1)) == pytest.approx(0.5, rel=1e-9)  # E(1 - y)
+
+
 @pytest.mark.parametrize("prior", [UNIT, Gaussian()], ids=repr)
 @pytest.mark.parametrize("p", [1, 2])
 @pytest.mark.parametrize("d", [3, 100])

@@ -8,6 +8,7 @@ from array_api_compat import array_namespace, is_torch_array
 from scipy import special, stats
 
 from ot_latent._arrays import Array, as_floating, at_least_single, generator
+from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import AnyPrior
 from ot_latent.priors.product import as_prior
 
@@ -117,6 +118,8 @@ def check_prior(
     dimension = values.shape[1]
     if getattr(law, "d", dimension) != dimension:
         raise ValueError(f"z must have the {law.d} coordinates of {law!r}, got {dimension}")
+    if hasattr(law, "whitened"):
+        values, law = law.whitened(values), Gaussian()
     if hasattr(law, "departure"):  # a law that is known by its points
         coordinates, norms, squares = law.departure(values)
     elif getattr(law, "of_whole_points", False):

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ot_latent._arrays import covariance_root, draw, generator, progress
+from ot_latent._arrays import draw, generator, progress
 from ot_latent.codes.two_samples import Energy, energy_distance, gain, same_law
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.laguerre import interval_heights
+from ot_latent.priors.multivariate import gaussian_map
 from ot_latent.semidiscrete import SemiDiscreteOT
 
 FEWEST = 500  # codes of which some are kept aside
@@ -161,9 +162,8 @@ class Sums:
         shift = zeros + sum(e * law.mean for e, law in self.noise)
         added = zeros + sum(e**2 * law.var for e, law in self.noise)
         covariance = self.codes.covariance.numpy(force=True)
-        root = covariance_root(covariance)
-        inverse = np.linalg.pinv(covariance_root(root @ (covariance + np.diag(added)) @ root), hermitian=True)
-        return torch.from_numpy(shift).to(like), torch.from_numpy(root @ inverse @ root).to(like)
+        matrix = gaussian_map(covariance + np.diag(added), covariance)
+        return torch.from_numpy(shift).to(like), torch.from_numpy(matrix).to(like)
 
     def given_moments(self, y: torch.Tensor) -> torch.Tensor:
         """u of sums: mean and covariance of the codes, (n, d) -> (n, d)."""
@@ -178,6 +178,27 @@ class Sums:
         """u of sums of these codes, with fresh noise."""
         y: Any = sum(float(w) * z for w, z in zip(self.weights, zs, strict=True))
         return self.given_moments(y + sum(e * law.sample(y.shape, rng, like=y) for e, law in self.noise))
+
+    @cached_property
+    def of_halves(self) -> tuple[list[torch.Tensor], np.ndarray, list[Energy]] | None:
+        """Sums of each half of the codes kept aside, which codes are in them, and their energies; or too few codes."""
+        k, rng = len(self.weights), np.random.default_rng((self.codes.seed, *b"sums"))
+        _, *halves = self.codes.parts
+        rounds, m = 2 * k, min(map(len, halves)) // k
+        if m < 2:
+            return None
+        # in a round each code is in one sum: sums that share a code are nearer to each other than their law is wide
+        index = np.stack([rng.permutation(k * m).reshape(k, m) for _ in range(rounds)], axis=1)
+        parts = torch.from_numpy(index.reshape(k, -1)).to(halves[0].device)
+        sums = [self.of([half[part] for part in parts], rng) for half in halves]
+        return sums, index, self.energies(sums, index)
+
+    def energies(self, clouds: Sequence[torch.Tensor], index: np.ndarray) -> list[Energy]:
+        """Energy distances of sums of each half, mapped or not, to the other half."""
+        k, rounds, m = index.shape
+        _, *halves = self.codes.parts
+        each = zip(clouds, halves[::-1], strict=True)
+        return [energy_distance(cloud.reshape(rounds, m, -1), half[: k * m]) for cloud, half in each]
 
     def drawn(self, codes: CodeSet, n: int, rng: Any) -> torch.Tensor:
         """u of sums of some of the codes."""
@@ -275,26 +296,12 @@ class Correction:
         return points if self.axes is None else points @ self.axes.to(points.dtype)
 
     def _try_slopes(self) -> None:
-        """Choose the slope by codes kept aside: both halves are summed, and judge the sums of the other."""
-        _, *halves = self.sums.codes.parts
-        k = len(self.sums.weights)
-        rounds, m = 2 * k, min(map(len, halves)) // k
-        if m < 2:
+        """Choose the slope by codes kept aside."""
+        if self.sums.of_halves is None:
             return
-        halves = [half[: k * m] for half in halves]
-        rng = np.random.default_rng((self.sums.codes.seed, *b"sums"))
-        # in a round each code is in one sum: sums that share a code are nearer to each other than their law is wide
-        index = np.stack([rng.permutation(k * m).reshape(k, m) for _ in range(rounds)], axis=1)
-        parts = torch.from_numpy(index.reshape(k, -1)).to(halves[0].device)
-        sums = [self.sums.of([half[part] for part in parts], rng) for half in halves]
-
-        def energies(clouds: Sequence[torch.Tensor]) -> list[Energy]:
-            each = zip(clouds, halves[::-1], strict=True)
-            return [energy_distance(cloud.reshape(rounds, m, -1), half) for cloud, half in each]
-
-        before = energies(sums)
+        halves, index, before = self.sums.of_halves
         for slope in _SLOPES[: 1 if self.sums.codes.stored else None]:
-            after = energies([self._moved(u, slope) for u in sums])
+            after = self.sums.energies([self._moved(u, slope) for u in halves], index)
             energy = (after[0][0] + after[1][0]) / 2
             self.trials.append(Trial(self.directions, slope, energy, *gain(before, after, index)))
         self.slope = self.trial.slope

@@ -45,6 +45,7 @@ from ot_latent.codes.two_samples import same_law
 from ot_latent.priors.laws import (
     check_weights,
     distinct_columns,
+    require_coordinates,
     require_no_gradient,
     shape_of_points,
     weights_of_points,
@@ -95,7 +96,7 @@ class Codes:
     Agustsson et al. (2019), Strategy 1; Liu et al. (2018), section 3.
     """
 
-    of_whole_points = mapped_at_once = True
+    of_whole_points = mapped_at_once = takes_other_laws = True
 
     def __init__(
         self,
@@ -273,8 +274,7 @@ class CodesMap:
     def __call__(self, y: Array) -> Array:
         """Matched points: (..., d) -> (..., d)."""
         y = as_floating(y, "y")
-        if y.shape[-1:] != (self.target.d,):
-            raise ValueError(f"y must have {self.target.d} coordinates along the last axis, got shape {tuple(y.shape)}")
+        require_coordinates(y, self.target.d)
         sums = self.correction.sums
         rows = torch.as_tensor(at_least_single(y)).reshape(-1, self.target.d).to(sums.codes.codes.device)
         moved = self.correction(sums.given_moments(rows / self.norm)).reshape(y.shape)

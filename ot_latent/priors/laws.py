@@ -254,6 +254,12 @@ def weights_of_points(weights: Array, prior: Any) -> Array:
     return weights[..., 0]
 
 
+def require_coordinates(points: Array, d: int) -> None:
+    """Raise ValueError unless the last axis of the points has length d."""
+    if points.shape[-1:] != (d,):
+        raise ValueError(f"points must have {d} coordinates along the last axis, got shape {tuple(points.shape)}")
+
+
 def require_no_gradient(weights: Array, what: str) -> None:
     """Raise TypeError if the weights ask for a gradient that the law cannot give."""
     if getattr(weights, "requires_grad", False):

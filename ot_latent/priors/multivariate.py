@@ -5,13 +5,19 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from array_api_compat import array_namespace, is_torch_array
-from scipy import special, stats
+from array_api_compat import is_torch_array
 
 from ot_latent._arrays import Array, Seed, as_floating, cast_like, conform, covariance_root, draw, generator, parameter
 from ot_latent.monotone import ScaledMap
 from ot_latent.priors.gaussian import Gaussian
-from ot_latent.priors.laws import ByValue, check_weights, shape_of_points, weights_of_points
+from ot_latent.priors.laws import (
+    ByValue,
+    check_weights,
+    require_coordinates,
+    require_no_gradient,
+    shape_of_points,
+    weights_of_points,
+)
 
 
 class MultivariateGaussian(ByValue):
@@ -42,6 +48,7 @@ class MultivariateGaussian(ByValue):
     """
 
     of_whole_points: ClassVar[bool] = True
+    takes_other_laws: ClassVar[bool] = True
     elementwise_weights: ClassVar[float] = math.inf
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
@@ -57,20 +64,15 @@ class MultivariateGaussian(ByValue):
             raise ValueError("covariance must be symmetric")
         values = np.linalg.eigvalsh(covariance)
         if not values[0] > 1e-12 * abs(values[-1]):
-            raise ValueError(
-                f"covariance must be positive definite, got eigenvalues from {values[0]:.3g} to {values[-1]:.3g}: for "
-                "points in a subspace take coordinates of it"
-            )
+            found = f"got eigenvalues from {values[0]:.3g} to {values[-1]:.3g}"
+            raise ValueError(f"covariance must be positive definite, {found}: take coordinates of a subspace")
         self.mean, self.covariance = np.broadcast_to(mean, (self.d,)).copy(), (covariance + covariance.T) / 2
         self.size: Any = 1.0  # of a sum: its covariance is size² times this
 
     def __repr__(self) -> str:
         return f"MultivariateGaussian(d={self.d})"
 
-    @property
-    def medians(self) -> np.ndarray:
-        """Of the coordinates: (d,)."""
-        return self.mean
+    medians = property(lambda self: self.mean, doc="Of the coordinates: (d,).")
 
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws, `shape` ending in d; see `Uniform.sample`."""
@@ -78,25 +80,23 @@ class MultivariateGaussian(ByValue):
         mean, root = conform(draws, self.mean, self.size * covariance_root(self.covariance))
         return cast_like(mean + draws @ root, like)
 
-    def combine(self, weights: Array) -> "MultivariateGaussian":
+    def combine(self, weights: Array, laws: Sequence[Any] | None = None) -> "MultivariateGaussian":
         """The law of w_1 z_1 + ... + w_k z_k.
 
         Parameters
         ----------
-        weights : array (k,) or (k, ..., 1)
-            Any finite real weights, not all zero; one for each point.
-
-        Raises
-        ------
-        ValueError
-            If weights differ along the last axis, that of the coordinates.
+        weights
+            As of `Radial.combine`, which also says what is raised.
+        laws : sequence of k laws, optional
+            Of the points, where some are noise, `Gaussian` or of this class; weights then have shape (k,).
         """
         weights = check_weights(weights)
+        if laws is not None:
+            return self._sum_of(weights, laws)
         if weights.ndim > 1:
             weights_of_points(weights, self)
-        total, norm = sum(weights), sum(w * w for w in weights) ** 0.5
         mean, size = conform(weights, self.mean, self.size) if is_torch_array(weights) else (self.mean, self.size)
-        return self._with(total * mean, norm * size)
+        return self._with(sum(weights) * mean, sum(w * w for w in weights) ** 0.5 * size)
 
     def _with(self, mean: Any, size: Any, covariance: np.ndarray | None = None) -> "MultivariateGaussian":
         law = MultivariateGaussian.__new__(MultivariateGaussian)
@@ -104,10 +104,13 @@ class MultivariateGaussian(ByValue):
         law.covariance = self.covariance if covariance is None else covariance
         return law
 
-    def plus(self, weights: Sequence[float], laws: Sequence[Any]) -> "MultivariateGaussian":
-        """The law of Σ w_i z_i for independent points of these laws, `Gaussian` ones or of this class."""
+    def _sum_of(self, weights: Array, laws: Sequence[Any]) -> "MultivariateGaussian":
+        if weights.ndim > 1:
+            what = "weights must be one number for each law where laws differ"
+            raise ValueError(f"{what}, got shape {tuple(weights.shape)}")
+        require_no_gradient(weights, "a map is computed")
         mean, covariance = np.zeros(self.d), np.zeros((self.d, self.d))
-        for w, law in zip(weights, laws, strict=True):
+        for w, law in zip(map(float, weights), laws, strict=True):
             if not isinstance(law, Gaussian | MultivariateGaussian):
                 raise TypeError(f"laws must be Gaussian where one is a MultivariateGaussian, got {law!r}")
             alone = not isinstance(law, MultivariateGaussian)
@@ -119,51 +122,46 @@ class MultivariateGaussian(ByValue):
         """The optimal map onto another such law: for `monotone_map`, which asks for it."""
         if not isinstance(target, MultivariateGaussian) or target.d != self.d:
             raise TypeError(f"target must be a MultivariateGaussian of {self.d} coordinates, got {target!r}")
-        if self.covariance is target.covariance or np.array_equal(self.covariance, target.covariance):
-            goal = conform(self.mean, target.mean, target.size)
-            return _Scaling(self, target, (self.mean, self.size), (goal[0], goal[1]))
+        if np.array_equal(self.covariance, target.covariance):
+            mean, size = conform(self.mean, target.mean, target.size)
+            return _Scaling(self, target, (self.mean, self.size), (mean, size))
         return LinearMap(self, target)
 
-    def departure(self, values: np.ndarray) -> tuple[float, float, np.ndarray]:
-        """What `check_prior` asks: p-values of the whitened coordinates and of their norms, and their squares."""
-        inverse = np.linalg.inv(self.size * covariance_root(self.covariance))
-        squares = (white := (values - self.mean) @ inverse) ** 2
-        coordinates = stats.kstest(special.ndtr(white).ravel(), "uniform").pvalue
-        return coordinates, stats.kstest(squares.sum(1), stats.chi2(self.d).cdf).pvalue, squares
+    def whitened(self, values: np.ndarray) -> np.ndarray:
+        """Points whose coordinates are independent and standard normal if `values` follow this law."""
+        return (values - self.mean) @ np.linalg.inv(self.size * covariance_root(self.covariance))
 
 
 class _Scaling(ScaledMap):
     """Between laws whose covariances are multiples of each other."""
 
     def shifted(self, x: Array) -> Array:
-        _require_coordinates(x, self.target.d)
+        require_coordinates(x, self.target.d)
         return super().shifted(x)
 
 
 class LinearMap:
-    """The optimal map between two normal laws, T(y) = m + A (y - m_y): (..., d) -> (..., d).
+    """The optimal map between two normal laws, T(y) = m + A (y - m_y), A by `gaussian_map`: (..., d) -> (..., d)."""
 
-    A = C^½ (C^½ C_y C^½)^-½ C^½ is symmetric and positive definite, T the gradient of a convex function.
+    def __init__(self, source: MultivariateGaussian, target: MultivariateGaussian) -> None:
+        self.source, self.target = source, target
+        self.matrix = gaussian_map(source.size**2 * source.covariance, target.size**2 * target.covariance)
+
+    def __call__(self, y: Array) -> Array:
+        y = as_floating(y, "y")
+        require_coordinates(y, self.target.d)
+        matrix, start, goal = conform(y, self.matrix, self.source.mean, self.target.mean)
+        return goal + (y - start) @ matrix
+
+
+def gaussian_map(start: np.ndarray, goal: np.ndarray) -> np.ndarray:
+    """A of the optimal map from N(0, start) to N(0, goal): (d, d), (d, d) -> (d, d).
+
+    A = C^½ (C^½ S C^½)^-½ C^½ has no negative eigenvalues and is symmetric: the gradient of a convex function.
 
     References
     ----------
     Dowson and Landau (1982), The Fréchet distance between multivariate normal distributions.
     """
-
-    def __init__(self, source: MultivariateGaussian, target: MultivariateGaussian) -> None:
-        self.source, self.target = source, target
-        root = covariance_root(target.size**2 * target.covariance)
-        inner = covariance_root(root @ (source.size**2 * source.covariance) @ root)
-        self.matrix = root @ np.linalg.solve(inner, root)
-
-    def __call__(self, y: Array) -> Array:
-        y = as_floating(y, "y")
-        _require_coordinates(y, self.target.d)
-        matrix, start, goal = conform(y, self.matrix, self.source.mean, self.target.mean)
-        return array_namespace(y).astype(goal + (y - start) @ matrix, y.dtype, copy=False)
-
-
-def _require_coordinates(x: Array, d: int) -> None:
-    if x.shape[-1:] != (d,):
-        what = f"points must have {d} coordinates along the last axis, as the prior has"
-        raise ValueError(f"{what}, got shape {tuple(x.shape)}")
+    root = covariance_root(goal)
+    return root @ np.linalg.pinv(covariance_root(root @ start @ root), hermitian=True) @ root

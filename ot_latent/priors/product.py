@@ -10,7 +10,7 @@ from array_api_compat import array_namespace
 
 from ot_latent._arrays import Array, Seed, as_floating, as_shape, cast_like, generator, parameter
 from ot_latent.monotone import MonotoneMap
-from ot_latent.priors.laws import AnyPrior, Law, MapOfSeveral, Prior, SeveralLaws
+from ot_latent.priors.laws import AnyPrior, Law, MapOfSeveral, Prior, SeveralLaws, require_coordinates
 
 
 class Product(SeveralLaws):
@@ -69,9 +69,7 @@ class Product(SeveralLaws):
     def apply(self, functions: Sequence[Callable[[Array], Array]], x: Array) -> Array:
         """``functions[i]`` on the coordinates of law i."""
         x = as_floating(x)
-        if x.shape[-1] != self.d:
-            what = f"x must have {self.d} coordinates along the last axis, one for each law of the prior"
-            raise ValueError(f"{what}, got shape {tuple(x.shape)}")
+        require_coordinates(x, self.d)
         return self._in_order([f(x[..., columns]) for f, columns in zip(functions, self.columns, strict=True)])
 
     def _in_order(self, parts: list[Array]) -> Array:

@@ -35,6 +35,7 @@ from ot_latent.priors.laws import (
     ByValue,
     check_weights,
     per_distinct_column,
+    require_coordinates,
     require_no_gradient,
     shape_of_points,
     weights_of_points,
@@ -200,9 +201,7 @@ class RadialMap:
 
     def __call__(self, y: Array) -> Array:
         y = as_floating(y)
-        if y.ndim == 0 or y.shape[-1] != self.target.d:
-            what = f"points must have {self.target.d} coordinates along the last axis, as the prior has"
-            raise ValueError(f"{what}, got shape {tuple(y.shape)}")
+        require_coordinates(y, self.target.d)
         if self.source == self.target:
             return y
         xp = array_namespace(y)

@@ -11,7 +11,6 @@ from scipy import stats
 from ot_latent._arrays import Array
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import Prior, check_weights, per_distinct_column, require_no_gradient
-from ot_latent.priors.multivariate import MultivariateGaussian
 from ot_latent.priors.numerical.law import NumericalLaw
 from ot_latent.priors.numerical.sums import PairSum, sum_of_terms, tabulated
 from ot_latent.priors.numerical.tabulation import tabulate
@@ -147,12 +146,10 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
     laws, weights = list(laws), check_weights(weights)
     if len(weights) != len(laws):
         raise ValueError(f"weights must have one entry per law: got shape {tuple(weights.shape)} for {len(laws)} laws")
-    if points := next((law for law in laws if getattr(law, "mapped_at_once", False)), None):
-        return points.combine(weights, laws)
     if hasattr(laws[0], "combine") and all(law == laws[0] for law in laws):
         return laws[0].combine(weights)
-    if correlated := next((law for law in laws if isinstance(law, MultivariateGaussian)), None):
-        return correlated.plus(weights, laws)
+    if points := next((law for law in laws if getattr(law, "takes_other_laws", False)), None):
+        return points.combine(weights, laws)
     if all(isinstance(law, Gaussian) for law in laws):
         mean = sum(w * law.mean for law, w in zip(laws, weights, strict=True))
         return Gaussian(mean, sum((w * law.std) ** 2 for law, w in zip(laws, weights, strict=True)) ** 0.5)

@@ -68,8 +68,7 @@ def encoded_images(
                     return file.get_tensor(split)[:most].astype(np.float32)
         except (SafetensorError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
-    images = channels_last(training_images(recipe.data, recipe.side, split, data_dir, most)[0])
-    return encode(checkpoints.load(weights, device), images, device).astype(np.float16).astype(np.float32)
+    return _encoded(recipe, weights, split, data_dir, most, device).astype(np.float32)
 
 
 def keep_codes(
@@ -92,10 +91,7 @@ def keep_codes(
     Path of the file.
     """
     recipe, weights = _recipe(autoencoder), checkpoints.shipped(autoencoder)
-    model, codes = checkpoints.load(weights, device), {}
-    for split in splits:
-        images = channels_last(training_images(recipe.data, recipe.side, split, data_dir)[0])
-        codes[split] = encode(model, images, device).astype(np.float16)
+    codes = {split: _encoded(recipe, weights, split, data_dir, None, device) for split in splits}
     command = f"training.keep_codes({autoencoder!r}, {splits})"
     card = {"command": command, "data": recipe.data, "weights_sha256": _hash(weights)}
     path = _path(autoencoder)
@@ -108,6 +104,13 @@ def _recipe(name: str) -> Recipe:
     if not isinstance(recipe, Recipe) or not hasattr(checkpoints.KINDS[recipe.kind], "encode"):
         raise ValueError(f"autoencoder must be the name of a recipe of one, got {name!r}")
     return recipe
+
+
+def _encoded(
+    recipe: Recipe, weights: Path, split: str, data_dir: str | Path | None, most: int | None, device: str | torch.device
+) -> np.ndarray:
+    images = channels_last(training_images(recipe.data, recipe.side, split, data_dir, most)[0])
+    return encode(checkpoints.load(weights, device), images, device).astype(np.float16)
 
 
 def _path(name: str) -> Path:

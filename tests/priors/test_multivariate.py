@@ -139,6 +139,11 @@ def test_copies_are_equal():
         (lambda: otl.interpolate(Z[0, :, 1:], Z[1, :, 1:], 0.5, prior=PRIOR), ValueError, "must have 4 coordinates"),
         (lambda: otl.monotone_map(PRIOR, otl.Gaussian()), TypeError, "target must be a MultivariateGaussian of 4"),
         (lambda: otl.sum_law([PRIOR, otl.Uniform(-1, 1)], [1, 1]), TypeError, "laws must be Gaussian"),
+        (
+            lambda: otl.vicinity(Z[0, :4], np.full((4, 1), 0.5), prior=PRIOR, rng=0, noise_law=otl.Gaussian()),
+            ValueError,
+            "weights must be one number for each law",
+        ),
         (lambda: otl.check_prior(Z[0, :, 1:], PRIOR), ValueError, "must have the 4 coordinates"),
     ],
 )

@@ -46,6 +46,7 @@ REFERENCES = {
     "mnist": Reference("mnist", 64, "mnist-classifier"),
     "cifar10": Reference("cifar10", 32, "cifar10-classifier"),
     "logos": Reference("logos", 32, "cifar10-classifier"),
+    "fairface64": Reference("fairface", 64, "cifar10-classifier"),
     "fairface": Reference("fairface", 128, LocalDetail.name),
     "celeba": Reference("celeba", 128, LocalDetail.name),
 }

@@ -183,8 +183,9 @@ def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **setti
 @click.option("--n", type=click.IntRange(min=200), default=50_000, show_default=True, help="Images a row.")
 @_seed
 @_device
+@click.option("--imagenet", is_flag=True, help="The paper's rows under ImageNet's classes; generators in colour only.")
 @_keep
-def evaluate(generators: tuple[str, ...], n: int, seed: int, device: str, keep: bool) -> None:
+def evaluate(generators: tuple[str, ...], n: int, seed: int, device: str, imagenet: bool, keep: bool) -> None:
     """Table 2 of Agustsson et al. for shipped GENERATORS (all by default).
 
     The tables are printed. A run that was killed, or that is to be kept after all, goes on where it was.
@@ -192,17 +193,19 @@ def evaluate(generators: tuple[str, ...], n: int, seed: int, device: str, keep: 
 
     \b
     Example:
-      ot-latent evaluate mnist-dcgan-uniform --n 2000
+      ot-latent evaluate mnist-dcgan-gaussian --n 2000
     """
     with _one_line(ValueError):
         from ot_latent.paper import table2
         from ot_latent.training.devices import resolve_device
 
-        known = {setting.name: setting for setting in table2.shipped()}
+        settings = table2.under_imagenet() if imagenet else table2.shipped()
+        known = {setting.name: setting for setting in settings}
         if unknown := [name for name in generators if name not in known]:
             raise click.UsageError(f"no generator {unknown[0]}; shipped are: {', '.join(known)}")
         for name in generators or known:
-            found = table2.evaluate(known[name], n, seed, resume=True, device=resolve_device(device))
+            rows = table2.PAPER_ROWS if imagenet else table2.OPERATIONS
+            found = table2.evaluate(known[name], n, seed, tuple(rows), resume=True, device=resolve_device(device))
             click.echo(f"{name}\n{found}")
             if keep:
                 click.echo(table2.keep(known[name], found))

@@ -40,16 +40,15 @@ class Workshop:
         self.folder, self.build = folder, folder / "build"
 
     def train(self, name: str, scale: str = "smoke", images: int = 512, **settings) -> Path:
-        """Weights of a recipe, trained on so many images and scored on 100; in float32 if nothing else is asked for.
+        """Weights of a recipe, trained on so many images, in float32 if nothing else is asked for.
 
         Processors without instructions for bfloat16 take up to eight times as long in it.
         """
         from ot_latent import training
 
-        limits = training.Limits(smoke=images, smoke_metrics=100)
         if isinstance(training.RECIPES.get(name), training.Recipe):
             settings = {"precision": "float32"} | settings
-        return training.train(name, scale, **{"build": self.build, "limits": limits} | settings)
+        return training.train(name, scale, **{"build": self.build, "images": images} | settings)
 
     def run(self, name: str) -> Path:
         """The folder of a run's states and log."""

@@ -199,7 +199,7 @@ def test_a_read_only_checkout_is_told_with_what_to_do(monkeypatch, number):
 
     monkeypatch.setattr("ot_latent.training.train", fail)
     monkeypatch.setattr("ot_latent.paper.table2.evaluate", fail)
-    for command in (("train", "mnist-ae"), ("evaluate", "mnist-dcgan-uniform")):
+    for command in (("train", "mnist-ae"), ("evaluate", "mnist-dcgan-gaussian")):
         assert_one_clear_error(run(*command), 1, "/checkout/build", "work in a copy of the checkout")
 
 

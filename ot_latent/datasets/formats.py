@@ -5,13 +5,13 @@ import hashlib
 import tarfile
 import warnings
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from ot_latent.datasets.catalogue import CorruptDataError, DataFile, MissingDataError, PartialDataWarning, data_set
-from ot_latent.datasets.files import check_choice, fetch, find, folders_of, instructions
+from ot_latent.datasets.files import fetch, find, folders_of, instructions
 from ot_latent.datasets.sources import refuse_outside
 
 _RECORD = 1 + 3 * 32 * 32  # bytes of CIFAR-10: a label, then a plane of 32x32 for each colour
@@ -32,15 +32,10 @@ def read_idx(path: Path) -> np.ndarray:
     return values.reshape(shape)
 
 
-def read_cifar10(
-    split: str, data_dir: str | Path | None, partial: bool, files: Collection[str] | None
-) -> tuple[np.ndarray, np.ndarray]:
+def read_cifar10(split: str, data_dir: str | Path | None, partial: bool) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels of a split; see `datasets.cifar10`."""
     known, folders = data_set("cifar10"), folders_of("cifar10", data_dir)
-    names = {Path(file.name).name: file for file in known.splits[split]}
-    for name in files or ():
-        check_choice("each of files", name, names)
-    [archive], batches = known.files, tuple(file for name, file in names.items() if files is None or name in files)
+    [archive], batches = known.files, known.splits[split]
     found = {file: path for file in batches if (path := find(folders, file.name))}
     here = ", ".join(Path(file.name).name for file in found) or "none"
     count, official = (sum(file.count for file in files) for files in (found, batches))

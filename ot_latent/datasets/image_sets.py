@@ -1,7 +1,7 @@
 """Images as networks take them: whole sets of bytes at a side, and their floats, chunk by chunk."""
 
 import hashlib
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +22,14 @@ LLD_HELD_OUT = 10
 Images = tuple[np.ndarray, np.ndarray | None]
 
 
-def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files: Collection[str] | None) -> Images:
+def _loaded(name: str, side: int, split: str, data_dir: str | Path | None) -> Images:
     """Images (n, h, w) or (n, h, w, 3) uint8, and labels or None."""
     test = split == "test"
     match name:
         case "mnist":
             return loaders.mnist(split, data_dir)
         case "cifar10":
-            return loaders.cifar10(split, data_dir, files=files)
+            return loaders.cifar10(split, data_dir)
         case "fairface":
             return loaders.fairface(side, "val" if test else "train", data_dir), None
         case "logos":  # every tenth is for tests
@@ -50,12 +50,7 @@ def _loaded(name: str, side: int, split: str, data_dir: str | Path | None, files
 
 
 def training_images(
-    name: str,
-    side: int,
-    split: str = "train",
-    data_dir: str | Path | None = None,
-    most: int | None = None,
-    files: Collection[str] | None = None,
+    name: str, side: int, split: str = "train", data_dir: str | Path | None = None, most: int | None = None
 ) -> Images:
     """The images of a set, resized, as bytes.
 
@@ -71,8 +66,6 @@ def training_images(
         Folder of the data sets.
     most : int, optional
         Take only so many, the first ones.
-    files : collection of str, optional
-        Take these batches of CIFAR-10 only, whatever else is here; by default all official ones.
 
     Returns
     -------
@@ -90,7 +83,7 @@ def training_images(
     check_choice("split", split, ("train", "test"))
     if most is not None:
         count(most, "most")
-    images, labels = _loaded(name, side, split, data_dir, files)
+    images, labels = _loaded(name, side, split, data_dir)
     images, labels = images[:most], None if labels is None else labels[:most]
     planes = images[:, None] if images.ndim == 3 else np.moveaxis(images, 3, 1)
     if images.shape[1:3] == (side, side):

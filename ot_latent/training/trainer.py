@@ -10,7 +10,7 @@ processes train together under ``accelerate launch --module ot_latent.cli train 
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,34 +34,7 @@ from ot_latent.training.loop import Training, processes
 from ot_latent.training.metrics import metrics, transport_metrics
 from ot_latent.training.recipes import RECIPES, SCALES, AnyRecipe, Recipe, ToyRecipe, TransportRecipe
 
-
-@dataclass(frozen=True)
-class Limits:
-    """How many images a run takes at most, the first ones of a set.
-
-    Attributes
-    ----------
-    smoke : int
-        For training at `smoke`, so that it takes seconds; the other scales take all.
-    smoke_metrics, metrics : int
-        Held-out images, and samples, behind the metrics of the card at `smoke` and at the other scales.
-    """
-
-    smoke: int = 2_000
-    smoke_metrics: int = 500
-    metrics: int = 10_000
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            count(value, name)
-
-    def training(self, scale: str) -> int | None:
-        """Images that training at a scale takes; None is all."""
-        return self.smoke if scale == "smoke" else None
-
-    def held_out(self, scale: str) -> int:
-        """Held-out images and samples behind the metrics at a scale."""
-        return self.smoke_metrics if scale == "smoke" else self.metrics
+_AT_SMOKE, _FOR_METRICS = 2_000, 10_000  # images at most
 
 
 def train(
@@ -75,7 +48,7 @@ def train(
     precision: str | None = None,
     save_seconds: float = 60.0,
     build: str | Path | None = None,
-    limits: Limits | None = None,
+    images: int | None = None,
 ) -> Path:
     """Train a recipe, or go on with a run that was interrupted.
 
@@ -100,8 +73,9 @@ def train(
         Between two states of the run; the last one is written at the end.
     build : path, optional
         Folder of all that runs write; by default ``build`` in the repository.
-    limits : Limits
-        How many images are taken.
+    images : int, optional
+        Take the first so many of the set, and a quarter as many held-out ones for the metrics of the card; by
+        default all, and 10,000, at `smoke` 2,000 and 500.
 
     Returns
     -------
@@ -128,13 +102,15 @@ def train(
         raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
     recipe = _with(RECIPES[name], scale, epochs, precision)
     count(seed, "seed", 0)
+    first = count(images, "images") if images is not None else {"smoke": _AT_SMOKE}.get(scale)
+    samples = _FOR_METRICS if first is None else -(-first // 4)
     together, where = processes(resolve_device(device))
     if not isinstance(recipe, Recipe) and together.num_processes > 1:
         raise ValueError(f"{name} is trained by one process, not by {together.num_processes}")
     weights = (Path(out) if out else _build(build) / "checkpoints" / f"{scale}-{seed}") / f"{name}.safetensors"
     folder = run_folder(name, scale, seed, build)
     folder.mkdir(parents=True, exist_ok=True)
-    job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds, limits or Limits())
+    job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds, first, samples)
     run: dict[type, Callable[..., None]]
     run = {Recipe: _train_images, TransportRecipe: _train_transport, ToyRecipe: _train_toy}
     lock = locked(folder / "run", wait=together.num_processes == 1) if together.is_main_process else nullcontext()
@@ -185,16 +161,16 @@ class _Job:
     folder: Path
     weights: Path
     save_seconds: float
-    limits: Limits
+    first: int | None  # images of the set that are taken, and held-out ones for the metrics
+    samples: int
 
     def most(self, split: str) -> int | None:
         """How many images of a split this run takes; None is all."""
-        return self.limits.training(self.scale) if split == "train" else self.limits.held_out(self.scale)
+        return self.first if split == "train" else self.samples
 
     def images(self, recipe: Recipe, split: str) -> Images:
         """Those that this run takes of the recipe's set, and their labels."""
-        files = recipe.files if split == "train" else None
-        return training_images(recipe.data, recipe.side, split, self.data_dir, self.most(split), files)
+        return training_images(recipe.data, recipe.side, split, self.data_dir, self.most(split))
 
     def network(self, name: str) -> Path:
         """Weights of another network that this one needs: those beside the weights to be written, else the shipped."""
@@ -224,7 +200,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
     if together.is_main_process:
         checkpoints.round_to_half(model)
         held_out = job.images(recipe, "test")
-        found = metrics(model, *held_out, job.device, job.limits.held_out(job.scale), scorer)
+        found = metrics(model, *held_out, job.device, job.samples, scorer)
         facts = {
             "epochs": len(state.log),
             "epochs_at_scale_paper": RECIPES[recipe.name].epochs["paper"],
@@ -233,7 +209,6 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
             "precision": recipe.precision,
             "minutes": round(state.seconds / 60, 1),
             "metrics": found | {"train": state.log[-1]},
-            **({"note": recipe.note} if recipe.note and job.scale == "quick" else {}),
         }
         _save(recipe, job, model, facts)
 
@@ -258,9 +233,6 @@ def _data_card(recipe: AnyRecipe, data_dir: str | Path | None) -> dict[str, Any]
         return {"name": name, "terms": "drawn by ot_latent.datasets"}
     known, hashes = datasets.DATASETS[name], datasets.hashes(name)
     taken = [file for file, path in datasets.locate(name, data_dir).items() if path and file in hashes]
-    if isinstance(recipe, Recipe) and recipe.files:
-        test = known.splits["test"]
-        taken = [file.name for file in known.batches if file in test or Path(file.name).name in recipe.files]
     return {"name": name, "terms": known.terms, "md5": {file: hashes[file] for file in taken}}
 
 

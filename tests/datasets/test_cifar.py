@@ -18,7 +18,6 @@ from ot_latent.datasets import CorruptDataError, MissingDataError, PartialDataWa
 from ot_latent.datasets.catalogue import DATASETS
 from ot_latent.datasets.image_sets import digest, training_images
 from ot_latent.models import checkpoints
-from ot_latent.training.recipes import RECIPES
 
 get = requests.get
 CIFAR10_FOLDER = "cifar-10-batches-bin"
@@ -111,26 +110,11 @@ def test_a_part_is_taken_only_when_asked_for(small):
     assert_equal(pair, (images[rows], labels[rows]))
 
 
-def test_named_batches_are_taken_whatever_else_is_here(small, monkeypatch, recwarn):
-    folder, members, (images, labels) = *small[:2], small[2]["train"]
-    put_batches(folder, members)
-    names, rows = ("data_batch_1.bin", "data_batch_3.bin"), [*range(FEW), *range(2 * FEW, 3 * FEW)]
-    assert_equal(datasets.cifar10("train", folder.parent, files=names), (images[rows], labels[rows]))
-    put_archive(monkeypatch, folder, members)
-    assert_equal(datasets.cifar10("train", folder.parent, files=names[::-1]), (images[rows], labels[rows]))
-    assert not recwarn
-    with pytest.raises(ValueError, match="each of files must be 'data_batch_1.bin' or .*, got 'test_batch.bin'"):
-        datasets.cifar10("train", folder.parent, files=["test_batch.bin"])
-
-
-def test_a_named_batch_that_is_missing_is_not_made_up_for_by_others(small):
+def test_training_takes_all_batches_or_none(small):
     folder, members, _ = small
     put_batches(folder, members[:4])
-    with pytest.raises(MissingDataError, match="4 of 8 images are here unpacked; batches: data_batch_1.bin"):
-        datasets.cifar10("train", folder.parent, files=["data_batch_1.bin", "data_batch_5.bin"])
     with pytest.raises(MissingDataError, match="16 of 20 images"):
         training_images("cifar10", 32, data_dir=folder.parent)
-    assert len(training_images("cifar10", 32, data_dir=folder.parent, files=["data_batch_2.bin"])[0]) == FEW
     with pytest.raises(ValueError, match="most must be at least 1, got -1"):
         training_images("cifar10", 32, data_dir=folder.parent, most=-1)
 
@@ -258,17 +242,13 @@ def test_the_real_batches():
     assert ships[2] > ships[0]
 
 
-def test_shipped_weights_are_of_the_images_that_their_recipes_name():
+def test_shipped_weights_are_of_all_official_images():
     if not (Path(os.environ.get("OT_LATENT_DATA", "nowhere")) / "cifar10" / CIFAR10_FOLDER).is_dir():
         pytest.skip("cifar10 is not in $OT_LATENT_DATA")
-    recipes = [recipe for recipe in RECIPES.values() if getattr(recipe, "files", None)]
-    assert [recipe.name for recipe in recipes] == ["cifar10-wgan-gp", "cifar10-classifier"]
-    images, _ = training_images("cifar10", 32, files=recipes[0].files)
-    for recipe in recipes:
-        card = checkpoints.read_card(checkpoints.shipped(recipe.name))
-        assert card["images"] == len(images)
-        assert card.get("images_md5", digest(images)) == digest(images)  # the classifier's card is older than that
-        assert {Path(file).name for file in card["data"]["md5"] if "test" not in file} == set(recipe.files)
+    images, _ = training_images("cifar10", 32)
+    for name in ("cifar10-classifier", "cifar10-dcgan", "cifar10-wgan-gp"):
+        card = checkpoints.read_card(checkpoints.shipped(name))
+        assert (card["images"], card["images_md5"]) == (len(images), digest(images))
 
 
 def test_a_part_of_the_real_batches(tmp_path, cache):

@@ -54,7 +54,7 @@ def test_a_potential_carries_noise_to_the_codes_of_its_auto_encoder():
     torch.testing.assert_close(generator(z), expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("names", [("mnist-aeot", "mnist-ae"), ("mnist-vae",), ("mnist-dcgan-uniform",)])
+@pytest.mark.parametrize("names", [("mnist-aeot", "mnist-ae"), ("mnist-vae",), ("mnist-dcgan-gaussian",)])
 def test_generators_are_copied_by_pickle(names):
     generator = generators.load(*names)
     z = generator.sample(2, rng=0)

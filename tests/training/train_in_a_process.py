@@ -58,8 +58,7 @@ def prepare(setitem=operator.setitem) -> None:
 
 def train(name: str, folder: Path, scale: str = "smoke", **settings) -> Path:
     """Weights of a recipe, trained in a folder on few images."""
-    limits = training.Limits(smoke=160, smoke_metrics=40)
-    return training.train(name, scale, build=folder / "build", limits=limits, **settings)
+    return training.train(name, scale, build=folder / "build", images=160, **settings)
 
 
 def train_alone(name: str, folder: Path, environment: dict[str, str]) -> None:

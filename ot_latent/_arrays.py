@@ -223,10 +223,10 @@ def valid_probability(p: Array) -> Array:
     return array_namespace(p).where((p >= 0) & (p <= 1), p, math.nan)
 
 
-def euclidean_norm(z: Array) -> Array:
-    """‖z‖ along the last axis, (..., 1), with gradient 0 rather than NaN at z = 0."""
+def euclidean_norm(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """‖z‖ along the last axis or others, (..., 1), with gradient 0 rather than NaN at z = 0."""
     xp = array_namespace(z)
-    square = xp.sum(z * z, axis=-1, keepdims=True)
+    square = xp.sum(z * z, axis=axis, keepdims=True)
     return xp.where(square > 0, xp.where(square > 0, square, 1.0) ** 0.5, 0.0)
 
 

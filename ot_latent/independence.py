@@ -60,9 +60,12 @@ def warn_of_dependence(zs: Sequence[Array], laws: Sequence[Any]) -> None:
     for i, j in np.argwhere(np.triu(certain | (abs(agreement) == count), 1)):
         if certain[i, j] or np.array_equal(abs(values[i]), abs(values[j])):
             r = math.sin(math.pi / 2 * agreement[i, j] / count)
+            remedy = "Draw one of them anew"
+            if getattr(laws[i], "takes_correlation", False) and abs(r) < 0.99:
+                remedy += ", or pass correlation= to combine or interpolate, which is exact for jointly normal points"
             warnings.warn(
                 f"points {i + 1} and {j + 1} of this operation depend on each other (correlation about {r:.2f}): "
-                "the result does not follow the prior, which takes independent points. Draw one of them anew",
+                "the result does not follow the prior, which takes independent points. {remedy}",
                 DependentPointsWarning,
                 stacklevel=4,
             )

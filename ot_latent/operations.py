@@ -10,6 +10,7 @@ tensors, any leading shape, the latent dimension last. Where two plainly depend 
 `interpolate(z, z, 0.5, prior)`, a matched operation gives a `DependentPointsWarning` (`independence`).
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,16 +30,18 @@ from ot_latent._arrays import (
     parameter,
 )
 from ot_latent.independence import warn_of_dependence
-from ot_latent.monotone import ScaledMap, monotone_map
+from ot_latent.monotone import ScaledMap
 from ot_latent.priors.laws import AnyPrior, Prior
+from ot_latent.priors.matching import map_back
 from ot_latent.priors.product import as_prior
-
-# Each weight vector fits into single precision, and so does its inverted scale.
-_LARGEST_WEIGHT = 1e30
 
 
 def combine(
-    zs: Sequence[Array] | Array, weights: Array, prior: AnyPrior | None = None, laws: Sequence[Prior] | None = None
+    zs: Sequence[Array] | Array,
+    weights: Array,
+    prior: AnyPrior | None = None,
+    laws: Sequence[Prior] | None = None,
+    correlation: Array = None,
 ) -> Array:
     """y = w_1 z_1 + ... + w_k z_k, raw or matched to `prior`.
 
@@ -53,9 +56,12 @@ def combine(
         coordinates.
     prior : Uniform, Gaussian or ScipyPrior, or a sequence of d of them, optional
         The law of every coordinate, or of each. With it, the result follows it too. Also a frozen law of
-        scipy.stats, or Normal, Uniform or Laplace of torch.distributions.
+        scipy.stats, or one of a dozen kinds of torch.distributions.
     laws : sequence of k laws, optional
         Of the k points, where they do not follow `prior` themselves.
+    correlation : float or array (k, k), optional
+        Of every two points, or of each two, in each coordinate, where they are not independent: for a
+        `Gaussian` or `MultivariateGaussian` prior, under which they are jointly normal.
 
     Returns
     -------
@@ -89,10 +95,10 @@ def combine(
     if got[:1] != (len(zs),):
         what = "weights must have one entry per point along the first axis"
         raise ValueError(f"{what}: got shape {got} for {len(zs)} points")
-    return _weighted_sum(zs, weights, prior, laws)
+    return _weighted_sum(zs, weights, prior, laws, correlation)
 
 
-def interpolate(z1: Array, z2: Array, t: Array, prior: AnyPrior | None = None) -> Array:
+def interpolate(z1: Array, z2: Array, t: Array, prior: AnyPrior | None = None, correlation: Array = None) -> Array:
     """y_t = t z1 + (1 - t) z2 (eq. (2)), raw or matched; t = 1 gives z1.
 
     Parameters
@@ -101,7 +107,7 @@ def interpolate(z1: Array, z2: Array, t: Array, prior: AnyPrior | None = None) -
     t : float or array
         Broadcasts against z1: shape (9, 1, 1) for a path of nine steps from z2 to z1, (n, 1) for one t a
         point, (1, d) for one a coordinate.
-    prior : optional
+    prior, correlation : optional
         See `combine`.
 
     Returns
@@ -111,7 +117,7 @@ def interpolate(z1: Array, z2: Array, t: Array, prior: AnyPrior | None = None) -
     """
     z1, z2 = _points("z1, z2", z1, z2)
     t = parameter(t, "t")
-    return _weighted_sum([z1, z2], _stack(t, 1 - t), prior, name="t")
+    return _weighted_sum([z1, z2], _stack(t, 1 - t), prior, correlation=correlation, name="t")
 
 
 def vicinity(
@@ -150,7 +156,7 @@ def vicinity(
     z, noise = _points("z, noise", z, noise)
     eps = parameter(eps, "eps")
     laws = None if noise_law is None else [prior, noise_law]
-    return _weighted_sum([z, noise], _stack(0 * eps + 1.0, eps), prior, laws, "eps")
+    return _weighted_sum([z, noise], _stack(0 * eps + 1.0, eps), prior, laws, name="eps")
 
 
 def analogy(z1: Array, z2: Array, z3: Array, prior: AnyPrior | None = None) -> Array:
@@ -205,12 +211,12 @@ def random_walk(
     return array_namespace(z).stack(walk)
 
 
-def slerp(z1: Array, z2: Array, t: Array) -> Array:
+def slerp(z1: Array, z2: Array, t: Array, axes: int = 1) -> Array:
     """Spherical interpolation (White 2016); t = 1 gives z1, as in `interpolate`.
 
         y_t = sin(tω)/sin(ω) z1 + sin((1 - t)ω)/sin(ω) z2,    ω the angle between z1 and z2.
 
-    The angle is that of each sample, along the last axis. Where it does not define a great circle,
+    The angle is that of each sample, along the last axis or axes. Where it does not define a great circle,
     for parallel, opposite or zero points, the straight line is taken instead: the limit for
     parallel points, and for opposite ones a path through the origin that prefers no direction.
     Nearly opposite points of different lengths make a long detour: the formula has a pole there.
@@ -220,6 +226,8 @@ def slerp(z1: Array, z2: Array, t: Array) -> Array:
     z1, z2 : array (..., d)
     t : float or array
         Broadcasts against z1: shape (9, 1, 1) for a path of nine steps.
+    axes : int
+        How many axes at the end make a point: 3 for latents (..., channels, height, width).
 
     Returns
     -------
@@ -235,12 +243,14 @@ def slerp(z1: Array, z2: Array, t: Array) -> Array:
     z1, z2 = at_least_single(z1), at_least_single(z2)
     t = parameter(t, "t")
     _require_clear(np.shape(t), [z1, z2], "t")
+    last = tuple(range(-count(axes, "axes", 1, min(z1.ndim, z2.ndim)), 0))
     (t,) = conform(z1, t)
     xp = array_namespace(z1)
     # to full precision at every size (Kahan)
-    u, v = _direction(z1), _direction(z2)
-    omega = 2 * xp.atan2(euclidean_norm(u - v), euclidean_norm(u + v))  # (..., 1)
-    somewhere = xp.any(z1 != 0, axis=-1, keepdims=True) & xp.any(z2 != 0, axis=-1, keepdims=True)
+    norms = [euclidean_norm(z, last) for z in (z1, z2)]
+    u, v = (z / xp.where(norm > 0, norm, 1.0) for z, norm in zip((z1, z2), norms, strict=True))
+    omega = 2 * xp.atan2(euclidean_norm(u - v, last), euclidean_norm(u + v, last))  # (..., 1)
+    somewhere = xp.any(z1 != 0, axis=last, keepdims=True) & xp.any(z2 != 0, axis=last, keepdims=True)
     circle = somewhere & (xp.sin(omega) > 8 * xp.finfo(dtype).eps)
     omega = xp.where(circle, omega, 1.0)
     w1 = xp.where(circle, xp.sin(t * omega) / xp.sin(omega), t + 0 * omega)
@@ -248,32 +258,34 @@ def slerp(z1: Array, z2: Array, t: Array) -> Array:
     return xp.astype(w1 * z1 + w2 * z2, dtype, copy=False)
 
 
-def _direction(z: Array) -> Array:
-    norm = euclidean_norm(z)
-    return z / array_namespace(z).where(norm > 0, norm, 1.0)
-
-
-def _weighted_sum(zs: Sequence[Array], weights: Array, prior: Any, laws: Any = None, name: str = "weights") -> Array:
+def _weighted_sum(
+    zs: Sequence[Array], weights: Array, prior: Any, laws: Any = None, correlation: Any = None, name: str = "weights"
+) -> Array:
     """Σ w_i z_i, matched where there is a prior; `name` is that of the user's argument for the weights."""
     _require_clear(tuple(weights.shape[1:]), zs, name)
     whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
     if whole is not None:
         laws = None if laws is None else [as_prior(law) for law in laws]
-        warn_of_dependence(zs, [whole] * len(zs) if laws is None else laws)
+        if correlation is None:
+            warn_of_dependence(zs, [whole] * len(zs) if laws is None else laws)
+
+    def back(weights: Array, count: int) -> Any:
+        return None if whole is None else map_back(weights, whole, count, laws, correlation)
+
     if weights.ndim == 1 and not getattr(whole, "mapped_at_once", False):
-        T = _map_back(weights, whole, laws)
+        T = back(weights, math.prod(np.broadcast_shapes(*(z.shape for z in zs))))
         return in_pieces(lambda *points: _matched_sum(points, weights, T), zs, dtype)
     piecewise = whole is None or (laws is None and len(zs) <= getattr(whole, "elementwise_weights", 0))
 
     def total(*parts: Array) -> Array:
         points, own = parts[: len(zs)], _stack(*parts[len(zs) :])
-        return _matched_sum(points, own, _map_back(own, whole, laws) if piecewise else None)
+        return _matched_sum(points, own, back(own, 0) if piecewise else None)
 
     if piecewise:
         return in_pieces(total, [*zs, *weights], dtype)
     # one law for each distinct weight vector, or points that are looked at together: mapped as a whole
     y = in_pieces(total, [*zs, *weights], at_least_single(zs[0][:0]).dtype)
-    return array_namespace(y).astype(_map_back(weights, whole, laws)(y), dtype, copy=False)
+    return array_namespace(y).astype(back(weights, math.prod(y.shape))(y), dtype, copy=False)
 
 
 def _require_clear(shape: tuple[int, ...], zs: Sequence[Array], name: str) -> None:
@@ -287,24 +299,6 @@ def _require_clear(shape: tuple[int, ...], zs: Sequence[Array], name: str) -> No
     except ValueError:
         points = [tuple(z.shape) for z in zs]
         raise ValueError(f"{one} must be a number or broadcast against the points, {points}; got {shape}") from None
-
-
-def _map_back(weights: Array, prior: Any, laws: Any) -> Any:
-    """The optimal map from the law of the weighted sum to the prior, if there is one."""
-    if prior is None:
-        return None
-    largest = array_namespace(weights).max(abs(weights), axis=0)
-    too_small = (largest > 0) & (largest < 1 / _LARGEST_WEIGHT)
-    if bool((too_small | (largest > _LARGEST_WEIGHT)).any()):
-        raise ValueError(
-            f"the largest weight of a matched sum must be between {1 / _LARGEST_WEIGHT:g} and "
-            f"{_LARGEST_WEIGHT:g}, got {weights}: multiply all by one number, the result is the same"
-        )
-    if laws is None:
-        return monotone_map(prior.combine(weights), prior)
-    from ot_latent.priors.scipy_prior import sum_law  # here, because sums of one law do without
-
-    return monotone_map(sum_law(laws, weights), prior)
 
 
 def _matched_sum(zs: Sequence[Array], weights: Array, T: Any) -> Array:

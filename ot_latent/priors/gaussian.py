@@ -11,7 +11,7 @@ from array_api_compat import array_namespace, is_torch_array
 
 from ot_latent._arrays import Array, Seed, cast_like, conform, draw, elementwise, parameter, require_positive
 from ot_latent.monotone import MonotoneMap, ScaledMap, require_power
-from ot_latent.priors.laws import ByValue, check_weights
+from ot_latent.priors.laws import ByValue, check_weights, size_of_sum
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,7 @@ class Gaussian(ByValue):
     std: Any = 1.0
 
     elementwise_weights: ClassVar[float] = math.inf  # as many as there are
+    takes_correlation: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "mean", parameter(self.mean, "mean"))
@@ -86,7 +87,7 @@ class Gaussian(ByValue):
         mean, std = conform(draws, self.mean, self.std)
         return cast_like(mean + std * draws, like)
 
-    def combine(self, weights: Array) -> "Gaussian":
+    def combine(self, weights: Array, correlation: Any = None) -> "Gaussian":
         """The law of w_1 Z_1 + ... + w_k Z_k: Gaussian again.
 
         Parameters
@@ -94,9 +95,11 @@ class Gaussian(ByValue):
         weights : array (k,) or (k, ...)
             Any finite real weights, not all zero. With shape (k, ...), one law per entry, whose
             parameters have shape (...) and broadcast against the points.
+        correlation : float or array (k, k), optional
+            Of every two of the Z_i, or of each two, where they are jointly normal but not independent.
         """
         weights = check_weights(weights)
-        return Gaussian(self.mean * sum(weights), self.std * sum(w * w for w in weights) ** 0.5)
+        return Gaussian(self.mean * sum(weights), self.std * size_of_sum(weights, correlation))
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone map onto `target`: for `monotone_map`, which asks for it."""

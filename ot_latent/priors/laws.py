@@ -1,7 +1,7 @@
 """What a prior of one latent coordinate offers, and how several laws act as one."""
 
+import copy
 import functools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
@@ -22,11 +22,8 @@ from ot_latent._arrays import (
     side_by_side,
     wants_gradient,
 )
-from ot_latent.monotone import Distribution, MonotoneMap, monotone_map
+from ot_latent.monotone import Distribution, MonotoneMap, map_of_points, monotone_map
 from ot_latent.monotone import Law as Law
-
-# A table of a map costs as much as the quadrature for so many points.
-_FEW = 2000
 
 
 class PointPrior(Distribution, Protocol):
@@ -120,6 +117,12 @@ class MapOfSeveral(MonotoneMap):
     def __call__(self, x: Array) -> Array:
         return self.source.apply(self.maps, x)
 
+    def for_points(self, count: int) -> "MapOfSeveral":
+        """Its maps for their shares of so many numbers."""
+        best = copy.copy(self)
+        best.maps = [T.for_points(count // len(self.maps)) for T in self.maps]
+        return best
+
     def derivative(self, x: Array) -> Array:
         """T'(x) of each entry's own map."""
         return self.source.apply([T.derivative for T in self.maps], x)
@@ -156,7 +159,7 @@ class LawPerEntry(SeveralLaws):
 
     def map_to(self, target: Any) -> MonotoneMap:
         """The monotone maps onto `target`: for `monotone_map`, which asks for them."""
-        return _MapPerEntry(self, target)
+        return MapPerEntry(self, target)
 
     def apply(self, functions: Sequence[Callable[[Array], Array]], x: Array) -> Array:
         """``functions[i]`` on the points of `x` where the index, broadcast against it, is i.
@@ -198,23 +201,26 @@ def _by_rows(pairs: list[tuple[Callable[[Array], Array], np.ndarray]], rows: Arr
     return result
 
 
-class _MapPerEntry(MapOfSeveral):
+class MapPerEntry(MapOfSeveral):
     """One map for each law of a `LawPerEntry`."""
 
     def __call__(self, x: Array) -> Array:
         x = as_floating(x)
-        points = math.prod(np.broadcast_shapes(x.shape, self.source.index.shape))
-        if points >= _FEW * len(self.source.laws) or "maps" in self.__dict__ or wants_gradient(x):
+        if wants_gradient(x):
             return super().__call__(x)
-        # laws that can do without a table of their map do so for few points
-        quick = [getattr(law, "map_few_to", functools.partial(monotone_map, law)) for law in self.source.laws]
-        return self.source.apply([map_to(self.target) for map_to in quick], x)
+        index, laws = self.source.index, self.source.laws
+        points = np.bincount(
+            np.broadcast_to(index, np.broadcast_shapes(x.shape, index.shape)).ravel(), minlength=len(laws)
+        )
+        return self.source.apply([map_of_points(law, self.target, n) for law, n in zip(laws, points, strict=True)], x)
 
 
-def per_distinct_column(combine: Callable[[np.ndarray], Any], weights: Array) -> LawPerEntry:
+def per_distinct_column(
+    combine: Callable[[np.ndarray], Any], weights: Array, kind: type[LawPerEntry] = LawPerEntry
+) -> LawPerEntry:
     """``combine(column)`` for each distinct weight vector of `weights` (k, ...)."""
     columns, index = distinct_columns(weights)
-    return LawPerEntry(tuple(combine(column) for column in progress(columns, "laws of weighted sums")), index)
+    return kind(tuple(combine(column) for column in progress(columns, "laws of weighted sums")), index)
 
 
 def distinct_columns(weights: Array) -> tuple[np.ndarray, np.ndarray]:
@@ -234,6 +240,31 @@ def check_weights(weights: Array) -> Array:
     if not bool(xp.all(xp.any(weights != 0, axis=0))):
         raise ValueError("weights must not all be zero: such a sum has no law to match")
     return weights
+
+
+def size_of_sum(weights: Array, correlation: Any = None) -> Any:
+    """The standard deviation of w_1 X_1 + ... + w_k X_k, in units of that of each X_i.
+
+    Parameters
+    ----------
+    weights : array (k,) or (k, ...)
+    correlation : float or array (k, k), optional
+        Of every two of the X_i, or of each two; none where they are independent.
+    """
+    if correlation is None:
+        return sum(w * w for w in weights) ** 0.5
+    k = len(weights)
+    matrix = np.asarray(parameter(correlation, "correlation"), dtype=float)
+    if matrix.ndim == 0:
+        matrix = matrix + (1 - matrix) * np.eye(k)
+    if matrix.shape != (k, k) or not (np.allclose(matrix, matrix.T) and np.allclose(np.diag(matrix), 1)):
+        raise ValueError(f"correlation must be a number or a symmetric matrix ({k}, {k}) with ones in its diagonal")
+    if np.linalg.eigvalsh(matrix)[0] < -1e-9:
+        raise ValueError(f"correlation must have no negative eigenvalue, got {correlation}: {k} points cannot vary so")
+    square = sum(float(matrix[i, j]) * weights[i] * weights[j] for i in range(k) for j in range(k))
+    if not bool((square > 1e-12 * sum(w * w for w in weights)).all()):
+        raise ValueError("correlation and weights leave nothing of the points: such a sum has no law to match")
+    return square**0.5
 
 
 def shape_of_points(shape: int | Sequence[int], d: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from ot_latent.priors.laws import (
     require_coordinates,
     require_no_gradient,
     shape_of_points,
+    size_of_sum,
     weights_of_points,
 )
 
@@ -49,6 +50,7 @@ class MultivariateGaussian(ByValue):
 
     of_whole_points: ClassVar[bool] = True
     takes_other_laws: ClassVar[bool] = True
+    takes_correlation: ClassVar[bool] = True
     elementwise_weights: ClassVar[float] = math.inf
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
@@ -80,7 +82,9 @@ class MultivariateGaussian(ByValue):
         mean, root = conform(draws, self.mean, self.size * covariance_root(self.covariance))
         return cast_like(mean + draws @ root, like)
 
-    def combine(self, weights: Array, laws: Sequence[Any] | None = None) -> "MultivariateGaussian":
+    def combine(
+        self, weights: Array, laws: Sequence[Any] | None = None, correlation: Any = None
+    ) -> "MultivariateGaussian":
         """The law of w_1 z_1 + ... + w_k z_k.
 
         Parameters
@@ -89,6 +93,8 @@ class MultivariateGaussian(ByValue):
             As of `Radial.combine`, which also says what is raised.
         laws : sequence of k laws, optional
             Of the points, where some are noise, `Gaussian` or of this class; weights then have shape (k,).
+        correlation : float or array (k, k), optional
+            Of every coordinate of two points, see `Gaussian.combine`.
         """
         weights = check_weights(weights)
         if laws is not None:
@@ -96,7 +102,7 @@ class MultivariateGaussian(ByValue):
         if weights.ndim > 1:
             weights_of_points(weights, self)
         mean, size = conform(weights, self.mean, self.size) if is_torch_array(weights) else (self.mean, self.size)
-        return self._with(sum(weights) * mean, sum(w * w for w in weights) ** 0.5 * size)
+        return self._with(sum(weights) * mean, size_of_sum(weights, correlation) * size)
 
     def _with(self, mean: Any, size: Any, covariance: np.ndarray | None = None) -> "MultivariateGaussian":
         law = MultivariateGaussian.__new__(MultivariateGaussian)

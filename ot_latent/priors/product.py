@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import math
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
@@ -106,7 +107,7 @@ def as_prior(prior: AnyPrior) -> Any:
     Raises
     ------
     TypeError
-        If it is neither, nor the Normal, MultivariateNormal, Uniform or Laplace of torch.distributions.
+        If it is neither, nor one of a dozen kinds of torch.distributions, which the message names.
     """
     if isinstance(prior, list | tuple):
         return Product(prior)
@@ -145,17 +146,26 @@ def _from_torch(law: Any) -> Any:
     from ot_latent.priors.gaussian import Gaussian
     from ot_latent.priors.uniform import Uniform
 
-    place = ("loc", "scale")
-    if type(law).__name__ == "MultivariateNormal":
-        return _correlated(law.loc, law.covariance_matrix)
-    kinds = {
-        "Normal": (Gaussian, place),
-        "Uniform": (Uniform, ("low", "high")),
-        "Laplace": (lambda *p: _tabulated(stats.laplace(*p)), place),
+    def values(*names: str) -> list[Any]:
+        found = [getattr(law, name) for name in names]
+        return [value if value.requires_grad else value.tolist() for value in found]
+
+    kinds: dict[str, Callable[[], Any]] = {
+        "Normal": lambda: Gaussian(*values("loc", "scale")),
+        "Uniform": lambda: Uniform(*values("low", "high")),
+        "MultivariateNormal": lambda: _correlated(law.loc, law.covariance_matrix),
+        "Independent": lambda: _from_torch(law.base_dist),
+        "Laplace": lambda: _tabulated(stats.laplace(*values("loc", "scale"))),
+        "Cauchy": lambda: _tabulated(stats.cauchy(*values("loc", "scale"))),
+        "Gumbel": lambda: _tabulated(stats.gumbel_r(*values("loc", "scale"))),
+        "StudentT": lambda: _tabulated(stats.t(*values("df", "loc", "scale"))),
+        "Beta": lambda: _tabulated(stats.beta(*values("concentration1", "concentration0"))),
+        "Exponential": lambda: _tabulated(stats.expon(0, 1 / values("rate")[0])),
+        "Gamma": lambda: _tabulated(stats.gamma(values("concentration")[0], 0, 1 / values("rate")[0])),
+        "LogNormal": lambda: _tabulated(stats.lognorm(values("scale")[0], 0, math.exp(values("loc")[0]))),
     }
     if type(law).__name__ not in kinds:
-        known = ", ".join(["MultivariateNormal", *kinds])
-        raise TypeError(f"prior must be a law of this library or one of {known}, of torch.distributions, got {law!r}")
-    kind, names = kinds[type(law).__name__]
-    values = (getattr(law, name) for name in names)
-    return kind(*(v if v.requires_grad else v.tolist() for v in values))
+        raise TypeError(
+            f"prior must be a law of this library or one of {', '.join(kinds)}, of torch.distributions, got {law!r}"
+        )
+    return kinds[type(law).__name__]()

@@ -10,9 +10,9 @@ from scipy import stats
 
 from ot_latent._arrays import Array
 from ot_latent.priors.gaussian import Gaussian
-from ot_latent.priors.laws import Prior, check_weights, per_distinct_column, require_no_gradient
+from ot_latent.priors.laws import LawPerEntry, Prior, check_weights, per_distinct_column, require_no_gradient
 from ot_latent.priors.numerical.law import NumericalLaw
-from ot_latent.priors.numerical.sums import PairSum, sum_of_terms, tabulated
+from ot_latent.priors.numerical.sums import PairSum, PairSumPerEntry, sum_of_terms, tabulated
 from ot_latent.priors.numerical.tabulation import tabulate
 from ot_latent.priors.uniform import Uniform, uniform_sum
 
@@ -55,10 +55,13 @@ class ScipyPrior(NumericalLaw):
     law: Any
 
     def __init__(self, law: Any) -> None:
+        if isinstance(law, stats.rv_continuous) and not law.numargs:
+            law = law()  # without parameters, as histograms are
         standard, loc, scale = _standardised(law)
-        with np.errstate(all="ignore"):  # scipy's own, far out in the tails
-            table = tabulate(_Functions(standard)).scaled(scale).shifted(loc)
-        self.__dict__.update(table.__dict__, law=law)
+        name = getattr(getattr(standard, "dist", None), "name", "")
+        scipys = hasattr(stats, name) and type(getattr(stats, name)) is type(standard.dist)
+        table = _of_shape(name, standard.args) if scipys else _table(standard)
+        self.__dict__.update(table.scaled(scale).shifted(loc).__dict__, law=law)
 
     def __repr__(self) -> str:
         if hasattr(self.law, "dist"):
@@ -91,7 +94,7 @@ class ScipyPrior(NumericalLaw):
         weights = check_weights(weights)
         require_no_gradient(weights, "a law is tabulated")
         if weights.ndim > 1:
-            return per_distinct_column(self._sum, weights)
+            return per_distinct_column(self._sum, weights, PairSumPerEntry if len(weights) == 2 else LawPerEntry)
         return tabulated(self._sum(weights))
 
     def _sum(self, weights: np.ndarray) -> Any:
@@ -113,6 +116,17 @@ def _sum_of_one(prior: ScipyPrior, weights: tuple[float, ...]) -> Any:
     size = sum(abs(w) ** alpha for w in weights) ** (1 / alpha)
     centred = prior.shifted(-loc).scaled(math.copysign(size, weights[-1]))
     return centred.shifted(float(loc) * math.fsum(weights))
+
+
+def _table(law: Any) -> NumericalLaw:
+    with np.errstate(all="ignore"):  # scipy's own, far out in the tails
+        return tabulate(_Functions(law))
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _of_shape(name: str, shapes: tuple[float, ...]) -> NumericalLaw:
+    """One of scipy's own laws, which its name and the numbers of its shape tell apart."""
+    return _table(getattr(stats, name)(*shapes))
 
 
 def sum_law(laws: Sequence[Prior], weights: Array) -> Any:

@@ -233,6 +233,36 @@ def test_matched_points_never_leave_the_support(weights, prior, dtype):
     assert np.all((y >= dtype(prior.low)) & (y <= dtype(prior.high)))
 
 
+@pytest.mark.parametrize("r", [0.9, 0.3, -0.5])
+def test_dependent_ends_are_exact_where_their_correlation_is_told(r):
+    """200,000 coordinates, level 1e-4: a variance off by 3 % is found 99 % of the time."""
+    prior = otl.Gaussian(1, 2)
+    u, v, w = otl.Gaussian().sample((3, 4_000, 50), rng=0)
+    z1, z2 = 1 + 2 * u, 1 + 2 * (r * u + (1 - r * r) ** 0.5 * v)
+    t = np.array([0.3, 0.5, 1.4])[:, None, None]
+    for y in otl.interpolate(z1, z2, t, prior=prior, correlation=r):
+        assert otl.check_prior(y, prior, level=1e-4)
+    with pytest.warns(otl.DependentPointsWarning, match="correlation"):
+        assert not otl.check_prior(otl.interpolate(z1, z2, 0.5, prior=prior), prior)
+    matrix = np.array([[1, r, 0], [r, 1, 0], [0, 0, 1]])
+    y = otl.combine([z1, z2, 1 + 2 * w], [0.2, -0.7, 0.4], prior=prior, correlation=matrix)
+    assert otl.check_prior(y, prior, level=1e-4)
+    covariance = np.array([[2.0, 0.5], [0.5, 1.0]])
+    whole = otl.MultivariateGaussian(3, covariance)
+    first, own = whole.sample((2, 20_000, 2), rng=1) - 3
+    y = otl.interpolate(3 + first, 3 + r * first + (1 - r * r) ** 0.5 * own, 0.4, prior=whole, correlation=r)
+    assert otl.check_prior(y, whole, level=1e-4)
+
+
+def test_slerp_of_points_that_are_pictures():
+    z = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0)).half()
+    flat = z.reshape(2, 3, -1)
+    assert torch.equal(otl.slerp(*z, 0.3, axes=3).reshape(3, -1), otl.slerp(*flat, 0.3))
+    assert otl.slerp(*z, torch.linspace(0, 1, 5)[:, None, None, None, None], axes=3).shape == (5, 3, 4, 8, 8)
+    with pytest.raises(ValueError, match="axes must be at least 1 and at most 4"):
+        otl.slerp(*z, 0.3, axes=5)
+
+
 def test_slerp_follows_the_great_circle():
     t = np.linspace(0, 1, 11)[:, None]
     path = otl.slerp(np.array([0.0, 2.0]), np.array([2.0, 0.0]), t)
@@ -288,6 +318,10 @@ def test_slerp_keeps_its_accuracy_at_small_angles():
         (lambda z: otl.interpolate(z, z, [0.1, 0.2, 0.3]), ValueError, r"give t\[:, None\] for points"),
         (lambda z: otl.interpolate(z, z, [0.1] * 4), ValueError, r"t of shape \(4,\) may be"),
         (lambda z: otl.slerp(z, z, [0.1] * 3), ValueError, r"t of shape \(3,\) may be"),
+        (lambda z: otl.interpolate(z, z, 0.5, UNIT, correlation=0.5), ValueError, "points that follow one normal law"),
+        (lambda z: otl.interpolate(z, z, 0.5, otl.Gaussian(), correlation=2), ValueError, "no negative eigenvalue"),
+        (lambda z: otl.interpolate(z, z, 0.5, otl.Gaussian(), correlation=np.eye(3)), ValueError, "symmetric matrix"),
+        (lambda z: otl.interpolate(z, z, 0.5, otl.Gaussian(), correlation=-1), ValueError, "leave nothing"),
         (lambda z: otl.vicinity(z, [0.1] * 3, noise=z), ValueError, "eps of shape"),
         (lambda z: otl.random_walk(z, 1, [0.1] * 3, prior=UNIT), ValueError, "eps of shape"),
         (lambda z: otl.combine([z, z], np.ones((2, 3))), ValueError, r"give weights\[i\]\[:, None\]"),

@@ -32,6 +32,12 @@ def test_operations(tmp_path):
     assert rows["| through numpy"][3] == "no" and rows["| `otl.slerp`"][3] == "yes"
 
 
+def test_priors(tmp_path):
+    rows = [line.strip("| ").split(" | ") for line in report(tmp_path, "priors", "--part", "50").splitlines()[6:]]
+    measured = [row for row in rows if len(row) == 4 and row[1].replace(".", "").isdigit()]
+    assert len(measured) == 19 and all(float(row[1]) >= float(row[2]) >= 0 for row in measured)
+
+
 def test_minibatch(tmp_path):
     text = report(tmp_path, "minibatch", "--quick")
     for section in ("network's step", "Two threads", "A long run", "constant of each batch"):

@@ -102,7 +102,8 @@ def test_one_hot_weights_are_the_identity(prior):
     t = np.array([1.0, 0.3, 0.0]).reshape(3, 1, 1)
     path = otl.interpolate(z1, z2, t, prior=prior)
     assert path[0] == pytest.approx(z1, rel=1e-12) and path[2] == pytest.approx(z2, rel=1e-12)
-    assert path[1] == pytest.approx(otl.interpolate(z1, z2, 0.3, prior=prior), rel=1e-12)
+    # few numbers by levels, many by a table of the map, which is good to 1e-9
+    assert path[1] == pytest.approx(otl.interpolate(z1, z2, 0.3, prior=prior), rel=1e-8, abs=1e-9)
 
 
 @EACH

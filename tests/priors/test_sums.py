@@ -9,6 +9,7 @@ import scipy.stats as st
 from scipy_laws import PRIORS, TAILS, relative
 
 import ot_latent as otl
+from ot_latent.priors.numerical.cubic_table import ERROR
 from ot_latent.priors.numerical.sums import PairSum, sum_of
 from ot_latent.priors.numerical.tabulation import tabulate
 
@@ -115,9 +116,73 @@ def test_single_places_of_a_sum_agree_with_its_table(name, weights):
     pair, table = PairSum(prior, prior, *weights), prior.combine(weights)
     x = table.icdf(np.concatenate([TAILS, 1 - TAILS[2:], np.linspace(0.01, 0.99, 99)]))
     # the rounding of x near the upper end, relative to a tail of 1e-6, is larger than both errors
-    assert np.abs(pair.level(x) - table.level(x - table.axis.origin)).max() < 1e-8
+    assert np.abs(pair.level_at(x) - table.level(x - table.axis.origin)).max() < 1e-8
     assert (pair.mean, pair.var) == pytest.approx((table.mean, table.var), nan_ok=True)
     assert pair.support == table.support
+
+
+@pytest.mark.parametrize("name", ["laplace", "gamma", "t(3)", "skew normal", "log-normal", "truncated normal"])
+def test_points_of_many_weights_agree_with_single_calls(name):
+    """By a family of laws where densities have no kinks, else by a quadrature for each point."""
+    prior, random = PRIORS[name], np.random.default_rng(1)
+    weights = random.uniform(0.02, 1, (2, 150, 1)) * random.choice([-1.0, 1.0], (2, 150, 1))
+    z = prior.sample((2, 150, 20), rng=2)
+    y = otl.combine(z, weights, prior=prior)
+    spread = prior.icdf(0.75) - prior.icdf(0.25)
+    for i in range(0, 150, 30):
+        one = otl.combine(z[:, i], weights[:, i, 0], prior=prior)
+        assert np.all(np.abs(y[i] - one) <= 3 * ERROR * (spread + np.abs(one - prior.icdf(0.5))))
+
+
+def test_sums_of_one_shape_are_computed_once():
+    """Laws that differ in place and scale, weights in their order or with one factor more."""
+    prior, other = PRIORS["gamma"], PRIORS["shifted gamma"]
+    table = prior.combine([0.3, 0.7]).table
+    for law in (prior.combine([1 - 0.3, 0.3]), prior.combine([3, 7]), other.combine([0.3, 0.7])):
+        assert law.table is table
+    x = prior.combine([0.3, 0.7]).icdf(TAILS)
+    assert other.combine([0.3, 0.7]).cdf(5 + 3 * x) == pytest.approx(TAILS, rel=1e-9)
+
+
+HISTOGRAM = st.rv_histogram((np.array([1, 0, 4, 2, 3]), np.array([-1.0, 0.5, 0.7, 1.0, 2.0, 4.0])), density=False)
+
+
+class Quantiles:
+    """A table of eleven quantiles, straight between them."""
+
+    places, parts = np.sort(np.random.default_rng(0).normal(size=11)), np.linspace(0, 1, 11)
+
+    def cdf(self, x):
+        return np.interp(x, self.places, self.parts)
+
+    def ppf(self, p):
+        return np.interp(p, self.parts, self.places)
+
+
+@pytest.mark.parametrize("law", [HISTOGRAM, Quantiles()], ids=["histogram", "quantiles"])
+@pytest.mark.parametrize("weights", [(0.5, 0.5), (0.3, -1.2)], ids=str)
+def test_sums_of_histograms_are_exact(law, weights):
+    """Against the integral of the distribution function over each bin, by its antiderivative; and by check_prior."""
+    prior = otl.ScipyPrior(law)
+    found, steps = prior.combine(weights), prior.exact
+    v, w = weights
+    assert (steps.mean, steps.var) == pytest.approx(
+        (prior.sample(10**6, 3).mean(), prior.sample(10**6, 4).var()), rel=0.02
+    )
+    x = found.icdf(np.concatenate([TAILS, np.linspace(0.01, 0.99, 99), 1 - TAILS[2:]]))
+
+    def antiderivative(y):  # of the distribution function of w Z, from far below
+        knots, mass = w * steps.knots, steps.first * np.diff(steps.knots)
+        ends = np.sort(np.stack([knots[:-1], knots[1:]]), axis=0)
+        inside = np.clip(y[:, None], *ends) - ends[0]
+        return mass @ (inside**2 / 2 / (ends[1] - ends[0]) + np.maximum(y[:, None] - ends[1], 0)).T
+
+    pairs = zip(steps.knots[:-1], steps.knots[1:], steps.first, strict=True)
+    exact = sum(h / v * (antiderivative(x - v * a) - antiderivative(x - v * b)) for a, b, h in pairs)
+    assert found.cdf(x) == pytest.approx(exact, abs=1e-12)
+    z = prior.sample((2, 2_000, 20), rng=5)
+    assert otl.check_prior(otl.combine(z, weights, prior=law), prior, level=1e-4)
+    assert not otl.check_prior(otl.combine(z, weights), prior)
 
 
 def test_laws_of_their_own_for_each_term():

@@ -50,6 +50,19 @@ class Axis:
         """The place of the median."""
         return self.left_unit if self.left_bounded else 0.0
 
+    @property
+    def proportions(self) -> tuple[bool, bool, float]:
+        """What is left of an axis without its place and size."""
+        return self.left_bounded, self.right_bounded, rounded(self.right_unit / self.left_unit)
+
+    @classmethod
+    def of_unit(cls, left_bounded: bool, right_bounded: bool, ratio: float) -> "Axis":
+        """The axis of these `proportions` whose origin is 0 and whose left unit is 1."""
+        median = 1.0 if left_bounded else 0.0
+        return cls(
+            0.0 if left_bounded else -math.inf, median, median + ratio if right_bounded else math.inf, 1.0, ratio
+        )
+
     def scaled(self, size: float) -> "Axis":
         ends = self.low * size, self.median * size, self.high * size
         return Axis(*ends, self.left_unit * size, self.right_unit * size)
@@ -69,6 +82,14 @@ class Axis:
         outside = xp.where(xp.isnan(u), u, -math.inf)
         eta = xp.where(inside, xp.log(xp.where(inside, u, 1.0)), outside)
         return xp.where(left, eta if self.left_bounded else -eta, -eta if self.right_bounded else eta)
+
+    def inner_coordinate(self, place: np.ndarray) -> np.ndarray:
+        """`coordinate` of an array; outside of the support as far out as numbers go."""
+        left, u = self.distance(place)
+        eta = np.log(u.clip(min=1e-300))
+        if self.left_bounded != self.right_bounded:
+            return eta if self.left_bounded else -eta
+        return np.where(left == self.left_bounded, eta, -eta)
 
     def place(self, eta: Array) -> Array:
         """The inverse of `coordinate`."""
@@ -113,3 +134,8 @@ class Axis:
         below = place / self.left_unit if self.left_bounded else 1 - off / self.left_unit
         above = off / self.right_unit
         return left, xp.where(left, below, 1 - above if self.right_bounded else 1 + above)
+
+
+def rounded(ratio: float) -> float:
+    """A ratio without its last digits, so that laws of one shape are recognised."""
+    return float(f"{ratio:.13g}")

@@ -14,6 +14,7 @@ from ot_latent.monotone import MonotoneMap
 # the distance to its median; and constant beyond tails of exp(-LAST_LEVEL) / 2 = 1e-17.
 ERROR, LAST_LEVEL = 1e-9, 38.5
 _MANTISSA, _BIAS = {4: 23, 8: 52}, {4: 127, 8: 1023}  # bits, by the bytes of a floating-point number
+_MANY = 2**16  # numbers, whose levels take as long to find as a table does
 _LARGEST_OCTAVE = 100  # within the reach of single precision, with room for the panels
 
 
@@ -127,7 +128,30 @@ def _cubic(s: Array, c0: Array, c1: Array, c2: Array, c3: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=1024)
-def tabulated_map(source: Any, target: Any) -> TabulatedMap:
+def _tabulated_map(source: Any, target: Any) -> TabulatedMap:
     """The map by the coarser of two tables, if that has nearly all points."""
     coarse = TabulatedMap(source, target, bits=6)
     return coarse if coarse.missing < 0.01 else TabulatedMap(source, target, bits=8)
+
+
+class LevelMap(MonotoneMap):
+    """The map between laws whose levels are known: a point and its image have the same level."""
+
+    @elementwise
+    def __call__(self, x: Array) -> Array:
+        return (self.target.axis.origin + self.target.place(self.source.level_at(x))).clip(*self.target.support)
+
+
+class NumericalMap(MonotoneMap):
+    """The map from a tabulated law, by a table of its own where there are points enough to make up for it."""
+
+    @property
+    def table(self) -> TabulatedMap:
+        return _tabulated_map(self.source, self.target)
+
+    def __call__(self, x: Array) -> Array:
+        return self.table(x)
+
+    def for_points(self, count: int) -> MonotoneMap:
+        few = LevelMap if hasattr(self.target, "level_at") else MonotoneMap
+        return few(self.source, self.target) if count < _MANY else self.table

@@ -1,7 +1,6 @@
 """A continuous law by its tabulated levels."""
 
 import functools
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,14 +13,10 @@ from ot_latent._arrays import Array, elementwise, valid_probability
 from ot_latent.monotone import MonotoneMap, ScaledMap
 from ot_latent.priors.laws import draw_by_quantiles
 from ot_latent.priors.numerical.axis import Axis
-from ot_latent.priors.numerical.cubic_table import tabulated_map
+from ot_latent.priors.numerical.cubic_table import NumericalMap
+from ot_latent.priors.numerical.levels import LAST_MARK, LevelTable, level_of, probability
 from ot_latent.priors.numerical.piecewise import Piecewise
-
-LOG2 = math.log(2)
-# Sums of laws are resolved to tails of exp(-FAR_LEVEL) / 2 = 4e-27; beyond, they continue as power laws.
-FAR_LEVEL = 60.0
-# Marks for quadrature: the level of the last, and how far they are apart, in η and in level.
-LAST_MARK, MARK_STEPS = 1.3 * FAR_LEVEL, (1.2, 2.5)
+from ot_latent.priors.numerical.steps import LinearDensity
 
 
 @dataclass(frozen=True)
@@ -31,16 +26,19 @@ class NumericalLaw:
     Parameters
     ----------
     axis : Axis
-    table : Piecewise
+    table : LevelTable
         The level w as a function of η.
     mean, var : float
         NaN or infinite where the law has none.
+    exact : LinearDensity, optional
+        The law itself, where its density is constant between knots.
     """
 
     axis: Axis
-    table: Piecewise
+    table: LevelTable
     mean: float = field(compare=False)
     var: float = field(compare=False)
+    exact: LinearDensity | None = field(default=None, compare=False)
 
     def __repr__(self) -> str:
         return f"NumericalLaw(median={self.axis.median:.6g}, support={self.support})"
@@ -49,36 +47,51 @@ class NumericalLaw:
     def support(self) -> tuple[float, float]:
         return self.axis.low, self.axis.high
 
-    @functools.cached_property
+    @property
     def inverse(self) -> Piecewise:
         """η as a function of the level."""
-        return self.table.inverse()
+        return self.table.inverse
+
+    @property
+    def marks(self) -> np.ndarray:
+        """Levels between which the law is smooth and changes little, for quadrature."""
+        return self.table.marks
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether both tails are one."""
+        return abs(self.axis.right_unit / self.axis.left_unit - 1) < 1e-12 and self.table.symmetric
+
+    @property
+    def kinks(self) -> np.ndarray:
+        """Places, from the origin, where the law is not smooth."""
+        ends = [end - self.axis.origin for end in self.support if math.isfinite(end)]
+        return np.array([*ends, *self.axis.place(self.table.kinks)])
 
     def scaled(self, weight: float) -> "NumericalLaw":
         """The law of weight * Z."""
         law = self if weight > 0 else self.mirrored
-        size = abs(weight)
-        return law._shared(NumericalLaw(law.axis.scaled(size), law.table, law.mean * size, law.var * size**2))
+        size, exact = abs(weight), None if law.exact is None else law.exact.moved(abs(weight), 0.0)
+        return NumericalLaw(law.axis.scaled(size), law.table, law.mean * size, law.var * size**2, exact)
 
     def shifted(self, shift: float) -> "NumericalLaw":
         """The law of Z + shift."""
-        return self._shared(NumericalLaw(self.axis.shifted(shift), self.table, self.mean + shift, self.var))
-
-    def _shared(self, law: "NumericalLaw") -> "NumericalLaw":
-        """`law`, whose table is this one's, with what was computed from the table."""
-        law.__dict__.update(inverse=self.inverse, marks=self.marks)
-        return law
+        exact = None if self.exact is None else self.exact.moved(1.0, shift)
+        return NumericalLaw(self.axis.shifted(shift), self.table, self.mean + shift, self.var, exact)
 
     @functools.cached_property
     def mirrored(self) -> "NumericalLaw":
         """The law of -Z."""
-        law = NumericalLaw(self.axis.mirrored(), self.table.mirrored(), -self.mean, self.var)
-        law.__dict__["inverse"] = self.inverse.mirrored()
-        return law
+        exact = None if self.exact is None else self.exact.moved(-1.0, 0.0)
+        return NumericalLaw(self.axis.mirrored(), self.table.mirrored, -self.mean, self.var, exact)
 
     def level(self, place: Array) -> Array:
         """w at x = origin + place."""
         return self.table(self.axis.coordinate(place))
+
+    def level_at(self, x: Array) -> Array:
+        """w at x."""
+        return self.level(x - self.axis.origin)
 
     def place(self, level: Array) -> Array:
         """x - origin at the level w."""
@@ -101,11 +114,11 @@ class NumericalLaw:
 
     @elementwise
     def icdf(self, p: Array) -> Array:
-        return self.axis.origin + self.place(_level(valid_probability(p)))
+        return self.axis.origin + self.place(level_of(valid_probability(p)))
 
     @elementwise
     def isf(self, q: Array) -> Array:
-        return self.axis.origin + self.place(-_level(valid_probability(q)))
+        return self.axis.origin + self.place(-level_of(valid_probability(q)))
 
     sample = draw_by_quantiles
 
@@ -114,7 +127,7 @@ class NumericalLaw:
         if isinstance(target, NumericalLaw) and self.table == target.table:
             start, goal = ((axis.median, axis.left_unit) for axis in (self.axis, target.axis))
             return ScaledMap(self, target, start, goal)
-        return tabulated_map(self, target)
+        return NumericalMap(self, target)
 
     def quadrature(self, kinks: Sequence[float] = ()) -> tuple[np.ndarray, np.ndarray]:
         """Points x and probabilities, panel by panel, for expectations of smooth functions.
@@ -153,46 +166,14 @@ class NumericalLaw:
                 total += last * ratio / (1 - ratio) if ratio < 1 else math.inf
         return total
 
-    @functools.cached_property
-    def marks(self) -> np.ndarray:
-        """Levels between which the law is smooth and changes little, for quadrature."""
-        low, high = self.inverse(np.array([-LAST_MARK, LAST_MARK]))
-        ends = self.table.ends
-        eta = _filled(np.array([low, *ends[(ends > low) & (ends < high)], high]), MARK_STEPS[0])
-        return _filled(np.maximum.accumulate(self.table(eta)), MARK_STEPS[1])
+    def short_place(self, level: np.ndarray) -> np.ndarray:
+        """`place` by short polynomials, to ten digits; constant beyond the marks."""
+        return self.axis.left_unit * self.table.short_place(self.axis)(level.clip(-LAST_MARK, LAST_MARK))
 
-    @functools.cached_property
-    def marked_places(self) -> np.ndarray:
-        return self.place(self.marks)
+    def short_probability(self, place: np.ndarray) -> np.ndarray:
+        """F at origin + place by short polynomials, to ten digits of the lower tail; constant beyond the marks."""
+        polynomials = self.table.short_probability
+        return polynomials(self.axis.inner_coordinate(place).clip(*polynomials.x[[0, -1]]))
 
 
 _gauss_legendre = functools.cache(np.polynomial.legendre.leggauss)
-
-
-def probability(level: Array) -> Array:
-    """F at the level w."""
-    xp = array_namespace(level)
-    tail = 0.5 * xp.exp(-abs(level))
-    return xp.where(level < 0, tail, 1 - tail)
-
-
-def _level(p: Array) -> Array:
-    """The inverse of `probability`."""
-    xp = array_namespace(p)
-    left = p < 0.5
-    below, above = xp.where(left, p, 0.5), xp.where(left, 0.5, 1 - p)
-    with np.errstate(divide="ignore"):  # at 0 and 1 the level is infinite
-        return xp.where(left, xp.log(2 * below), -xp.log(2 * above))
-
-
-def _filled(points: np.ndarray, step: float) -> np.ndarray:
-    """Increasing points with more between them, no two further apart than `step`."""
-    pairs = [(a, b) for a, b in itertools.pairwise(points) if b > a]
-    pieces = [np.linspace(a, b, max(1, math.ceil((b - a) / step)), endpoint=False) for a, b in pairs]
-    return np.array([*np.concatenate(pieces), points[-1]])
-
-
-def log(x: Any) -> Any:
-    """The logarithm, -inf at 0 and NaN below without a warning."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(x)

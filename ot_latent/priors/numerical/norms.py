@@ -9,8 +9,8 @@ from scipy import special, stats
 from scipy.optimize import brentq
 
 from ot_latent.priors.numerical.axis import Axis
-from ot_latent.priors.numerical.law import LOG2, NumericalLaw, log
-from ot_latent.priors.numerical.piecewise import Piecewise
+from ot_latent.priors.numerical.law import NumericalLaw
+from ot_latent.priors.numerical.levels import LOG2, LevelTable, log
 
 # The law of a norm is resolved to tails of exp(-LAST_LEVEL) / 2 = 1e-9, from integrals up to far
 # smaller ones, and to this, relative to the tail.
@@ -155,8 +155,8 @@ def tabulate_norm(law: NormOfSum | NormAndSphere) -> NumericalLaw:
 
     start, stop = _reach(below, -1), _reach(above, 1)
     inner = np.array([0.02, 0.1, 0.3])
-    table = Piecewise.fit(below, np.array([start, *(start * inner[::-1]), 0.0]), TOLERANCE).joined(
-        Piecewise.fit(above, np.array([0.0, *(stop * inner), stop]), TOLERANCE)
+    table = LevelTable.fit(below, np.array([start, *(start * inner[::-1]), 0.0]), TOLERANCE).joined(
+        LevelTable.fit(above, np.array([0.0, *(stop * inner), stop]), TOLERANCE)
     )
     law_of_norm = NumericalLaw(axis, table, math.nan, math.nan)
     mean = law_of_norm.expectation(lambda r: r)

@@ -1,10 +1,13 @@
 """Increasing functions as piecewise Chebyshev series that find their own panels."""
 
+import functools
 import math
 from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 from array_api_compat import array_namespace
+from scipy.interpolate import PPoly
 
 from ot_latent._arrays import Array, conform
 
@@ -12,6 +15,12 @@ TOLERANCE = 1e-11  # a panel has converged when its last coefficients are below 
 _DEGREE = 15  # of the series, from sixteen values a panel
 _NODES = np.cos(math.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
 _TO_SERIES = np.linalg.inv(np.polynomial.chebyshev.chebvander(_NODES, _DEGREE)).T
+# T_k(2s - 1) by powers of s, highest first: they grow more slowly than converged series fall
+_POWERS = np.zeros((_DEGREE + 1, _DEGREE + 1))
+for _k in range(_DEGREE + 1):
+    _POWERS[_DEGREE - _k :, _k] = (
+        np.polynomial.Chebyshev.basis(_k, [0, 1]).convert(kind=np.polynomial.Polynomial).coef[::-1]
+    )
 
 
 class Piecewise:
@@ -27,8 +36,7 @@ class Piecewise:
 
     def __init__(self, ends: np.ndarray, series: np.ndarray) -> None:
         self.ends, self.series = ends, series
-        self._slopes = np.polynomial.chebyshev.chebder(series, axis=1) * (2 / np.diff(ends)[:, None])
-        self._end_slopes = [float(slope) for slope in self._at(ends[[0, -1]], self._slopes)]
+        self._end_slopes = [float(slope) for slope in self._at(ends[[0, -1]], 1)]
 
     def __eq__(self, other: object) -> bool:
         same = isinstance(other, Piecewise) and np.array_equal(self.ends, other.ends)
@@ -38,9 +46,7 @@ class Piecewise:
         return hash((len(self.ends), float(self.ends[0]), float(self.ends[-1])))
 
     @classmethod
-    def fit(
-        cls, function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, tolerance: float = TOLERANCE
-    ) -> "Piecewise":
+    def fit(cls, function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, tolerance: float = TOLERANCE) -> Self:
         """Halve the panels between `ends` until the series of all of them have converged."""
         starts, stops = np.array(ends[:-1]), np.array(ends[1:])
         done: list[tuple[float, float, np.ndarray]] = []
@@ -76,31 +82,45 @@ class Piecewise:
         within = np.max(np.abs(last - first), where=narrow, initial=0.0)
         return max(np.max(np.abs(first[1:] - last[:-1]), initial=0.0), within)
 
-    def joined(self, other: "Piecewise") -> "Piecewise":
+    def joined(self, other: "Piecewise") -> Self:
         """This function up to where `other` begins, and `other` from there."""
-        return Piecewise(np.concatenate([self.ends[:-1], other.ends]), np.concatenate([self.series, other.series]))
+        return type(self)(np.concatenate([self.ends[:-1], other.ends]), np.concatenate([self.series, other.series]))
 
-    def mirrored(self) -> "Piecewise":
+    @functools.cached_property
+    def mirrored(self) -> Self:
         """x -> -f(-x)."""
         signs = -((-1.0) ** np.arange(self.series.shape[1]))
-        return Piecewise(-self.ends[::-1], signs * self.series[::-1])
+        twin = type(self)(-self.ends[::-1], signs * self.series[::-1])
+        twin.__dict__["mirrored"] = self
+        return twin
 
     def __call__(self, x: Array) -> Array:
+        inside = x.clip(float(self.ends[0]), float(self.ends[-1]))
+        value, beyond = self._at(inside, 0), x - inside
+        if not beyond.any():
+            return value
         xp = array_namespace(x)
-        inside = xp.clip(x, float(self.ends[0]), float(self.ends[-1]))
-        value, beyond = self._at(inside, self.series), x - inside
         first, last = self._end_slopes
         further = value + xp.where(beyond < 0, first * beyond, last * beyond)
         return xp.where(beyond == 0, value, further)
 
     def slope(self, x: Array) -> Array:
         """The derivative."""
-        inside = array_namespace(x).clip(x, float(self.ends[0]), float(self.ends[-1]))
-        return self._at(inside, self._slopes)
+        return self._at(x.clip(float(self.ends[0]), float(self.ends[-1])), 1)
 
-    def _at(self, x: Array, series: np.ndarray) -> Array:
-        """Clenshaw's recurrence, for points within the panels."""
-        xp = array_namespace(x)
+    @functools.cached_property
+    def _polynomials(self) -> PPoly:
+        powers = _POWERS @ self.series.T / np.diff(self.ends) ** np.arange(_DEGREE, -1, -1)[:, None]
+        return PPoly.construct_fast(powers, self.ends)
+
+    def _at(self, x: Array, order: int) -> Array:
+        """The function, or its derivative of order 1, at points within the panels."""
+        if getattr(x, "dtype", None) == np.float64:
+            return self._polynomials(x, order)
+        # single precision, or torch with gradients: Clenshaw's recurrence
+        xp, series = array_namespace(x), self.series
+        if order:
+            series = np.polynomial.chebyshev.chebder(series, axis=1) * (2 / np.diff(self.ends)[:, None])
         ends, lengths, series = conform(x, self.ends, np.diff(self.ends), series)
         row = xp.clip(xp.searchsorted(ends, x, side="right") - 1, 0, len(self.ends) - 2)
         # clipped, because in single precision a narrow panel may have no width
@@ -111,7 +131,7 @@ class Piecewise:
             last, before = series[..., degree] + 2 * s * last - before, last
         return series[..., 0] + s * last - before
 
-    def inverse(self) -> "Piecewise":
+    def inverted(self) -> "Piecewise":
         """The inverse function, whose panels also end at 0."""
         # beginning with the images of the panels, so that no narrow feature falls between nodes
         ends = np.unique([*self(self.ends), 0.0])

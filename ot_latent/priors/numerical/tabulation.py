@@ -13,8 +13,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ot_latent.priors.numerical.axis import Axis
-from ot_latent.priors.numerical.law import LAST_MARK, LOG2, NumericalLaw, log
-from ot_latent.priors.numerical.piecewise import Piecewise
+from ot_latent.priors.numerical.law import NumericalLaw
+from ot_latent.priors.numerical.levels import LAST_MARK, LOG2, LevelTable, log
+from ot_latent.priors.numerical.steps import LinearDensity, as_steps
 
 Function: TypeAlias = Callable[[Any], Any]  # of numbers or numpy arrays
 
@@ -43,17 +44,22 @@ def tabulate(law: Any) -> NumericalLaw:
     atoms = _atom_at_end(law.cdf, axis) or _atom_at_end(lambda x: law.sf(-x), axis.mirrored())
     if atoms or not (left_unit > 0 and right_unit > 0):
         raise ValueError(JUMP)
-    table = _left_levels(law.cdf, law.icdf, law.pdf, axis)
+    exact = law if isinstance(law, LinearDensity) else as_steps(law.cdf, low, high)
+    law, knots = (law, np.array([])) if exact is None else (exact, exact.knots)
+    table = _left_levels(law.cdf, law.icdf, law.pdf, axis, knots)
     steps = left_unit * np.array([0.1, 0.3, 0.7, 0.9])
     # symmetric: what scipy cannot resolve near an upper end it may resolve near the lower
     right, tails = table, (law.cdf(median - steps), law.sf(median + steps))
     if not (abs(right_unit / left_unit - 1) < 1e-12 and np.allclose(*tails, rtol=1e-12, atol=0)):
-        right = _left_levels(lambda x: law.sf(-x), lambda q: -law.isf(q), lambda x: law.pdf(-x), axis.mirrored())
-    return NumericalLaw(axis, table.joined(right.mirrored()), float(law.mean), float(law.var))
+        right = _left_levels(
+            lambda x: law.sf(-x), lambda q: -law.isf(q), lambda x: law.pdf(-x), axis.mirrored(), -knots
+        )
+    steps = exact if exact is not None and np.array_equal(exact.first, exact.last) else None
+    return NumericalLaw(axis, table.joined(right.mirrored), float(law.mean), float(law.var), steps)
 
 
-def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis) -> Piecewise:
-    """The level as a function of η left of the median."""
+def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis, knots: np.ndarray) -> LevelTable:
+    """The level as a function of η left of the median, in panels that end at places `knots` too."""
     farthest = _farthest(icdf, axis)
 
     def level(eta: np.ndarray) -> np.ndarray:
@@ -71,9 +77,10 @@ def _left_levels(cdf: Function, icdf: Function, pdf: Function, axis: Axis) -> Pi
                 return np.where(eta > cut, inner(np.maximum(eta, cut)), outer(np.minimum(eta, cut)))
 
     # panels that begin at quantiles see a bulk that is small beside the support
-    quantiles = axis.coordinate(np.array([float(icdf(p)) for p in _QUANTILES]) - axis.origin)
-    inner = quantiles[(quantiles > start) & (quantiles < 0)]
-    table = Piecewise.fit(level, np.array([start, *np.unique(inner), 0.0]))
+    inner = axis.coordinate(np.array([*(float(icdf(p)) for p in _QUANTILES), *knots]) - axis.origin)
+    inner = np.unique(inner[(inner > start) & (inner < -1e-9)])
+    apart = np.diff(inner, prepend=start) > 1e-9
+    table = LevelTable.fit(level, np.array([start, *inner[apart], 0.0]))
     if abs(float(table(np.zeros(1))[0])) > 1e-6 or table.largest_jump > 0.01:
         raise ValueError(JUMP)
     return table

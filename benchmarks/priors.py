@@ -1,0 +1,112 @@
+"""Matched operations for any prior: what the first call costs, and the next one.
+
+Each row starts with nothing remembered, on one thread; `raw` is the same operation without a prior.
+Prints the table and writes it to benchmarks/priors.md.
+
+    OMP_NUM_THREADS=1 python benchmarks/priors.py           # a minute
+    OMP_NUM_THREADS=1 python benchmarks/priors.py --part 10  # a look, with a tenth of the points
+"""
+
+import importlib
+import pkgutil
+
+import numpy as np
+import scipy.stats as st
+from _report import parser, seconds, table, write
+
+import ot_latent as otl
+import ot_latent.priors
+
+LAWS = {
+    "truncated normal": st.truncnorm(-1, 2),
+    "Laplace": st.laplace(),
+    "t(3)": st.t(3),
+    "gamma(2)": st.gamma(2),
+    "logistic": st.logistic(),
+    "beta(1/2, 1/2)": st.beta(0.5, 0.5),
+}
+WEIGHTS = np.array([0.05, 0.08, 0.1, 0.11, 0.12, 0.13, 0.2, 0.21])
+
+
+class Quantiles:
+    """A table of eleven quantiles, straight between them."""
+
+    places, parts = np.sort(np.random.default_rng(0).normal(size=11)), np.linspace(0, 1, 11)
+
+    def cdf(self, x):
+        return np.interp(x, self.places, self.parts)
+
+    def ppf(self, p):
+        return np.interp(p, self.parts, self.places)
+
+
+def forget():
+    """Empty every cache of laws and maps."""
+    for module in pkgutil.walk_packages(ot_latent.priors.__path__, "ot_latent.priors."):
+        for value in vars(importlib.import_module(module.name)).values():
+            if hasattr(value, "cache_clear"):
+                value.cache_clear()
+
+
+def row(name, prior, operation, points):
+    """Seconds of the first call and of the next, and the latter over those of the raw operation."""
+    forget()
+    first, again, raw = (seconds(lambda law=law: operation(points, law)) for law in (prior, prior, None))
+    return [name, f"{first:.2f}", f"{again:.2f}", f"{again / raw:.0f}"]
+
+
+def draws(prior, *shape):
+    """Points of a prior, by its own quantiles."""
+    return prior.ppf(np.random.default_rng(0).uniform(1e-9, 1 - 1e-9, shape))
+
+
+def measured(part):
+    """Seconds of the first call and of the next, and the latter over those of the raw operation."""
+    t = np.linspace(0, 1, 60)[:, None, None]
+    many = np.linspace(0.05, 0.95, 10_000 // part)[:, None]
+    n = 2_000 // part
+    rows = []
+    for name, law in LAWS.items():
+        z = draws(law, 2, 16, 120)
+        rows.append(
+            row(f"path of 60 frames, 16 pairs, d = 120: {name}", law, lambda z, p: otl.interpolate(*z, t, prior=p), z)
+        )
+    for name, law in LAWS.items():
+        z = draws(law, 8, n, 100)
+        rows.append(
+            row(f"mean of 8 with different weights: {name}", law, lambda z, p: otl.combine(z, WEIGHTS, prior=p), z)
+        )
+    for name in ("Laplace", "t(3)", "truncated normal"):
+        z = draws(LAWS[name], 2, len(many), 100)
+        rows.append(
+            row(f"{len(many):,} different t: {name}", LAWS[name], lambda z, p: otl.interpolate(*z, many, prior=p), z)
+        )
+    several = {
+        "32 Laplace scales": [st.laplace(scale=1 + 0.1 * i) for i in range(32)],
+        "64 Student laws": [st.t(3 + 0.1 * i) for i in range(64)],
+    }
+    for name, laws in several.items():
+        z = np.stack([draws(law, 2, n) for law in laws], axis=-1)
+        rows.append(
+            row(f"a law for each coordinate, midpoint: {name}", laws, lambda z, p: otl.interpolate(*z, 0.5, prior=p), z)
+        )
+    counts, ends = np.histogram(np.random.default_rng(0).normal(size=1_000), bins=20)
+    for name, law in {
+        "histogram of 20 bins": st.rv_histogram((counts, ends), density=False),
+        "table of 11 quantiles": Quantiles(),
+    }.items():
+        z = draws(law, 2, n, 100)
+        rows.append(row(f"midpoint: {name}", law, lambda z, p: otl.interpolate(*z, 0.5, prior=p), z))
+    return table(["work", "first call, s", "again, s", "again / raw"], rows)
+
+
+def main():
+    options = parser(__file__, __doc__)
+    options.add_argument("--part", type=int, default=1, help="take one point of so many (default: %(default)s)")
+    arguments = options.parse_args()
+    text = "# Any prior\n\nMade by `OMP_NUM_THREADS=1 python benchmarks/priors.py`.\n"
+    write(arguments.out, text, {"Times": measured}, arguments.part)
+
+
+if __name__ == "__main__":
+    main()

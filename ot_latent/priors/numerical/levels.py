@@ -1,0 +1,123 @@
+"""The levels of a law: the logarithms of its tails, as a table, with what quadrature asks of it."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+from scipy.interpolate import PPoly
+
+from ot_latent._arrays import Array
+from ot_latent.priors.numerical.axis import Axis
+from ot_latent.priors.numerical.piecewise import Piecewise
+
+LOG2 = math.log(2)
+# Sums of laws are resolved to tails of exp(-FAR_LEVEL) / 2 = 3e-19; beyond, they continue as power laws.
+FAR_LEVEL = 42.0
+# Marks for quadrature: the level of the last, and how far they are apart, in η and in level.
+LAST_MARK, _MARK_STEPS = 1.3 * FAR_LEVEL, (1.6, 3.2)
+_NARROW = 1e-4  # panels are halved down to this only where the law is not smooth
+# Of short polynomials: how far their panels reach to begin with, their degree, and halvings at most.
+_SHORT_STEPS, _DEGREE, _HALVINGS = (0.4, 0.4), 7, 12
+_BESIDE = np.array([0.0, 0.04, 0.5])  # where they are held against the function
+_NODES = (1 - np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))) / 2
+_TO_POWERS = np.linalg.inv(np.vander(_NODES))
+
+
+class LevelTable(Piecewise):
+    """The level w of a law as a function of η, the coordinate of an `Axis`."""
+
+    @functools.cached_property
+    def inverse(self) -> Piecewise:
+        """η as a function of the level."""
+        twin = self.__dict__.get("mirrored")
+        return twin.inverse.mirrored if twin and "inverse" in twin.__dict__ else self.inverted()
+
+    @functools.cached_property
+    def symmetric(self) -> bool:
+        """Whether both tails are one."""
+        return self == self.mirrored
+
+    @functools.cached_property
+    def kinks(self) -> np.ndarray:
+        """η where the law is not smooth, so that panels are narrow."""
+        width = np.diff(self.ends)
+        narrow = np.flatnonzero(width < _NARROW)
+        groups = np.split(narrow, np.flatnonzero(np.diff(narrow) > 1) + 1)
+        return self.ends[[group[width[group].argmin()] for group in groups if len(group)]]
+
+    @functools.cached_property
+    def marks(self) -> np.ndarray:
+        """Levels between which the law is smooth and changes little, for quadrature."""
+        return self._levels(*_MARK_STEPS)
+
+    def _levels(self, eta_step: float, level_step: float) -> np.ndarray:
+        """Levels up to the last mark, the ends of panels among them, no two further apart than the steps."""
+        low, high = self.inverse(np.array([-LAST_MARK, LAST_MARK]))
+        eta = _filled(np.array([low, *self.ends[(self.ends > low) & (self.ends < high)], high]), eta_step)
+        return _filled(np.maximum.accumulate(self(eta)), level_step)
+
+    @functools.cached_property
+    def short_probability(self) -> PPoly:
+        """F as a function of η, to ten digits of the lower tail."""
+        return _short_polynomials(lambda eta: probability(self(eta)), self.inverse(self._levels(*_SHORT_STEPS)))
+
+    @functools.cached_property
+    def _short_places(self) -> dict[Any, PPoly]:
+        return {}
+
+    def short_place(self, axis: Axis) -> PPoly:
+        """Places on an axis, in units of its left side, as a function of the level."""
+        known, key = self._short_places, axis.proportions
+        if key not in known:
+            unit = Axis.of_unit(*key)
+            known[key] = _short_polynomials(lambda w: unit.place(self.inverse(w)), self._levels(*_SHORT_STEPS))
+        return known[key]
+
+
+def _short_polynomials(function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray) -> PPoly:
+    """Polynomials of a low degree on panels between `ends`, which are halved until they agree with the function."""
+    ends = np.unique(ends)
+    for halvings_left in reversed(range(_HALVINGS)):
+        width = np.diff(ends)[:, None]
+        values = function((ends[:-1, None] + width * _NODES).ravel()).reshape(len(width), -1)
+        powers = values @ _TO_POWERS.T
+        beside = function((ends[:-1, None] + width * _BESIDE).ravel()).reshape(len(width), -1)
+        error = np.abs(powers @ np.vander(_BESIDE, _DEGREE + 1).T - beside).max(1)
+        bad = error > 1e-11 * np.abs(values).max(1)
+        if not (bad.any() and halvings_left):
+            break
+        ends = np.unique([*ends, *(ends[:-1] + width[:, 0] / 2)[bad]])
+    return PPoly.construct_fast(powers.T / width.T ** np.arange(_DEGREE, -1, -1)[:, None], ends)
+
+
+def _filled(points: np.ndarray, step: float) -> np.ndarray:
+    """Increasing points with more between them, no two further apart than `step`."""
+    gaps = np.diff(points)
+    parts = np.where(gaps > 0, np.maximum(1, np.ceil(gaps / step)), 0).astype(int)
+    start, width = np.repeat(points[:-1], parts), np.repeat(gaps / np.maximum(parts, 1), parts)
+    return np.append(start + (np.arange(len(start)) - np.repeat(parts.cumsum() - parts, parts)) * width, points[-1])
+
+
+def probability(level: Array) -> Array:
+    """F at the level w."""
+    xp = array_namespace(level)
+    tail = 0.5 * xp.exp(-abs(level))
+    return xp.where(level < 0, tail, 1 - tail)
+
+
+def level_of(p: Array) -> Array:
+    """The inverse of `probability`."""
+    xp = array_namespace(p)
+    left = p < 0.5
+    below, above = xp.where(left, p, 0.5), xp.where(left, 0.5, 1 - p)
+    with np.errstate(divide="ignore"):  # at 0 and 1 the level is infinite
+        return xp.where(left, xp.log(2 * below), -xp.log(2 * above))
+
+
+def log(x: Any) -> Any:
+    """The logarithm, -inf at 0 and NaN below without a warning."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.log(x)

@@ -47,6 +47,7 @@ copybutton_prompt_is_regexp = True
 mathjax_path = "mathjax/tex-svg-full.js"
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = "ot_latent"
 html_baseurl = "https://ot-latent.github.io/ot_latent/"
 html_static_path = ["_static"]

@@ -1,4 +1,4 @@
-"""Parts of the website that are made from data: the ledger, the claims, the gallery, and the picture of the start page."""
+"""Parts of the website made from data: ledger, claims, gallery, tables of modules, picture of the start page."""
 
 import ast
 import inspect
@@ -82,14 +82,15 @@ def recording_link(notebook: str, claim: Claim, up: str = "") -> str:
     if not found:
         raise LookupError(f"no cell of {notebook} records {key}")
     cell = max(found, key=lambda pair: pair[0])[1]
-    return f'<a href="{up}notebooks/{notebook}.html#nb-{cell.id}">notebook {notebook[:2]}, cell [{cell.execution_count}]</a>'
+    return f'<a href="{up}notebooks/{notebook}.html#nb-{cell.id}">{notebook[:2]} [{cell.execution_count}]</a>'
 
 
 def recorded() -> list[tuple[Claim, str, dict[str, Any]]]:
-    """Every recorded claim with its notebook and its row, in the order of the files."""
+    """Every recorded claim with its notebook and its row, in the order of the papers' items."""
     results = read_results(ROOT / "figures")
     rows = {key: (name, row) for name, section in results.items() for key, row in section["rows"].items()}
-    return [(claim, *rows[key]) for key, claim in claims().entries.items() if key in rows]
+    items, found = claims().items, [(claim, *rows[key]) for key, claim in claims().entries.items() if key in rows]
+    return sorted(found, key=lambda entry: items.index(entry[0].item))
 
 
 def _number(value: float | None) -> str:
@@ -101,7 +102,9 @@ def _interval(row: Mapping[str, Any]) -> str:
 
 
 def _paper(claim: Claim) -> str:
-    return f"{claim.value:g} ± {claim.error:g}" if claim.value is not None else f"“{claim.quote}”" if claim.quote else ""
+    return (
+        f"{claim.value:g} ± {claim.error:g}" if claim.value is not None else f"“{claim.quote}”" if claim.quote else ""
+    )
 
 
 def anchor(claim: Claim) -> str:
@@ -115,14 +118,14 @@ def ledger_html() -> str:
     for claim, notebook, row in recorded():
         page = f"claims/{claim.item.paper}.html#{anchor(claim)}"
         row_cells = {
-            "paper, item": f"{PAPERS[claim.item.paper]}, {claim.item.number}",
+            "item": f"{PAPERS[claim.item.paper].partition(' ')[0]}, {claim.item.number}",
             "claim": f'<a href="{page}">{escape(row["what"])}</a>',
             "paper says": escape(_paper(claim)) or f"<em>our words:</em> {escape(claim.statement)}",
             "ours": _number(row["ours"]),
             "95 % interval": _interval(row),
             "criterion": f'<a href="{page}-criterion">{escape(row["criterion"]) or "undecided"}</a>',
             "verdict": row["verdict"],
-            "computed in": recording_link(notebook, claim),
+            "cell": recording_link(notebook, claim),
         }
         columns = "".join(f'<td data-label="{label}">{text}</td>' for label, text in row_cells.items())
         data = f'data-paper="{claim.item.paper}" data-verdict="{row["verdict"]}" data-key="{claim.key}"'
@@ -174,9 +177,12 @@ def claims_page(paper: str) -> str:
                 ours,
                 f"**Measured:** {escaped(claim.measure)}." if claim.measure else None,
                 f"({anchor(claim)}-criterion)=\n**Criterion:** {criterion}"
-                + "".join(f"; {escaped(text)}" for text in (claim.why, claim.undecided) if text) + ".",
-                f"**This run:** {_number(row['ours'])}, 95 % interval {_interval(row)}, on {escaped(data)}; "
-                f"{recording_link(notebook, claim, '../')}. "
+                + "".join(f"; {escaped(text)}" for text in (claim.why, claim.undecided) if text)
+                + ".",
+                f"**This run:** {_number(row['ours'])}"
+                + (f", 95 % interval {_interval(row)}" if row["interval"] else "")
+                + f", on {escaped(data)}; "
+                f"notebook {recording_link(notebook, claim, '../')}. "
                 f"**{row['verdict'].capitalize()}**" + (f": {escaped(row['note'])}." if row["note"] else "."),
             ],
         )
@@ -231,15 +237,17 @@ def module_table(name: str) -> str:
     module = getattr(ot_latent, name)
     own = [key for key, value in vars(module).items() if getattr(value, "__module__", "").startswith(module.__name__)]
     names = getattr(module, "__all__", own)
-    rows = [(Markdown(f"`{key}`"), _first_sentence(getattr(module, key))) for key in names if not key.startswith("_")]
+    rows = [(Markdown(f"`{key}`"), _first_sentence(getattr(module, key))) for key in names if key[0] != "_"]
     return f"{_first_sentence(module)}\n\n{Table(('name', 'what it is'), rows)._repr_markdown_()}\n"
 
 
-def _first_sentence(thing: Any) -> str:
+def _first_sentence(thing: Any) -> Markdown:
+    """Of the docstring, with code in backticks; of data, what kind they are."""
     if not (inspect.ismodule(thing) or inspect.isroutine(thing) or inspect.isclass(thing)):
-        return f"{type(thing).__name__}, data"
+        return Markdown(f"data: a {type(thing).__name__}")
     paragraph = " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
-    return re.split(r"(?<=[.:])\s(?=[A-Z])", paragraph)[0]
+    sentence = re.split(r"(?<=\.)\s(?=[A-Z])", paragraph)[0]
+    return Markdown("".join(part if part[:1] == "`" else escaped(part) for part in re.split(r"(`[^`]+`)", sentence)))
 
 
 def write_pages(source: Path) -> None:

@@ -1,4 +1,4 @@
-"""Sphinx extension: pictures get alternative texts, cells of notebooks anchors, and badges are no requests to others."""
+"""Sphinx extension: alternative texts for pictures, anchors for cells of notebooks, badges that are at hand."""
 
 from pathlib import PurePosixPath
 from typing import Any

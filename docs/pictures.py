@@ -1,5 +1,6 @@
-"""Sphinx extension: alternative texts for pictures, anchors for cells of notebooks, badges that are at hand."""
+"""Sphinx extension: pictures get texts, cells of notebooks anchors, links in outputs pages, and badges are at hand."""
 
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -21,6 +22,9 @@ def describe(app: Sphinx, document: nodes.document) -> None:
     for image in document.findall(nodes.image):
         if badge := BADGES.get(image["uri"]):
             image["uri"] = f"/_static/{badge}"
+    for link in document.findall(nodes.reference):  # in outputs; those of texts Sphinx resolves itself
+        if re.fullmatch(r"\w+\.ipynb", link.get("refuri", "")):
+            link["refuri"] = link["refuri"].replace(".ipynb", ".html")
     if docname.parent.name == "notebooks":
         for box in document.findall(nodes.container):
             if box.get("nb_element") != "cell_code":

@@ -11,14 +11,17 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
-from pages import FILES, ROOT, write_pages
+from pages import FILES, ROOT, SITE, write_pages
 from sphinx.cmd.build import build_main
+
+UNLISTED = ("404.html", "search.html", "genindex.html")
 
 
 def gather(source: Path) -> None:
     """Copy all that the website is made of into an empty folder."""
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", source, ignore=shutil.ignore_patterns("__pycache__", "build.py", "animations"))
+    shutil.copytree(ROOT / "docs", source, ignore=shutil.ignore_patterns("__pycache__", "*.py", "animations"))
+    shutil.copy2(ROOT / "docs" / "conf.py", source)
     if (ROOT / "docs" / "animations").is_dir():
         shutil.copytree(ROOT / "docs" / "animations", source / "_static" / "animations")
     for folder, pattern in (("notebooks", "*.ipynb"), ("figures", "*.png"), ("benchmarks", "*.md")):
@@ -40,15 +43,27 @@ def gather(source: Path) -> None:
     write_pages(source)
 
 
+def write_sitemap(html: Path) -> None:
+    """List all pages but those that nobody should find."""
+    names = sorted(path.relative_to(html).as_posix() for path in html.rglob("*.html"))
+    places = "".join(f"<url><loc>{SITE}{name}</loc></url>\n" for name in names if name not in UNLISTED)
+    schema = "http://www.sitemaps.org/schemas/sitemap/0.9"
+    text = f'<?xml version="1.0" encoding="utf-8"?>\n<urlset xmlns="{schema}">\n{places}</urlset>\n'
+    (html / "sitemap.xml").write_text(text, encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "build" / "docs", help="where to build")
     folder = parser.parse_args().folder.resolve()
-    gather(folder / "source")
-    options = ["--fail-on-warning", "--quiet", "--jobs", "auto", "--doctree-dir", str(folder / "doctrees")]
-    failed = build_main([*options, str(folder / "source"), str(folder / "html")])
+    source, html = folder / "source", folder / "html"
+    gather(source)
+    shutil.rmtree(html, ignore_errors=True)
+    options = ["--fail-on-warning", "--quiet", "--fresh-env", "--jobs", "auto", "--doctree-dir"]
+    failed = build_main([*options, str(folder / "doctrees"), str(source), str(html)])
     if not failed:
-        print(f"open {folder / 'html' / 'index.html'}")
+        write_sitemap(html)
+        print(f"open {html / 'index.html'}")
     return failed
 
 

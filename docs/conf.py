@@ -1,12 +1,9 @@
 """How Sphinx makes the website of what `build.py` gathers."""
 
-import sys
-from pathlib import Path
+from pages import SITE
 
 import ot_latent
 from ot_latent.paper.claims import claims
-
-sys.path.insert(0, str(Path(__file__).parent))
 
 project = "ot_latent"
 author = "The ot_latent authors"
@@ -20,7 +17,6 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
-    "sphinx_sitemap",
     "pictures",
 ]
 templates_path = ["_templates"]
@@ -49,12 +45,11 @@ mathjax_path = "mathjax/tex-svg-full.js"
 html_theme = "furo"
 pygments_dark_style = "github-dark"
 html_title = "ot_latent"
-html_baseurl = "https://ot-latent.github.io/ot_latent/"
+html_baseurl = SITE
+html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_js_files = ["site.js"]
 html_additional_pages = {"404": "404.html"}
 html_context = {"site": html_baseurl}
 html_copy_source = False
-sitemap_url_scheme = "{link}"
-sitemap_excludes = ["404.html", "search.html", "genindex.html"]

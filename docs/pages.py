@@ -18,6 +18,7 @@ from ot_latent.paper.claims import Claim, claims
 from ot_latent.paper.ledger import VERDICTS, Markdown, Table, escaped, read_results
 
 ROOT = Path(__file__).resolve().parents[1]
+SITE = "https://ot-latent.github.io/ot_latent/"
 FILES = "https://github.com/ot-latent/ot_latent/blob/main"
 PAPERS = {
     "agustsson2019": "Agustsson et al. (2019)",

@@ -20,10 +20,12 @@ UNLISTED = ("404.html", "search.html", "genindex.html")
 def gather(source: Path) -> None:
     """Copy all that the website is made of into an empty folder."""
     shutil.rmtree(source, ignore_errors=True)
-    shutil.copytree(ROOT / "docs", source, ignore=shutil.ignore_patterns("__pycache__", "*.py", "animations"))
+    shutil.copytree(ROOT / "docs", source, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
     shutil.copy2(ROOT / "docs" / "conf.py", source)
-    if (ROOT / "docs" / "animations").is_dir():
-        shutil.copytree(ROOT / "docs" / "animations", source / "_static" / "animations")
+    for path in source.rglob("*.md"):  # all lie one folder higher now: links to the repository lose one step up
+        up = "../" * len(path.relative_to(source).parts)
+        text = path.read_text(encoding="utf-8").replace(f"]({up}", f"]({up[3:]}")
+        path.write_text(text, encoding="utf-8")
     for folder, pattern in (("notebooks", "*.ipynb"), ("figures", "*.png"), ("benchmarks", "*.md")):
         (source / folder).mkdir()
         for path in (ROOT / folder).glob(pattern):

@@ -29,7 +29,6 @@ PICTURES: Mapping[str, tuple[str, str]] = {
     name: (title, text)
     for name, (title, text) in tomllib.loads((ROOT / "docs" / "figures.toml").read_text(encoding="utf-8")).items()
 }
-MOVING = ("webm", "mp4", "webp", "gif", "svg")  # what an animation may be, the best first
 WIDTH = 640  # pixels of a picture in the gallery
 
 
@@ -217,19 +216,16 @@ def shrink(path: Path, to: Path) -> tuple[int, int]:
 
 def moving_html(animations: Path) -> str:
     """The picture of the start page: the animation of densities, or while there is none the figure."""
-    _, text = PICTURES["01_densities"]
-    found = [path for kind in MOVING if (path := animations / f"densities.{kind}").is_file()]
-    still = "_static/gallery/01_densities.webp"
-    if found and found[0].suffix in (".webm", ".mp4"):
-        source = f"_static/animations/{found[0].name}"
-        return (
-            f'<video class="moving" src="{source}" poster="{still}" aria-label="{escape(text)}" '
-            "autoplay muted loop playsinline controls></video>\n"
-        )
-    source = f"_static/animations/{found[0].name}" if found else still
+    still, text = "_static/gallery/01_densities.webp", PICTURES["01_densities"][1]
+    moving = animations / "densities.webp"
+    if not moving.is_file():
+        return f'<img class="moving" src="{still}" alt="{escape(text)}">\n'
+    if moving.with_suffix(".png").is_file():
+        still = "_static/animations/densities.png"
+    text = PICTURES["animations#densities"][1]
     return (
         f'<picture><source media="(prefers-reduced-motion: reduce)" srcset="{still}">'
-        f'<img class="moving" src="{source}" alt="{escape(text)}"></picture>\n'
+        f'<img class="moving" src="_static/animations/densities.webp" alt="{escape(text)}"></picture>\n'
     )
 
 

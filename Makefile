@@ -15,7 +15,7 @@ OTHERS = $(or $(filter-out $(LAST),$(shell .venv/bin/python -c '$(SELECT)')),$(e
 unexport MPLBACKEND
 
 .DEFAULT_GOAL := help
-.PHONY: help setup made reproduce test lint lab notebooks strip clean writable
+.PHONY: help setup made reproduce test lint lab docs notebooks strip clean writable
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -52,6 +52,9 @@ lint: setup  ## style, and imports that run one way
 
 lab: setup  ## open JupyterLab on the first notebook
 	.venv/bin/ot-latent lab
+
+docs: setup  ## build the website in build/docs/html, from the committed notebooks
+	.venv/bin/python docs/build.py
 
 notebooks: export TQDM_DISABLE = 1
 # Their results are to be kept, and the kernel python3 is that of .venv, whatever others have this name.

@@ -71,7 +71,7 @@ def everything(project):
     return closure(r for extra in (None, *extras) for r in direct(project, extra=extra))
 
 
-@pytest.mark.parametrize("extra", [None, "data", "train", "notebooks", "dev"])
+@pytest.mark.parametrize("extra", [None, "data", "train", "notebooks", "docs", "dev"])
 def test_every_dependency_is_pinned_to_a_version_that_it_allows(project, pins, extra):
     for requirement in direct(project, extra=extra):
         assert requirement.specifier.contains(pins[canonicalize_name(requirement.name)])
@@ -97,7 +97,7 @@ def test_torch_is_pinned_without_a_build(pins):
 def test_dev_brings_everything(project):
     names = {extra: project["optional-dependencies"][extra] for extra in ("notebooks", "dev")}
     assert "ot-latent[train]" in names["notebooks"]
-    assert {"ot-latent[data]", "ot-latent[notebooks]"} <= set(names["dev"])
+    assert {"ot-latent[data]", "ot-latent[docs]", "ot-latent[notebooks]"} <= set(names["dev"])
 
 
 def test_bench_brings_the_peers_that_the_benchmarks_import(root, project):

@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
-import ipywidgets
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
@@ -135,22 +134,26 @@ def test_animations_run(name, tmp_path):
     assert Image.open(tmp_path / f"{name}.png").size[0] == 700
 
 
-def test_the_slider_of_notebook_03_computes_nothing(root, monkeypatch):
-    """After a path was chosen every place of it comes from the table."""
+def test_the_slider_of_notebook_03_computes_nothing(root):
+    """All places of a path are in the browser when it was chosen, and the slider is linked there."""
     notebook = nbformat.read(root / "notebooks" / "03_monotone_maps.ipynb", as_version=4)
-    cells = [cell.source for cell in notebook.cells if cell.id in ("cell-26", "cell-26b", "cell-26c", "cell-26d")]
-    run = SimpleNamespace(rng=np.random.default_rng)
-    room = {"otl": otl, "np": np, "plt": plt, "ipywidgets": ipywidgets, "run": run}
-    for source in cells:
-        exec(source, room)
-    room["PLACES"] = 3
-    choice, place, panels = room["explorer"]().children
-    images = [panel.children[0] for panel in panels.children]
-    monkeypatch.setattr(torch.nn.Module, "__call__", lambda *_: pytest.fail("a network was called"))
-    monkeypatch.setattr(otl, "check_prior", lambda *_: pytest.fail("points were checked"))
-    seen = set()
-    for value in range(place.max + 1):
-        place.value = value
-        seen.add(images[2].value)
-    assert len(seen) == place.max + 1
-    assert "No sign" in panels.children[2].children[1].value
+    room = {"otl": otl, "np": np, "plt": plt, "run": SimpleNamespace(rng=np.random.default_rng)}
+    for cell in notebook.cells:
+        if cell.id in ("cell-26", "cell-26b", "cell-26c", "cell-26d"):
+            exec(cell.source, room)
+    room["PLACES"], links = 3, []
+    room["jslink"] = lambda *ends: links.append(ends)
+    choice, place, stack = room["explorer"]().children
+    assert links == [((place, "value"), (stack, "selected_index"))]
+    assert place.max == len(stack.children) - 1 == 2
+
+    def shown(way):
+        return [tuple(part.value for part in row.children[way].children) for row in stack.children]
+
+    before = shown(2)
+    assert len({picture for picture, _ in before}) == 3 and "<b>matched</b>" in before[1][1]
+    assert "left the prior" in shown(0)[1][1]
+    choice.children[2].value = 5
+    assert shown(2)[0] != before[0] and shown(2)[2] == before[2]  # the other end stays
+    choice.children[1].value = "vicinity"
+    assert shown(2) == [(b"", "")] * 3 and "<b>matched</b>" in shown(1)[1][1]

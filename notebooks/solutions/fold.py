@@ -1,12 +1,13 @@
-"""Fold exercises, hints and solutions into the notebooks; write an edition for students, and slides.
+"""Fold exercises, hints and solutions into the notebooks; write a student edition, and slides.
 
-NN_name.md beside this file holds the exercises of NN_name.ipynb: `# 1`, the question, `## Hint`, `## Solution`. A
-fence ```python of a solution is shown and run; a fence ```python assert is run only: it asserts the numbers that the
-text states. Tests run each solution in the state that the notebook ends in, as a reader would.
+NN_name.md beside this file holds the exercises of NN_name.ipynb: `# 1`, the question, `## Hint`,
+`## Solution`. A fence ```python of a solution is shown and run; a fence ```python assert is only
+run: it asserts the numbers that the text states. Tests run each solution in the state that the
+notebook ends in, as a reader would.
 
     python notebooks/solutions/fold.py            # the last cell of each notebook, from the files
-    python notebooks/solutions/fold.py --student  # build/student: questions, hints and empty cells
-    python notebooks/solutions/fold.py --slides   # build/slides: headings, formulas and pictures, prose as notes
+    python notebooks/solutions/fold.py --student  # build/student: questions, hints, empty cells
+    python notebooks/solutions/fold.py --slides   # build/slides: headings, formulas and pictures
 """
 
 import re
@@ -40,20 +41,26 @@ class Exercise(NamedTuple):
     @property
     def shown(self) -> str:
         """The solution without its assertions."""
-        return re.sub(r"\n{3,}", "\n\n", _FENCE.sub(lambda m: "" if m[1] else m[0], self.solution)).strip()
+        without = _FENCE.sub(lambda fence: "" if fence[1] else fence[0], self.solution)
+        return re.sub(r"\n{3,}", "\n\n", without).strip()
 
 
 def exercises(name: str) -> list[Exercise]:
     """Those of a notebook, from its file."""
     text = (HERE / f"{name}.md").read_text(encoding="utf-8")
-    found = re.findall(r"^# (\d+)\n(.*?)^## Hint\n(.*?)^## Solution\n(.*?)(?=^# \d|\Z)", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(
+        r"^# (\d+)\n(.*?)^## Hint\n(.*?)^## Solution\n(.*?)(?=^# \d|\Z)",
+        text,
+        re.MULTILINE | re.DOTALL,
+    )
     return [Exercise(number, *(part.strip() for part in parts)) for number, *parts in found]
 
 
 def runnable(name: str) -> list[nbformat.NotebookNode]:
-    """Code cells to append to the notebook: each solution with its assertions, in the state the notebook ends in."""
-    solved = [each.code for each in exercises(name)]
-    return [new_code_cell(source) for code in solved for source in ("before = dict(globals())", code, _BACK)]
+    """Cells to append to the notebook: each solution with its assertions, and back to before it."""
+    keep = "before = dict(globals())"
+    cells = ((keep, each.code, _BACK) for each in exercises(name))
+    return [new_code_cell(source) for solution in cells for source in solution]
 
 
 def onward(name: str) -> str:
@@ -62,8 +69,8 @@ def onward(name: str) -> str:
     later = names[names.index(name) + 1 :]
     if not later:
         return "That was the last one: back to [00 · Start here](00_start_here.ipynb)."
-    title = nbformat.read(NOTEBOOKS / f"{later[0]}.ipynb", 4).cells[0].source.splitlines()[0].removeprefix("# ")
-    return f"**Next:** [{title}]({later[0]}.ipynb)"
+    first = nbformat.read(NOTEBOOKS / f"{later[0]}.ipynb", 4).cells[0].source
+    return f"**Next:** [{first.splitlines()[0].removeprefix('# ')}]({later[0]}.ipynb)"
 
 
 def folded(name: str) -> str:
@@ -98,31 +105,38 @@ def student(name: str) -> nbformat.NotebookNode:
     notebook.cells.append(new_markdown_cell("\n\n".join(filter(None, [before, TITLE]))))
     for each in exercises(name):
         hint = f"<details><summary>Hint</summary>\n\n{each.hint}\n\n</details>"
-        notebook.cells += [new_markdown_cell(f"**{each.number}.** {each.question}\n\n{hint}"), new_code_cell()]
+        notebook.cells += [
+            new_markdown_cell(f"**{each.number}.** {each.question}\n\n{hint}"),
+            new_code_cell(),
+        ]
     notebook.cells.append(new_markdown_cell(onward(name)))
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":  # build/student lies one folder deeper than notebooks
+            cell.source = cell.source.replace("](../", "](../../")
     return notebook
 
 
 def slides(name: str) -> nbformat.NotebookNode:
-    """The notebook with slide types: what stands out goes on slides, the rest of the prose into the speaker's notes."""
+    """The notebook with slide types: pictures, tables, headings and formulas, prose as notes."""
     notebook = student(name)
     cells, notebook.cells = notebook.cells, []
     for cell in cells:
         if cell.cell_type == "code":
-            outputs = [out for out in cell.outputs if out.output_type != "stream" and "text/plain" in out.get("data", {})]
-            picture = any({"image/png", "image/jpeg", "text/markdown"} & out.data.keys() for out in outputs)
-            cell.metadata["slideshow"] = {"slide_type": "subslide" if picture else "skip"}
+            shown = {kind for output in cell.outputs for kind in output.get("data", {})}
+            worth_it = shown & {"image/png", "image/jpeg", "text/markdown"}
+            cell.metadata["slideshow"] = {"slide_type": "subslide" if worth_it else "skip"}
             notebook.cells.append(cell)
             continue
         stands_out, prose = [], []
-        for paragraph in re.split(r"\n{2,}(?![^$]*\$\$\n)", cell.source):
-            short = paragraph.startswith(("#", "$$", "- ", "|", "**")) and "mybinder" not in paragraph
+        for paragraph in cell.source.split("\n\n"):
+            starts = ("#", "$$", "- ", "|", "![", "**")
+            short = paragraph.startswith(starts) and "mybinder" not in paragraph
             (stands_out if short else prose).append(paragraph)
         opens = any(paragraph.startswith("#") for paragraph in stands_out)
-        for kind, paragraphs in (("slide" if opens else "subslide", stands_out), ("notes", prose)):
-            if paragraphs:
+        for kind, part in (("slide" if opens else "subslide", stands_out), ("notes", prose)):
+            if part:
                 metadata = {"slideshow": {"slide_type": kind}}
-                notebook.cells.append(new_markdown_cell("\n\n".join(paragraphs), metadata=metadata))
+                notebook.cells.append(new_markdown_cell("\n\n".join(part), metadata=metadata))
     return notebook
 
 
@@ -138,7 +152,9 @@ def main(arguments: list[str]) -> None:
 
             target = BUILD / "slides" / f"{name}.html"
             target.parent.mkdir(parents=True, exist_ok=True)
-            html, _ = SlidesExporter(exclude_input=True, exclude_input_prompt=True).from_notebook_node(slides(name))
+            html, _ = SlidesExporter(
+                exclude_input=True, exclude_input_prompt=True
+            ).from_notebook_node(slides(name))
             target.write_text(html, encoding="utf-8")
         elif not arguments:
             fold(name)

@@ -1,5 +1,7 @@
 """The exercises of the notebooks: files that are folded into them; `test_notebooks` runs the solutions."""
 
+import re
+
 import fold
 import pytest
 from nbformat import NO_CONVERT, read
@@ -45,3 +47,22 @@ def test_students_see_no_solution():
 def test_slides_hold_pictures_and_headings():
     kinds = [cell.metadata["slideshow"]["slide_type"] for cell in fold.slides("01_midpoint_densities_2d").cells]
     assert kinds[0] == "slide" and {"subslide", "notes", "skip"} <= set(kinds)
+
+
+SESSIONS = fold.HERE.parents[1] / "docs" / "course" / "sessions.md"
+
+
+def test_the_sessions_name_what_there_is():
+    """Each takes ninety minutes, of parts and exercises that the notebooks have."""
+    for session in SESSIONS.read_text(encoding="utf-8").split("## Session")[1:]:
+        rows = re.findall(r"^\| (\d+) \| \[.*notebooks/(\w+)\.ipynb\) \| (.*) \| (.*) \|$", session, re.MULTILINE)
+        assert sum(int(minutes) for minutes, *_ in rows) == 90
+        for _, name, parts, numbers in rows:
+            notebook = read(fold.NOTEBOOKS / f"{name}.ipynb", NO_CONVERT)
+            text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+            assert set(re.findall(r"\*(.+?)\*", parts)) <= set(re.findall("^## (.*)$", text, re.MULTILINE))
+            assert set(numbers.split(", ")) <= {each.number for each in fold.exercises(name)}
+        homework = re.findall(r"\b(\d\d)\.(\d)\b", session)
+        for begin, number in homework:
+            (name,) = (name for name in NAMES if name.startswith(begin))
+            assert number in {each.number for each in fold.exercises(name)}

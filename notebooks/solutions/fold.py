@@ -12,6 +12,7 @@ notebook ends in, as a reader would.
 
 import re
 import sys
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -116,6 +117,11 @@ def student(name: str) -> nbformat.NotebookNode:
     return notebook
 
 
+def _stands_out(paragraph: str) -> bool:
+    starts = ("#", "$$", "- ", "|", "![", "**")
+    return paragraph.startswith(starts) and "mybinder" not in paragraph
+
+
 def slides(name: str) -> nbformat.NotebookNode:
     """The notebook with slide types: pictures, tables, headings and formulas, prose as notes."""
     notebook = student(name)
@@ -127,16 +133,12 @@ def slides(name: str) -> nbformat.NotebookNode:
             cell.metadata["slideshow"] = {"slide_type": "subslide" if worth_it else "skip"}
             notebook.cells.append(cell)
             continue
-        stands_out, prose = [], []
-        for paragraph in cell.source.split("\n\n"):
-            starts = ("#", "$$", "- ", "|", "![", "**")
-            short = paragraph.startswith(starts) and "mybinder" not in paragraph
-            (stands_out if short else prose).append(paragraph)
-        opens = any(paragraph.startswith("#") for paragraph in stands_out)
-        for kind, part in (("slide" if opens else "subslide", stands_out), ("notes", prose)):
-            if part:
-                metadata = {"slideshow": {"slide_type": kind}}
-                notebook.cells.append(new_markdown_cell("\n\n".join(part), metadata=metadata))
+        for number, (shown, group) in enumerate(groupby(cell.source.split("\n\n"), _stands_out)):
+            text = "\n\n".join(group)
+            beside = "-" if number else "subslide"
+            kind = "notes" if not shown else "slide" if re.search("^#", text, re.M) else beside
+            metadata = {"slideshow": {"slide_type": kind}}
+            notebook.cells.append(new_markdown_cell(text, metadata=metadata))
     return notebook
 
 

@@ -276,7 +276,7 @@ def _status(item: Item, results: Mapping[str, Any]) -> str:
     own = [row for row in _all_rows(results) if row["item"] == item.key]
     if own:
         return _count(own)
-    return "run, no number of its own" if item.notebook in results else "not run yet"
+    return "used there, no number of its own" if item.notebook in results else "not run yet"
 
 
 def _count(rows: Iterable[Row]) -> str:

@@ -1,4 +1,4 @@
-"""The committed notebooks: what nbval does not look at, and that each runs at smoke.
+"""The committed notebooks: what nbval does not look at, and that each and its solutions run at smoke.
 
 nbval passes cells that were never executed, unknown magics and failing shell commands, and takes
 no offence at machine paths or timings in outputs.
@@ -9,6 +9,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fold
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -246,7 +247,12 @@ def test_the_checker_finds_a_large_notebook(clean):
 @pytest.mark.notebooks
 @pytest.mark.parametrize("name", NAMES)
 def test_notebook_runs_at_smoke(name, tmp_path):
-    folders = {"build_dir": tmp_path, "figures_dir": tmp_path / "figures"}
+    """With the solutions of its exercises behind it, each in the state that the notebook ends in."""
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
+    notebook.cells += fold.runnable(name)
+    (tmp_path / "notebooks").mkdir()
+    nbformat.write(notebook, tmp_path / "notebooks" / f"{name}.ipynb")
+    folders = {"root": tmp_path, "build_dir": tmp_path / "build", "figures_dir": tmp_path / "figures"}
     with ThreadPoolExecutor(1) as executor:  # a process for one notebook would cost seconds, and show no more
         report = reproduce([name], scale="smoke", jobs=2, executor=executor, **folders)
     assert int(report) == 0, report.failed[0].error

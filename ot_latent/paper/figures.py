@@ -38,7 +38,8 @@ def use_style() -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG without dates or versions: the same figure gives the same bytes."""
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata={"Software": None}))
+    settings = {"dpi": 150, "bbox_inches": "tight", "metadata": {"Software": None}}
+    write_atomically(path, lambda file: figure.savefig(file, format="png", **settings))
 
 
 def image_grid(ax: Axes, images: Any, columns: int = 8) -> None:

@@ -61,7 +61,7 @@ def shells(norms: Mapping[tuple[str, int], np.ndarray]) -> Figure:
         ax.hist(prior, bins, color=COLORS["prior"], label="prior", **style)
         ax.hist(midpoints, bins, color=COLORS["linear"], label="linear midpoints", **style)
         ax.set(title=f"{law}, d = {d}", yticks=[], xlim=(0, 2.5))
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
     fig.supxlabel("squared norm over its mean under the prior")
     fig.supylabel("density")
     return fig

@@ -122,21 +122,24 @@ def draw_principal_plane(axes: Iterable[Axes], codes: np.ndarray, clouds: Mappin
     center = codes.mean(0)
     plane = np.linalg.svd(codes - center, full_matrices=False)[2][:2].T
     for ax, (title, cloud) in zip(axes, clouds.items(), strict=True):
-        for points, color, label in ((codes, COLORS["codes"], "codes"), (cloud, "black", "mapped noise")):
-            x, y = ((points[:3_000] - center) @ plane).T
-            style = {"levels": [0.1, 0.3, 0.5, 0.7, 0.9], "gridsize": 80, "bw_adjust": 0.7, "color": color, "ax": ax}
-            sns.kdeplot(x=x, y=y, fill=label == "codes", **style)
-            ax.plot([], [], color=color, lw=8 if label == "codes" else 2, label=label)
-        ax.set(title=title, xlabel="first principal axis", aspect="equal")
+        look = {"levels": [0.1, 0.3, 0.5, 0.7, 0.9, 1], "gridsize": 80, "bw_adjust": 0.7, "cut": 1, "ax": ax}
+        x, y = ((codes[:3_000] - center) @ plane).T
+        sns.kdeplot(x=x, y=y, fill=True, cmap=sns.light_palette(COLORS["codes"], as_cmap=True), **look)
+        x, y = ((cloud[:3_000] - center) @ plane).T
+        sns.kdeplot(x=x, y=y, color="black", linewidths=1.2, **look)
+        ax.plot([], [], color=COLORS["codes"], lw=8, label="codes")
+        ax.plot([], [], color="black", lw=2, label="mapped noise")
+        ax.set(title=title, xlabel="first principal axis", ylabel="second principal axis", aspect="equal")
+        ax.label_outer()
 
 
 def draw_lost_slopes(ax: Axes, sizes: Sequence[int], lost: Mapping[int, Sequence[float]]) -> None:
     """Draw the bias of batches of m points: slope lost by dimension, (len(sizes),) each."""
     for (d, values), marker in zip(lost.items(), "o^s", strict=True):
-        ax.plot(sizes, values, f"{marker}-", color=COLORS["minibatch"], label=f"d = {d}")
+        ax.plot(sizes, values, f"{marker}-", color=COLORS["minibatch"])
+        ax.text(sizes[-1], values[-1] + 0.04, f"d = {d}", ha="right")
     ax.set(xscale="log", xlabel="points in a batch, m", ylabel="slope lost, $1 - b_m$")
     ax.set(ylim=(0, 1), title="batches move points too little")
-    ax.legend()
 
 
 def draw_spreads(ax: Axes, codes: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:

@@ -69,7 +69,7 @@ def averaging(followed: Mapping[str, Averaging], gaussian: Sequence[str]) -> Fig
         rows[f"{name}, decoded"] = found.pictures[:columns, 1]
         if name in gaussian:
             rows[f"{name}, $E[X|Z]$"] = found.pictures[:columns, 2]
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 0.62 * len(rows) + 0.3), width_ratios=[2.4, 1])
+    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 0.65 * len(rows) + 0.3), width_ratios=[2, 1])
     image_rows(left, {name: pictures[:, None] for name, pictures in rows.items()})
     for place, found in enumerate(followed.values()):
         points = (-0.12, found.decoded, "o", "black", "decoded"), (0.12, found.best, "D", COLORS["codes"], "$E[X|Z]$")
@@ -79,7 +79,7 @@ def averaging(followed: Mapping[str, Averaging], gaussian: Sequence[str]) -> Fig
             right.errorbar(ratio, place + shift, xerr=[[ratio - low], [high - ratio]], **style)
     right.axvline(1, color=COLORS["prior"], ls="--", lw=1)
     right.set(yticks=range(len(followed)), yticklabels=followed, ylim=(len(followed) - 0.5, -0.5))
-    right.set(xlabel="sharpness over that of the images")
+    right.set(xlabel="sharpness over the images' own")
     right.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
     return fig
 
@@ -90,8 +90,8 @@ def theorem1(pairs: Mapping[bool, np.ndarray], x: np.ndarray, z: np.ndarray) -> 
     axes[0].axline((0, 0), slope=1, color="0.6", ls=":")
     for is_random, color, kind in ((True, "slerp", "random"), (False, "linear", "deterministic")):
         axes[0].plot(*pairs[is_random].T, ".", ms=4, color=COLORS[color], label=f"{kind} decoders")
-    axes[0].set(xlabel="$W_c$, over couplings (1)", ylabel="over encoders (11)", title="Theorem 1", ylim=(None, 4))
-    axes[0].legend(loc="upper left")
+    axes[0].set(xlabel="$W_c$, over couplings (1)", ylabel="over encoders (11)", title="Theorem 1")
+    axes[0].legend(loc="lower right", handletextpad=0, markerscale=2)
     axes[1].plot(x, z[: len(x)], ".", ms=2, color=COLORS["codes"])
     axes[1].set(xlabel="data $x$", ylabel="code $z$", title="optimal encoder, $G(z) = z^2$")
     grid, filled = np.linspace(-4, 4, 201), {"histtype": "stepfilled", "color": COLORS["codes"], "alpha": 0.6}
@@ -206,12 +206,12 @@ def worst_gradients(ax: Axes, epsilons: np.ndarray, lipschitz: np.ndarray, prima
 
 def condition(ax: Axes, slopes: np.ndarray, widths: np.ndarray, excess: np.ndarray, met: np.ndarray) -> None:
     """Draw VAE - AAE - log 4 over encoders N(a x, s^2), (slopes, widths), and where a condition is met."""
-    picture = ax.contourf(slopes, widths, excess.T, 12, cmap="cividis")
+    picture = ax.pcolormesh(slopes, widths, excess.T, cmap="cividis")
     ax.contour(slopes, widths, met.T, [0.5], colors="white", linestyles="--")
     ax.text(0.1, 0.85, "condition fails", color="white", fontsize=11)
     ax.text(0.1, 0.2, "condition holds", color="white", fontsize=11)
-    ax.set(yscale="log", xlabel="slope $a$ of the encoder", ylabel="its width $s$", title="a condition to spare")
-    ax.figure.colorbar(picture, ax=ax, label=r"VAE $-$ AAE $-\,\log 4$", location="bottom")
+    ax.set(yscale="log", xlabel="slope $a$ of the encoder", ylabel="its width $s$", title="VAE above AAE")
+    ax.figure.colorbar(picture, ax=ax, label=r"VAE $-$ AAE $-\,\log 4$")
 
 
 def bounds_of_js(ax: Axes, pairs: np.ndarray) -> None:
@@ -222,7 +222,7 @@ def bounds_of_js(ax: Axes, pairs: np.ndarray) -> None:
     ax.loglog(grid, np.sqrt(grid) / 2, "--", color=COLORS["linear"], label=r"$\sqrt{KL}\,/\,2$, the paper's step")
     ax.loglog(grid, grid, ":", color=COLORS["prior"], label="KL")
     ax.axvline(0.25, color="0.7", lw=0.8)
-    ax.set(xlabel="KL", ylabel="JS", title="what bounds JS", xlim=(5e-5, 30), ylim=(1e-5, 1e5))
+    ax.set(xlabel="KL", ylabel="JS", title="what bounds JS", xlim=(5e-5, 30), ylim=(1e-5, 1e3))
     ax.legend(loc="upper left")
 
 

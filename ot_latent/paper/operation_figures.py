@@ -27,6 +27,7 @@ def changes(settings: Sequence[Setting], evaluations: Mapping[str, Evaluation]) 
     names = [row.name for row in evaluations[settings[0].name].rows if row.change]
     fig, ax = plt.subplots(figsize=(9.5, 1.1 + 1.05 * len(settings)))
     for row, setting in enumerate(settings):
+        ax.axhline(row - 0.5, color="0.85", lw=1, zorder=0)
         for place, name in zip(row + np.linspace(-0.32, 0.32, len(names)), names, strict=True):
             change, (points, way) = evaluations[setting.name][name].change, name.split()
             style = {"fmt": "o" if points == "2-point" else "s", "ms": 7, "capsize": 3, "color": COLORS[way.lower()]}

@@ -41,7 +41,7 @@ def two_sides(problems: Mapping[str, Mapping[str, Side]], exact: Mapping[str, tu
             row[1].semilogy(side.steps, error, **style)
             row[2].loglog(side.seconds, error, **style)
         row[0].axhline(1, color=COLORS["prior"], ls="--", lw=1)
-        row[0].set(xlabel="steps", ylabel="reported over exact $W_1$", ylim=(0, 2.3), title=f"{problem}: value")
+        row[0].set(xlabel="steps", ylabel="value over exact $W_1$", ylim=(0, 2.3), title=f"{problem}: value")
         row[0].axvline(np.nan, color=COLORS["codes"], label="exact solver")
         row[2].axvline(solver, color=COLORS["codes"])
         row[1].set(xlabel="steps", title="error, by steps")

@@ -137,9 +137,9 @@ def draw_lost_slopes(ax: Axes, sizes: Sequence[int], lost: Mapping[int, Sequence
     """Draw the bias of batches of m points: slope lost by dimension, (len(sizes),) each."""
     for (d, values), marker in zip(lost.items(), "o^s", strict=True):
         ax.plot(sizes, values, f"{marker}-", color=COLORS["minibatch"])
-        ax.text(sizes[-1], values[-1] + 0.04, f"d = {d}", ha="right")
+        ax.text(1.3 * sizes[-1], values[-1], f"d = {d}", va="center")
     ax.set(xscale="log", xlabel="points in a batch, m", ylabel="slope lost, $1 - b_m$")
-    ax.set(ylim=(0, 1), title="batches move points too little")
+    ax.set(xlim=(None, 9 * sizes[-1]), ylim=(0, 1), title="batches move points too little")
 
 
 def draw_spreads(ax: Axes, codes: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:

@@ -219,9 +219,9 @@ def bounds_of_js(ax: Axes, pairs: np.ndarray) -> None:
     grid = np.geomspace(1e-4, 20, 200)
     ax.loglog(pairs[:, 0], pairs[:, 1], ".", ms=4, color=COLORS["noise"], label="pairs of laws")
     ax.loglog(grid, grid / 2, color=COLORS["matched"], label="KL / 2")
-    ax.loglog(grid, np.sqrt(grid) / 2, "--", color=COLORS["linear"], label=r"$\sqrt{KL}\,/\,2$, the paper's step")
+    ax.loglog(grid, np.sqrt(grid) / 2, "--", color=COLORS["linear"], label=r"$\sqrt{KL}\,/\,2$, the paper's")
     ax.loglog(grid, grid, ":", color=COLORS["prior"], label="KL")
-    ax.axvline(0.25, color="0.7", lw=0.8)
+    ax.axvline(0.25, ymax=0.65, color="0.7", lw=0.8)
     ax.set(xlabel="KL", ylabel="JS", title="what bounds JS", xlim=(5e-5, 30), ylim=(1e-5, 1e3))
     ax.legend(loc="upper left")
 
@@ -233,7 +233,7 @@ def objectives(ax: Axes, sigmas: np.ndarray, rows: np.ndarray) -> None:
         ax.plot(sigmas, rows[:, column], style, color=COLORS[color], label=kind)
     ax.plot(sigmas, rows[:, 3], ":", color=COLORS["prior"], label=r"$-E\log p_G(X)$")
     ax.set(xlabel=r"$\sigma$ of the decoder", ylabel="objective", title=r"decoder $2\tanh z$", ylim=(None, 5))
-    ax.legend(loc="upper right", ncols=2)
+    ax.legend(loc="upper center", ncols=2, handlelength=1.4, columnspacing=1)
 
 
 def eight_points(models: Mapping[tuple[str, float], Mapping[str, Any]], keys: Sequence[tuple[str, float]]) -> Figure:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ot_latent._storage import write_atomically
 
-# Okabe and Ito's palette, told apart with every common kind of colour blindness.
+# One colour a method in all figures: palettes of Okabe and Ito and of Tol, told apart with colour blindness.
 COLORS = {
     "prior": "#000000",
     "linear": "#0072B2",
@@ -18,7 +18,12 @@ COLORS = {
     "matched": "#D55E00",
     "codes": "#009E73",
     "noise": "#56B4E9",
+    "semi-discrete": "#882255",
+    "minibatch": "#CC79A7",
+    "VAE": "#332288",
+    "AAE": "#999933",
 }
+LAWS = {"uniform": "#440154", "Gaussian": "#21918C", "Laplace": "#3B528B", "Student t(3)": "#5EC962", "Cauchy": "0.5"}
 
 
 def use_style() -> None:
@@ -33,7 +38,8 @@ def use_style() -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG without dates or versions: the same figure gives the same bytes."""
-    write_atomically(path, lambda file: figure.savefig(file, format="png", dpi=150, metadata={"Software": None}))
+    settings = {"dpi": 150, "bbox_inches": "tight", "metadata": {"Software": None}}
+    write_atomically(path, lambda file: figure.savefig(file, format="png", **settings))
 
 
 def image_grid(ax: Axes, images: Any, columns: int = 8) -> None:

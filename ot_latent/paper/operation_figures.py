@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.spatial.distance import cdist
 
-from ot_latent.paper.figures import COLORS, image_grid, image_rows
+from ot_latent.paper.figures import COLORS, LAWS, image_grid, image_rows
 
 if TYPE_CHECKING:
     from ot_latent.models.generators import Generator
@@ -21,31 +21,27 @@ if TYPE_CHECKING:
 
 
 def changes(settings: Sequence[Setting], evaluations: Mapping[str, Evaluation]) -> Figure:
-    """Draw the change of the score that each operation makes, with the paper's as crosses.
-
-    Parameters
-    ----------
-    settings : sequence of table2.Setting
-        One panel each.
-    evaluations : dict of Evaluation
-        By name of the setting.
-    """
+    """Draw the change of the score that each operation makes, by setting, with the paper's as crosses."""
     from ot_latent.paper import table2
 
     names = [row.name for row in evaluations[settings[0].name].rows if row.change]
-    fig, axes = plt.subplots(1, len(settings), figsize=(2.9 * len(settings), 3), sharey=True, squeeze=False)
-    for ax, setting in zip(axes[0], settings, strict=True):
-        ax.axvline(0, color=COLORS["prior"], linewidth=1)
-        for height, name in enumerate(names):
-            change, color = evaluations[setting.name][name].change, COLORS[name.split()[1].lower()]
-            ax.plot(np.multiply(100, change.interval), [height, height], color=color, linewidth=3)
-            ax.plot(100 * change.relative, height, "o", color=color)
+    fig, ax = plt.subplots(figsize=(9.5, 1.1 + 1.05 * len(settings)))
+    for row, setting in enumerate(settings):
+        ax.axhline(row - 0.5, color="0.85", lw=1, zorder=0)
+        for place, name in zip(row + np.linspace(-0.32, 0.32, len(names)), names, strict=True):
+            change, (points, way) = evaluations[setting.name][name].change, name.split()
+            style = {"fmt": "o" if points == "2-point" else "s", "ms": 7, "capsize": 3, "color": COLORS[way.lower()]}
+            off = np.abs(np.subtract(change.interval, change.relative))
+            ax.errorbar(100 * change.relative, place, xerr=100 * off[:, None], **style, label=name)
             if setting.column and name in table2.PAPER_ROWS:
                 ratio, _ = table2.published_ratio(setting, name)
-                ax.plot(100 * (ratio - 1), height, "x", color="grey", markersize=9)
-        ax.set(title=setting.title.replace(", ", "\n", 1), xlabel="change of the score, %")
-    axes[0, 0].set(yticks=range(len(names)), yticklabels=names)
-    axes[0, 0].invert_yaxis()
+                ax.plot(100 * (ratio - 1), place, "x", color="0.4", ms=9, mew=2, label="the paper's")
+    ax.axvline(0, color=COLORS["prior"], linewidth=1, zorder=0)
+    titles = [setting.title.replace(", ", "\n", 1) for setting in settings]
+    ax.set(yticks=range(len(settings)), yticklabels=titles, xlabel="change of the score, %")
+    ax.invert_yaxis()
+    labels = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
+    fig.legend(labels.values(), labels, loc="outside upper center", ncols=3)
     return fig
 
 
@@ -59,15 +55,16 @@ def change_curve(ax: Axes, places: Sequence[float], found: Sequence[Change], lab
 def shells(norms: Mapping[tuple[str, int], np.ndarray]) -> Figure:
     """Draw the squared norms of the prior and of midpoints, (2, n) by prior and dimension, over the expected ones."""
     laws = list(dict.fromkeys(law for law, _ in norms))
-    fig, axes = plt.subplots(len(laws), len(norms) // len(laws), figsize=(11, 4.6), sharex=True)
-    style = {"bins": np.linspace(0, 2.5, 120), "density": True, "histtype": "stepfilled", "alpha": 0.6}
+    fig, axes = plt.subplots(len(laws), len(norms) // len(laws), figsize=(10, 4.6), sharex=True)
+    style = {"density": True, "histtype": "stepfilled", "alpha": 0.6, "lw": 0}
     for ((law, d), (prior, midpoints)), ax in zip(norms.items(), axes.flat, strict=True):
-        ax.hist(prior, color=COLORS["prior"], label="prior", **style)
-        ax.hist(midpoints, color=COLORS["linear"], label="midpoints", **style)
-        ax.set(title=f"{law}, d = {d}", yticks=[])
-    axes[0, 0].legend(fontsize=9)
-    for ax in axes[-1]:
-        ax.set_xlabel("squared norm / expected")
+        bins = np.linspace(0, min(2.5, prior.max()), 50) if d < 100 else 40
+        ax.hist(prior, bins, color=COLORS["prior"], label="prior", **style)
+        ax.hist(midpoints, bins, color=COLORS["linear"], label="linear midpoints", **style)
+        ax.set(title=f"{law}, d = {d}", yticks=[], xlim=(0, 2.5))
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    fig.supxlabel("squared norm over its mean under the prior")
+    fig.supylabel("density")
     return fig
 
 
@@ -90,19 +87,18 @@ def divergence(
     simulated : dict of float
         That of whole midpoints, by prior and dimension, which makes the dots.
     """
-    fig, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
-    styles = [("matched", "-"), ("linear", "-"), ("codes", "--"), ("slerp", "-."), ("noise", ":")]
-    colors = {name: COLORS[color] for name, (color, _) in zip(curves, styles, strict=False)}
+    fig, (left, right) = plt.subplots(1, 2, figsize=(10, 4))
     dimensions = np.array([1, 1000])
-    for (name, curve), (_, line) in zip(curves.items(), styles, strict=False):
-        left.plot(places, curve, line, color=colors[name], lw=2, label=name)
+    for (name, curve), line in zip(curves.items(), ("-", "-", "--", "-.", ":"), strict=True):
+        style = {"color": LAWS[name], "ls": line, "lw": 2, "label": name}
+        left.plot(places, curve, **style)
         # a prior that keeps its law has no place on a logarithmic axis
-        right.loglog(dimensions, dimensions * max(midpoints[name], 1e-12), line, color=colors[name], lw=2)
+        right.loglog(dimensions, dimensions * max(midpoints[name], 1e-12), **style)
     for (name, d), value in simulated.items():
-        right.plot(d, value, "o", color=colors[name])
-    left.set(xlabel="t", ylabel="divergence of one coordinate")
-    left.legend(fontsize=9)
-    right.set(xlabel="dimension d", ylabel="divergence at the midpoint", ylim=(0.05, 500))
+        right.plot(d, value, "o", color=LAWS[name])
+    left.set(xlabel="place $t$ on the path", ylabel="divergence of one coordinate")
+    right.set(xlabel="dimension $d$", ylabel="divergence at the midpoint", ylim=(0.03, 500))
+    right.legend()
     return fig
 
 
@@ -111,12 +107,13 @@ def squared_norms(values: np.ndarray, prior: Any, limit: Any) -> Figure:
 
     ``prior`` and ``limit`` are frozen distributions of scipy.stats.
     """
-    x = np.linspace(0.01, 2, 400)
-    fig, ax = plt.subplots(figsize=(7, 3.8))
+    x = np.linspace(0.005, 1.5, 400)
+    fig, ax = plt.subplots(figsize=(8, 4))
     ax.plot(x, prior.pdf(x), color=COLORS["prior"], lw=2, label="prior")
-    ax.hist(values, np.linspace(0, 2, 80), density=True, color=COLORS["linear"], alpha=0.6, label="midpoints, d = 100")
-    ax.plot(x, limit.pdf(x), "--", color=COLORS["matched"], lw=2, label="their limit")
-    ax.set(xlabel=r"squared norm / $\theta$", ylabel="density", ylim=(0, 5))
+    style = {"density": True, "histtype": "stepfilled", "alpha": 0.6, "lw": 0, "color": COLORS["linear"]}
+    ax.hist(values[values < 2], np.linspace(0, 2, 81), label="linear midpoints, d = 100", **style)
+    ax.plot(x, limit.pdf(x), "--", color="0.4", lw=2, label="their limit")
+    ax.set(xlabel=r"squared norm / $\theta$", ylabel="density", xlim=(0, 1.5), ylim=(0, 5))
     ax.legend()
     return fig
 
@@ -126,19 +123,19 @@ def entropic(epsilons: np.ndarray, curves: Mapping[str, np.ndarray], maps: Mappi
 
     ``curves`` and ``maps`` are costs over the prior's variance.
     """
-    fig, ax = plt.subplots(figsize=(7.5, 4))
-    for (law, curve), color in zip(curves.items(), ("matched", "linear"), strict=True):
-        ax.loglog(epsilons, curve / maps[law] - 1, "o-", ms=4, color=COLORS[color], label=f"{law}, entropic")
+    fig, ax = plt.subplots(figsize=(8, 4.4))
+    for law, curve in curves.items():
         for cost, name, style in ((1.5, "draw again", ":"), (0.5, "copy", "--")):
-            ax.axhline(cost / maps[law] - 1, color=COLORS[color], ls=style, lw=1.2, label=f"{law}, {name}")
-    ax.set(xlabel=r"$\varepsilon$ in units of the prior's variance", ylabel="cost : the map's cost, minus 1")
-    ax.legend(fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
+            ax.axhline(cost / maps[law] - 1, color=LAWS[law], ls=style, lw=1.5, label=f"{law}, {name}")
+        ax.loglog(epsilons, curve / maps[law] - 1, "o-", ms=4, color=LAWS[law], label=f"{law}, entropic")
+    ax.set(xlabel=r"$\varepsilon$ in units of the prior's variance", ylabel="cost over the map's, minus 1")
+    ax.legend(loc="lower right")
     return fig
 
 
 def inception_scores(found: Mapping[str, tuple[float, Interval]], reference: str) -> Figure:
     """Draw scores with their intervals, by operation, and a band for those of the reference."""
-    fig, ax = plt.subplots(figsize=(7.5, 3.4))
+    fig, ax = plt.subplots(figsize=(8, 3.8))
     for row, (name, (value, (low, high))) in enumerate(found.items()):
         color = COLORS.get(name.split()[0].lower(), COLORS["prior"])
         ax.errorbar(value, row, xerr=[[value - low], [high - value]], fmt="o", color=color, capsize=4)
@@ -151,14 +148,14 @@ def inception_scores(found: Mapping[str, tuple[float, Interval]], reference: str
 def ratios(found: Mapping[tuple[str, str, str], tuple[float, Interval]]) -> Figure:
     """Draw ratios with their intervals, by name of the row, measure (a panel each) and way (a colour each)."""
     names, measures, ways = (list(dict.fromkeys(key[part] for key in found)) for part in range(3))
-    fig, axes = plt.subplots(1, len(measures), figsize=(9.5, 1.4 + 0.45 * len(names)), sharey=True)
+    fig, axes = plt.subplots(1, len(measures), figsize=(9.5, 1.4 + 0.5 * len(names)), sharey=True)
     for ax, measure in zip(axes, measures, strict=True):
         for shift, way in enumerate(ways):
             value, ends = (np.array(part) for part in zip(*(found[name, measure, way] for name in names), strict=True))
-            style = {"fmt": "o", "ms": 4, "capsize": 3, "color": COLORS[way.lower()], "label": way}
+            style = {"fmt": "o", "ms": 5, "capsize": 3, "color": COLORS[way.lower()], "label": way}
             ax.errorbar(value, np.arange(len(names)) + 0.2 * (shift - 1), xerr=abs(ends.T - value), **style)
         ax.axvline(1, color=COLORS["prior"], lw=1)
-        ax.set(xlabel=f"{measure} of midpoints : of random samples")
+        ax.set(xlabel=f"{measure}, midpoints over random samples")
     axes[0].set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.5, -0.5))
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=len(ways))
     return fig
@@ -212,10 +209,10 @@ def cells(
 
     palette = np.array(sns.color_palette("colorblind", 8))
     shade = 0.55 + 0.45 * shades[:, None]
-    fig, axes = plt.subplots(1, 1 + len(images), figsize=(16, 3.6))
+    fig, axes = plt.subplot_mosaic([[0, 0, 1, 2], [0, 0, 3, 4]], figsize=(10.5, 5.4))
     draw_cells(axes[0], ot, palette[cdist(codes, centers).argmin(1)] * shade + (1 - shade), side)
     axes[0].set(title=f"cells of {len(codes)} codes", xlabel="$z_1$", ylabel="$z_2$")
-    for ax, (title, cloud) in zip(axes[1:], images.items(), strict=True):
-        ax.scatter(*cloud.T, s=3, c=palette[cdist(cloud, centers).argmin(1)], rasterized=True)
-        ax.set(title=title, aspect="equal", xlim=(-14, 14), ylim=(-14, 14))
+    for place, (title, cloud) in enumerate(images.items(), 1):
+        axes[place].scatter(*cloud.T, s=3, c=palette[cdist(cloud, centers).argmin(1)], rasterized=True)
+        axes[place].set(title=title, aspect="equal", xlim=(-14, 14), ylim=(-14, 14))
     return fig

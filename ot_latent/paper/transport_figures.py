@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ot_latent.paper.figures import COLORS
 
@@ -68,78 +67,79 @@ def draw_toy(
 
     colors = colormaps["twilight"]((np.arctan2(*(codes - codes.mean(0)).T) / (2 * np.pi)) % 1)
     draw_cells(axes[0], ot, colors, side, gap=np.ptp(codes, axis=0).max() / 10)
-    axes[0].set(title="cells and singular set", ylabel=name)
+    axes[0].set(ylabel=name)
     axes[1].scatter(*codes.T, s=2, c=colors, rasterized=True)
-    axes[1].set(title="codes", aspect="equal")
+    axes[1].set(aspect="equal")
     limits = {"xlim": axes[1].get_xlim(), "ylim": axes[1].get_ylim()}
     for ax, (method, cloud) in zip(axes[2:], clouds.items(), strict=True):
-        ax.scatter(*cloud.T, s=2, color=COLORS["matched"], rasterized=True)
-        ax.set(title=method, aspect="equal", **limits)
+        ax.scatter(*cloud.T, s=2, color=COLORS[method], rasterized=True)
+        ax.set(aspect="equal", **limits)
+    if axes[0].get_subplotspec().is_first_row():
+        for ax, title in zip(axes, ("cells and singular set", "codes", *clouds), strict=True):
+            ax.set_title(title)
 
 
 def draw_map(
-    fig: Figure,
+    axes: Sequence[Axes],
     title: str,
     potential: "Potential",
     noise: np.ndarray,
     codes: np.ndarray,
     image: np.ndarray,
-    column: int,
-    columns: int,
+    levels: np.ndarray,
 ) -> None:
-    """Draw, above, noise, codes and the image of the noise; below, the surface of the potential.
+    """Draw noise, codes and the image of the noise, (n, 2) each, and below them level lines of D over its least value.
 
-    Parameters
-    ----------
-    fig : matplotlib Figure
-    title : str
-    potential : D, of two variables
-    noise, codes, image : (n, 2) arrays
-    column, columns : int
-        Which of how many, from 1.
+    The gradient of D is the way that a point goes: where the lines are close, the map moves points far.
     """
     import torch
 
-    ax = fig.add_subplot(2, columns, column, aspect="equal", title=title)
     clouds = {"codes": codes, "noise": noise, "image of the noise": image}
-    for (label, cloud), color in zip(clouds.items(), ("codes", "noise", "matched"), strict=True):
-        ax.scatter(*cloud.T, s=9, color=COLORS[color], label=label)
+    for (label, cloud), color in zip(clouds.items(), ("codes", "noise", "minibatch"), strict=True):
+        axes[0].scatter(*cloud.T, s=9, color=COLORS[color], label=label)
+    axes[0].set(title=title, aspect="equal")
     ticks = np.linspace(-4, 4, 101)
-    grid = np.stack(np.meshgrid(ticks, ticks), -1)
-    points = torch.tensor(grid, device=potential.shift.device).float().reshape(-1, 2)
+    points = torch.tensor(np.stack(np.meshgrid(ticks, ticks), -1), device=potential.shift.device).float()
     with torch.no_grad():
-        height = potential(points).reshape(101, 101).cpu().numpy()
-    ax = fig.add_subplot(2, columns, columns + column, projection="3d")
-    ax.plot_surface(*np.moveaxis(grid, -1, 0), height, cmap="viridis", linewidth=0, antialiased=False)
-    ax.set(xlabel="$x_1$", ylabel="$x_2$")
-    ax.set_title("surface of $D$", y=0.97)
+        height = potential(points.reshape(-1, 2)).reshape(101, 101).cpu().numpy()
+    axes[1].contourf(ticks, ticks, height - height.min(), levels, extend="max")
+    axes[1].contour(ticks, ticks, height - height.min(), levels, colors="white", linewidths=0.6)
+    axes[1].set(xlabel="$z_1$", aspect="equal")
 
 
 def draw_principal_plane(axes: Iterable[Axes], codes: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:
-    """Draw codes and, one panel each, mapped noise along the first two principal axes of the codes.
+    """Draw densities of codes and, one panel each, of mapped noise along the first two principal axes of the codes.
 
     Parameters
     ----------
     axes : as many as there are clouds
     codes : (N, d) array
     clouds : mapping of names to (n, d) arrays
-        At most 2,000 points of each are drawn.
+        The densities are estimated from the first 3,000 points of each; outside their lines lie 10, 30, 50, ... %.
     """
+    import seaborn as sns
+
     center = codes.mean(0)
     plane = np.linalg.svd(codes - center, full_matrices=False)[2][:2].T
     for ax, (title, cloud) in zip(axes, clouds.items(), strict=True):
-        for points, color, label in ((codes, "codes", "codes"), (cloud, "matched", "mapped noise")):
-            ax.scatter(*((points[:2_000] - center) @ plane).T, s=3, color=COLORS[color], label=label)
-        ax.set(title=title, xlabel="first principal axis", aspect="equal")
+        look = {"levels": [0.1, 0.3, 0.5, 0.7, 0.9, 1], "gridsize": 80, "bw_adjust": 0.7, "cut": 1, "ax": ax}
+        x, y = ((codes[:3_000] - center) @ plane).T
+        sns.kdeplot(x=x, y=y, fill=True, cmap=sns.light_palette(COLORS["codes"], as_cmap=True), **look)
+        x, y = ((cloud[:3_000] - center) @ plane).T
+        sns.kdeplot(x=x, y=y, color="black", linewidths=1.2, **look)
+        ax.plot([], [], color=COLORS["codes"], lw=8, label="codes")
+        ax.plot([], [], color="black", lw=2, label="mapped noise")
+        ax.set(title=title, xlabel="first principal axis", ylabel="second principal axis", aspect="equal")
+        ax.label_outer()
 
 
 def draw_lost_slopes(ax: Axes, sizes: Sequence[int], lost: Mapping[int, Sequence[float]]) -> None:
     """Draw the bias of batches of m points: slope lost by dimension, (len(sizes),) each."""
-    for (d, values), color in zip(lost.items(), ("noise", "linear", "prior"), strict=True):
-        ax.plot(sizes, values, "o-", color=COLORS[color], label=f"d = {d}")
+    for (d, values), marker in zip(lost.items(), "o^s", strict=True):
+        ax.plot(sizes, values, f"{marker}-", color=COLORS["minibatch"])
+        ax.text(1.3 * sizes[-1], values[-1], f"d = {d}", va="center")
     ax.set(xscale="log", xlabel="points in a batch, m", ylabel="slope lost, $1 - b_m$")
-    ax.set(ylim=(0, 1), title="batches move points too little")
-    ax.legend()
+    ax.set(xlim=(None, 9 * sizes[-1]), ylim=(0, 1), title="batches move points too little")
 
 
 def draw_spreads(ax: Axes, codes: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:
@@ -147,23 +147,22 @@ def draw_spreads(ax: Axes, codes: np.ndarray, clouds: Mapping[str, np.ndarray]) 
     center = codes.mean(0)
     axes = np.linalg.svd(codes - center, full_matrices=False)[2]
     own = ((codes - center) @ axes.T).std(0)
-    for (name, cloud), color in zip(clouds.items(), ("slerp", "matched"), strict=True):
+    for name, cloud in clouds.items():
         spread = ((cloud - center) @ axes.T).std(0) / own
-        ax.plot(range(1, len(own) + 1), spread, "o-", color=COLORS[color], label=name)
+        ax.plot(range(1, len(own) + 1), spread, "o-", color=COLORS[name], label=name)
     ax.axhline(1, color=COLORS["prior"], lw=1, ls="--", label="codes")
-    ax.set(xlabel="principal axis of the codes", ylabel="spread / spread of codes", ylim=(0, 1.3))
-    ax.set_title("and their images crowd the middle")
+    ax.set(xlabel="principal axis of the codes", ylabel="spread over that of the codes", ylim=(0, 1.3))
+    ax.set_title("their images crowd the middle")
     ax.legend()
 
 
 def draw_report(ax: Axes, report: "Mapping[str, TransportScore]") -> None:
     """Draw what `scores.transport_report` gives: W2 of each cloud to held-out codes over that of codes."""
     scores = {name: score for name, score in report.items() if name != "codes"}
-    middle = np.array([score.ratio for score in scores.values()])
-    ends = np.array([score.ratio_interval for score in scores.values()])
-    rows = range(len(scores))
-    ax.errorbar(middle, rows, xerr=abs(ends.T - middle), fmt="o", color=COLORS["matched"])
+    for row, (name, score) in enumerate(scores.items()):
+        ends = np.abs(np.subtract(score.ratio_interval, score.ratio))[:, None]
+        ax.errorbar(score.ratio, row, xerr=ends, fmt="o", capsize=3, color=COLORS.get(name, "0.4"))
     ax.axvline(1, color=COLORS["prior"], lw=1, ls="--")
-    ax.set_yticks(rows, scores)
-    ax.set(xlabel="$W_2$ to test codes / that of training codes")
+    ax.set_yticks(range(len(scores)), [name.replace(", ", ",\n") for name in scores])
+    ax.set(xlabel="$W_2$ to test codes over\nthat of training codes")
     ax.set(ylim=(len(scores) - 0.5, -0.5), title="how close to codes never seen")

@@ -33,11 +33,14 @@ MAX_LINES = 20  # of a code cell
 MAX_BYTES = 500_000
 #: Notebooks that may be larger: name -> (bytes, why).
 LARGE: dict[str, tuple[int, str]] = {
-    "05_eight_gaussians": (950_000, "clouds of three toys under two methods"),
-    "06_mnist_samples": (1_250_000, "64 digits of each of nine sources"),
-    "08_inception_scores": (1_000_000, "images of five generators under three operations"),
-    "13_latent_operations_gallery": (1_000_000, "a page of images of each generator"),
-    "16_vae_or_ot": (600_000, "codes of eight points under six models, digits of three"),
+    "03_monotone_maps": (600_000, "maps and densities of ten priors"),
+    "05_eight_gaussians": (1_050_000, "clouds of three toys under two methods"),
+    "06_mnist_samples": (700_000, "64 digits of each of nine sources"),
+    "07_celeba_samples": (550_000, "faces of six sources, and between them"),
+    "08_inception_scores": (550_000, "images of five generators under three operations"),
+    "13_latent_operations_gallery": (1_250_000, "a page of images of each generator"),
+    "16_vae_or_ot": (700_000, "codes of eight points under six models, digits of three"),
+    "17_any_latent_law": (750_000, "digits, logos and faces under six operations"),
 }
 
 TAGS = {"parameters", "nbval-check-output", "nbval-ignore-output"}

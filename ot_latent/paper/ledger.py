@@ -263,8 +263,18 @@ def render_map(results: Mapping[str, Any]) -> str:
     return Table(("paper", "item", "what", "notebook", "verdict"), rows)._repr_markdown_()
 
 
+def render_counts(results: Mapping[str, Any]) -> str:
+    """The table of the README: verdicts by paper."""
+    paper = {item.key: item.paper for item in claims().items}
+    rows = [
+        (name, _count(row for row in _all_rows(results) if paper[row["item"]] == name))
+        for name in dict.fromkeys(paper.values())
+    ]
+    return Table(("paper", "verdicts"), rows)._repr_markdown_()
+
+
 def render_summary(results: Mapping[str, Any]) -> str:
-    """The table of the README and on top of the results: verdicts by item that has numbers."""
+    """The table on top of the results: verdicts by item that has numbers."""
     found = {row["item"] for row in _all_rows(results)}
     items = [item for item in claims().items if item.key in found]
     rows = [(f"{item.paper}, {item.number}", item.title, _status(item, results)) for item in items]

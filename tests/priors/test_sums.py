@@ -166,9 +166,8 @@ def test_sums_of_histograms_are_exact(law, weights):
     prior = otl.ScipyPrior(law)
     found, steps = prior.combine(weights), prior.exact
     v, w = weights
-    assert (steps.mean, steps.var) == pytest.approx(
-        (prior.sample(10**6, 3).mean(), prior.sample(10**6, 4).var()), rel=0.02
-    )
+    draws = prior.sample(10**6, 3)  # the margin is five standard errors or more
+    assert (steps.mean, steps.var) == pytest.approx((draws.mean(), draws.var()), abs=0.01)
     x = found.icdf(np.concatenate([TAILS, np.linspace(0.01, 0.99, 99), 1 - TAILS[2:]]))
 
     def antiderivative(y):  # of the distribution function of w Z, from far below

@@ -80,6 +80,8 @@ def add(X: NumericalLaw, Y: NumericalLaw) -> NumericalLaw:
     left_unit, right_unit = size * axis.left_unit, size * axis.right_unit
     low, high = X.axis.low + Y.axis.low, X.axis.high + Y.axis.high
     median = low + left_unit if axis.left_bounded else origin_of_sum(X, Y) + size * moved
+    if axis.right_bounded:  # to the last digit, on which the upper tail depends
+        right_unit = high - median
     return NumericalLaw(Axis(low, median, high, left_unit, right_unit), table, X.mean + Y.mean, X.var + Y.var)
 
 

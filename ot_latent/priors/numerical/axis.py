@@ -138,4 +138,4 @@ class Axis:
 
 def rounded(ratio: float) -> float:
     """A ratio without its last digits, so that laws of one shape are recognised."""
-    return float(f"{ratio:.13g}")
+    return float(f"{ratio:.14g}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 
-from ot_latent._arrays import Array, conform, elementwise
+from ot_latent._arrays import Array, conform, elementwise, wants_gradient
 from ot_latent.monotone import MonotoneMap
 
 # Tabulated maps are accurate to this part of the target's interquartile range or, further out, of
@@ -139,7 +139,10 @@ class LevelMap(MonotoneMap):
 
     @elementwise
     def __call__(self, x: Array) -> Array:
-        return (self.target.axis.origin + self.target.place(self.source.level_at(x))).clip(*self.target.support)
+        # without a gradient to follow in numpy, which is faster here
+        y = x if wants_gradient(x) or not is_torch_array(x) else x.detach().cpu().double().numpy()
+        moved = (self.target.axis.origin + self.target.place(self.source.level_at(y))).clip(*self.target.support)
+        return conform(x, moved)[0]
 
 
 class NumericalMap(MonotoneMap):
@@ -151,6 +154,10 @@ class NumericalMap(MonotoneMap):
 
     def __call__(self, x: Array) -> Array:
         return self.table(x)
+
+    def cost(self, p: float = 1) -> Any:
+        """E|T(Y) - Y|^p; see `MonotoneMap.cost`."""
+        return MonotoneMap(self.source, self.target).cost(p)
 
     def for_points(self, count: int) -> MonotoneMap:
         few = LevelMap if hasattr(self.target, "level_at") else MonotoneMap

@@ -14,8 +14,8 @@ from ot_latent.priors.numerical.axis import Axis
 from ot_latent.priors.numerical.piecewise import Piecewise
 
 LOG2 = math.log(2)
-# Sums of laws are resolved to tails of exp(-FAR_LEVEL) / 2 = 3e-19; beyond, they continue as power laws.
-FAR_LEVEL = 42.0
+# Sums of laws are resolved to tails of exp(-FAR_LEVEL) / 2 = 1e-22; beyond, they continue as power laws.
+FAR_LEVEL = 50.0
 # Marks for quadrature: the level of the last, and how far they are apart, in η and in level.
 LAST_MARK, _MARK_STEPS = 1.3 * FAR_LEVEL, (1.6, 3.2)
 _NARROW = 1e-4  # panels are halved down to this only where the law is not smooth

@@ -215,27 +215,6 @@ def copied_slerps(n, d):
     return table(header, rows)
 
 
-def many_times(n, d):
-    """A path or a batch in which many points have a t of their own."""
-    rows = []
-    laplace, truncated = otl.ScipyPrior(st.laplace()), otl.ScipyPrior(st.truncnorm(-1, 2))
-    cases = [
-        ("uniform", UNIFORM, n, n),
-        ("Laplace", laplace, n // 10, 9),
-        ("Laplace", laplace, n // 100, n // 100),
-        ("truncated normal", truncated, n // 100, n // 100),
-    ]
-    for name, prior, points, several in cases:
-        points, several = max(points, 1), max(several, 1)
-        z1, z2 = prior.sample((2, points, d), rng=0)
-        t = np.resize(np.linspace(0.05, 0.95, several), (points, 1))
-        start = time.perf_counter()
-        otl.interpolate(z1, z2, t, prior=prior)
-        seconds = time.perf_counter() - start
-        rows.append([name, f"{points:,}", f"{several:,}", f"{seconds:.2f}"])
-    return table(["prior", "points", "different t", "first call, s"], rows)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--n", type=int, default=1_000_000, help="points (default: %(default)s)")
@@ -247,7 +226,6 @@ def main():
         "Against the raw sum": against_raw,
         "Memory": memory,
         "Any other prior, against scipy": against_scipy,
-        "Many different t": many_times,
         "Against lolatents": against_lolatents,
         "Copied slerps": copied_slerps,
     }

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 MOST = {"lines of a file": 350, "lines of a function": 45, "modules of a room": 12}
-CORE, LIBRARY = 6_590, 16_605  # lines; but for what is new to do, they shall only fall
+CORE, LIBRARY = 7_215, 17_240  # lines; but for what is new to do, they shall only fall
 
 
 @pytest.fixture(scope="module")

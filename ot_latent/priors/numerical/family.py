@@ -20,16 +20,22 @@ _CHUNK = 2**14  # points at a time
 class Family:
     """X + r Y for every r in (0, 1], by interpolation in log r between tabulated laws.
 
-    At a fixed η, the coordinate of each law's own axis, levels change smoothly with r, unless densities
-    have kinks within the sum's support, which move.
+    At a fixed η, the coordinate of each law's own axis, levels change smoothly with r, unless the sum has
+    kinks within its support, as those of laws with two finite ends do, which move.
     """
 
     def __init__(self, first: Shape, second: Shape) -> None:
         self.first, self.second = first, second
+        (left, right, _), (also_left, also_right, _) = first[0], second[0]
+        kinks = [left + right + len(first[1].kinks), also_left + also_right + len(second[1].kinks)]
+        # each two kinks make one of the sum: at its own ends, or where it moves with r
+        self.kinked = kinks[0] * kinks[1] > (left and also_left) + (right and also_right)
         self._known: dict[tuple[float, float], Any] = {}
 
     def levels(self, log_ratio: np.ndarray, place: np.ndarray) -> np.ndarray | None:
         """Levels at places from the sum of the origins, in units of X, (n,); None where laws have kinks."""
+        if self.kinked:
+            return None
         found, size = np.empty(len(place)), -log_ratio
         panels = [(float(k), 1.0) for k in np.unique(np.floor(size))]
         while panels:

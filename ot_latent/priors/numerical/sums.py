@@ -18,7 +18,7 @@ from ot_latent.priors.numerical.family import Shape, family_of
 from ot_latent.priors.numerical.law import NumericalLaw
 
 _SINGLE = 400  # places, whose levels take as long to find as a table does
-_SEVERAL = 60  # sums of two, for which a family of laws pays
+_SEVERAL = 120  # sums of two, for which a family of laws pays
 
 
 def sum_of(laws: Sequence[NumericalLaw]) -> NumericalLaw:

@@ -140,7 +140,7 @@ class LevelMap(MonotoneMap):
     @elementwise
     def __call__(self, x: Array) -> Array:
         # without a gradient to follow in numpy, which is faster here
-        y = x if wants_gradient(x) or not is_torch_array(x) else x.detach().cpu().double().numpy()
+        y = x if wants_gradient(x) else x.cpu().double().numpy() if is_torch_array(x) else x.astype(float)
         moved = (self.target.axis.origin + self.target.place(self.source.level_at(y))).clip(*self.target.support)
         return conform(x, moved)[0]
 

@@ -27,7 +27,6 @@ class LinearDensity:
         mass = width * (first + last) / 2
         self.slope = np.divide(last - first, width, out=np.zeros_like(width), where=width > 0)
         self._below = np.append(0.0, np.cumsum(mass))
-        self._above = np.append(np.cumsum(mass[::-1])[::-1], 0.0)
         centre, part = (knots[1:] + knots[:-1]) / 2, (last - first) * width**2 / 12
         self.mean = float(np.sum(mass * centre + part))
         self.var = float(np.sum(mass * ((centre - self.mean) ** 2 + width**2 / 12) + 2 * part * (centre - self.mean)))
@@ -87,7 +86,8 @@ def as_steps(cdf: Callable[[Any], Any], low: float, high: float) -> LinearDensit
     ends = np.sort([low, high, *(low + (high - low) * (np.arange(1, 64) * 5**0.5 % 1))])
     starts, stops, knots = ends[:-1], ends[1:], [low, high]
     for halvings in range(60):
-        F = cdf(starts[:, None] + (stops - starts)[:, None] * _QUARTERS)
+        places = starts[:, None] + (stops - starts)[:, None] * _QUARTERS
+        F = cdf(places.ravel()).reshape(places.shape)
         bent = np.abs(F - F[:, :1] - (F[:, -1:] - F[:, :1]) * _QUARTERS).max(1) > _ROUNDING
         if halvings:  # of a bent piece both halves are straight: its knot is between them
             knots += list(stops[::2][~bent.reshape(-1, 2).any(1)])
@@ -97,8 +97,8 @@ def as_steps(cdf: Callable[[Any], Any], low: float, high: float) -> LinearDensit
             break
         middle = (starts + stops)[bent] / 2
         starts, stops = (np.stack(pair, 1).ravel() for pair in ((starts[bent], middle), (middle, stops[bent])))
-    places = np.unique(knots)
-    masses = np.diff(cdf(places))
-    density = np.where(masses > 1e-13, masses, 0.0) / np.diff(places)  # gaps are empty
-    law = LinearDensity(places, density, density)
+    knots = np.unique(knots)
+    masses = np.diff(cdf(knots))
+    density = np.where(masses > 1e-13, masses, 0.0) / np.diff(knots)  # gaps are empty
+    law = LinearDensity(knots, density, density)
     return law if np.abs(law.cdf(ends) - cdf(ends)).max() < 1e-13 else None

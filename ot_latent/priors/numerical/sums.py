@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from array_api_compat import is_torch_array
 
 from ot_latent._arrays import Array, as_floating, conform, progress, wants_gradient
 from ot_latent.monotone import MonotoneMap, map_of_points, monotone_map
@@ -62,10 +63,9 @@ class PairSum:
             return getattr(self.tabulated, name)
         raise AttributeError(name)
 
-    def level_at(self, x: Array) -> Array:
+    def level_at(self, x: np.ndarray) -> np.ndarray:
         """The level at places x, by quadrature for each."""
-        places = np.asarray(x, dtype=float)
-        return conform(x, levels_of_sum(*self.terms, places.ravel()).reshape(places.shape))[0]
+        return levels_of_sum(*self.terms, x.ravel()).reshape(x.shape)
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -116,7 +116,7 @@ class _PairMapPerEntry(MapPerEntry):
         few = _SEVERAL <= pairs.sum() and number.size < _SINGLE * len(laws)
         if not (few and isinstance(self.target, NumericalLaw)) or wants_gradient(x):
             return super().__call__(x)
-        places = np.broadcast_to(np.asarray(x, dtype=float), number.shape)
+        places = np.broadcast_to(x.cpu().double().numpy() if is_torch_array(x) else x, number.shape)
         moved = np.empty(number.shape)
         among, order = pairs[number], np.cumsum(pairs) - 1
         sums = [law for law in laws if isinstance(law, PairSum)]

@@ -65,7 +65,7 @@ def warn_of_dependence(zs: Sequence[Array], laws: Sequence[Any]) -> None:
                 remedy += ", or pass correlation= to combine or interpolate, which is exact for jointly normal points"
             warnings.warn(
                 f"points {i + 1} and {j + 1} of this operation depend on each other (correlation about {r:.2f}): "
-                "the result does not follow the prior, which takes independent points. {remedy}",
+                f"the result does not follow the prior, which takes independent points. {remedy}",
                 DependentPointsWarning,
                 stacklevel=4,
             )

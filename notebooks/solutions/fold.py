@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 NOTEBOOKS, BUILD = HERE.parent, HERE.parents[1] / "build"
 TITLE = "## Try it"
 _FENCE = re.compile(r"^```python( assert)?\n(.*?)^```\n?", re.MULTILINE | re.DOTALL)
-_BACK = "(lambda before: (globals().clear(), globals().update(before)))(before)"
+_BACK = "(lambda kept: (globals().clear(), globals().update(kept)))(_before_solutions)"
 
 
 class Exercise(NamedTuple):
@@ -59,7 +59,7 @@ def exercises(name: str) -> list[Exercise]:
 
 def runnable(name: str) -> list[nbformat.NotebookNode]:
     """Cells to append to the notebook: each solution with its assertions, and back to before it."""
-    keep = "before = dict(globals())"
+    keep = "_before_solutions = dict(globals())"
     cells = ((keep, each.code, _BACK) for each in exercises(name))
     return [new_code_cell(source) for solution in cells for source in solution]
 

@@ -6,8 +6,9 @@ samples, scored chunk by chunk, and compared.
 
 from __future__ import annotations
 
+import math
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,7 @@ def evaluate_operations(
     n: int = 50_000,
     operations: Iterable[str] | Mapping[str, Operation] = tuple(OPERATIONS),
     *,
-    dimension: int | None = None,
+    dimension: int | Sequence[int] | None = None,
     seed: int = 0,
     resume: str | Path | None = None,
     save_every: float = 30,
@@ -116,8 +117,9 @@ def evaluate_operations(
         Images of each row, at least 200.
     operations : names of `OPERATIONS`, or a mapping of names to `Operation`
         Random samples always come first.
-    dimension : int
-        Of the latent space; not needed where the prior knows it (`Product`, `Sphere`, ...).
+    dimension : int or sequence of int
+        Of the latent space; not needed where the prior knows it (`Product`, `Sphere`, ...). A shape, such as
+        (4, 64, 64), where the generator takes latents (rows, 4, 64, 64): a point is all of its numbers.
     seed : int
         Latents come from numpy's generator whatever the device. Torch's generator is seeded, too, for
         generators that add noise, and left as it was.
@@ -164,7 +166,7 @@ def evaluate_operations(
             f"scorer must have {', '.join(lacking)}, {type(scorer).__name__} has not: wrap a network "
             "in scorers.Classifier"
         )
-    samples = _Samples(generator, law, scorer, chosen, _dimension(law, dimension), seed, available(device))
+    samples = _Samples(generator, law, scorer, chosen, _shape(law, dimension), seed, available(device))
     probes = {name: samples.features(name, 0, _PROBES) for name in chosen}
     classes = scorer.probabilities(probes[RANDOM]).shape[1]
     tallies = {
@@ -199,16 +201,17 @@ def _chosen(operations: Iterable[str] | Mapping[str, Operation]) -> dict[str, Op
     return {RANDOM: OPERATIONS[RANDOM]} | {name: operation for name, operation in operations.items() if name != RANDOM}
 
 
-def _dimension(prior: PointPrior, dimension: int | None) -> int:
+def _shape(prior: PointPrior, dimension: int | Sequence[int] | None) -> tuple[int, ...]:
+    """Of one latent point, as the generator takes it."""
     known = getattr(prior, "d", None)
-    if known is None and dimension is None:
-        raise ValueError(f"dimension must be given: {prior!r} is the law of one coordinate")
-    if dimension is None or known == dimension:
-        return known
-    count(dimension, "dimension")
-    if known is not None:
+    if dimension is None:
+        if known is None:
+            raise ValueError(f"dimension must be given: {prior!r} is the law of one coordinate")
+        return (known,)
+    shape = tuple(count(size, "dimension") for size in (dimension if isinstance(dimension, Sequence) else [dimension]))
+    if known not in (None, math.prod(shape)):
         raise ValueError(f"dimension is {dimension}, but the prior has {known} coordinates")
-    return dimension
+    return shape
 
 
 @dataclass(frozen=True)
@@ -219,14 +222,14 @@ class _Samples:
     prior: PointPrior
     scorer: Scorer
     operations: dict[str, Operation]
-    dimension: int
+    shape: tuple[int, ...]
     seed: int
     device: torch.device
 
     def features(self, name: str, chunk: int, rows: int) -> np.ndarray:
         """Of the first rows of a chunk of an operation, (rows, d)."""
         # random samples are stream 0, the points of all operations are streams 1, 2, ...
-        operation, shape, first = self.operations[name], (rows, self.dimension), 0 if name == RANDOM else 1
+        operation, shape, first = self.operations[name], (rows, math.prod(self.shape)), 0 if name == RANDOM else 1
         streams = range(first, first + operation.points)
         points = [self.prior.sample(shape, np.random.default_rng((self.seed, chunk, i))) for i in streams]
         latents = np.asarray(operation.apply(np.stack(points), self.prior))
@@ -235,7 +238,7 @@ class _Samples:
                 f"operation {name!r} must give finite latents of shape {shape}, "
                 f"got {latents.dtype} of shape {latents.shape}"
             )
-        z = torch.from_numpy(latents).float().to(self.device)
+        z = torch.from_numpy(latents).float().to(self.device).reshape(rows, *self.shape)
         seed = int(np.random.SeedSequence((self.seed, chunk, first)).generate_state(1)[0])
         # generators may add noise of their own: seed torch, and leave no trace
         with torch.inference_mode(), torch.random.fork_rng([self.device] if self.device.type == "cuda" else []):

@@ -49,6 +49,14 @@ def test_every_prior_will_do(prior):
     assert found["2-point matched"].change.p_value > 1e-3
 
 
+def test_latents_may_be_pictures():
+    """The generator gets them in their shape; operations take all numbers of a point together."""
+    pictures = evaluate(lambda z: torch.sigmoid(z), dimension=(2, 2, 2))
+    flat = evaluate()
+    assert [row.inception for row in pictures.rows] == [row.inception for row in flat.rows]
+    assert evaluate(lambda z: torch.sigmoid(z), prior=otl.Sphere(8), dimension=[2, 2, 2], n=200)
+
+
 def test_scores_are_those_of_all_images_at_once():
     """What the generator and the scorer see is kept, and scored without chunks."""
     kept = []
@@ -225,6 +233,7 @@ def test_generators_of_every_precision_will_do(dtype):
         ({"dimension": None}, ValueError, "dimension must be given"),
         ({"dimension": 0}, ValueError, "dimension"),
         ({"prior": otl.Sphere(5)}, ValueError, "5 coordinates"),
+        ({"prior": otl.Sphere(5), "dimension": (2, 3)}, ValueError, "5 coordinates"),
         ({"operations": ["3-point linear"]}, ValueError, "must be among.*3-point"),
         ({"generator": lambda z: 2 * generator(z) - 1}, ValueError, r"in \[0, 1\], got .*\(images \+ 1\) / 2"),
         ({"generator": lambda z: generator(z) / 0}, ValueError, r"\[0, 1\]"),

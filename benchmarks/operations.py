@@ -104,7 +104,7 @@ def against_scipy(n, d):
         sizes = {"scipy": exact.size, "least": part.size, "ours": z1.size}
         ns = {key: seconds / sizes[key] * 1e9 for key, seconds in times.items()}
         by = ["its law" if cdf else "quadrature", f"{ns['scipy']:,.0f}", f"{ns['ours']:.1f}"]
-        by += [f"{ns['scipy'] / ns['ours']:,.0f}", f"{setup:.2f}", f"{tabulated.missing:.3f}"]
+        by += [f"{ns['scipy'] / ns['ours']:,.0f}", f"{setup:.2f}", f"{tabulated.table.missing:.3f}"]
         rows.append([name, *by, f"{ns['least']:.0f}", f"{ns['least'] / ns['ours']:.0f}"])
     header = ["prior", "scipy's F", "scipy, ns a number", "ours, ns", "ratio", "tabulation, s"]
     header += ["numbers beside the table", "stand-in, ns", "stand-in / ours"]

@@ -32,8 +32,7 @@ from ot_latent._arrays import (
 from ot_latent.independence import warn_of_dependence
 from ot_latent.monotone import ScaledMap
 from ot_latent.priors.laws import AnyPrior, Prior
-from ot_latent.priors.matching import map_back
-from ot_latent.priors.product import as_prior
+from ot_latent.priors.product import as_prior, map_back
 
 
 def combine(

@@ -165,7 +165,7 @@ def test_an_editor_completes_without_running_anything():
     found = jedi.Script("import ot_latent as otl\notl.").complete()
     assert {"interpolate", "SemiDiscreteOT", "LatentTransport", "datasets"} <= {name.name for name in found}
     ((call,),) = [jedi.Script("import ot_latent as otl\notl.slerp(").get_signatures()]
-    assert [parameter.name for parameter in call.params] == ["z1", "z2", "t"]
+    assert [parameter.name for parameter in call.params] == ["z1", "z2", "t", "axes"]
 
 
 def depends_on_the_locale(call):

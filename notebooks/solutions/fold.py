@@ -19,6 +19,8 @@ from typing import NamedTuple
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from ot_latent._storage import write_atomically
+
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS, BUILD = HERE.parent, HERE.parents[1] / "build"
 TITLE = "## Try it"
@@ -74,13 +76,17 @@ def onward(name: str) -> str:
     return f"**Next:** [{first.splitlines()[0].removeprefix('# ')}]({later[0]}.ipynb)"
 
 
+def _details(summary: str, text: str) -> str:
+    return f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>"
+
+
 def folded(name: str) -> str:
     """The end of the notebook's last cell, from its title on."""
     parts = [TITLE]
     for each in exercises(name):
         parts.append(f"**{each.number}.** {each.question}")
         for summary, text in (("Hint", each.hint), ("Solution", each.shown)):
-            parts.append(f"<details><summary>{summary}</summary>\n\n{text}\n\n</details>")
+            parts.append(_details(summary, text))
     return "\n\n".join([*parts, onward(name)])
 
 
@@ -96,7 +102,7 @@ def fold(name: str) -> None:
     notebook = nbformat.read(path, 4)
     before, _ = split(notebook.cells[-1].source)
     notebook.cells[-1].source = "\n\n".join(filter(None, [before, folded(name)]))
-    nbformat.write(notebook, path)
+    write_atomically(path, lambda temporary: nbformat.write(notebook, temporary))
 
 
 def student(name: str) -> nbformat.NotebookNode:
@@ -105,7 +111,7 @@ def student(name: str) -> nbformat.NotebookNode:
     before, _ = split(notebook.cells.pop().source)
     notebook.cells.append(new_markdown_cell("\n\n".join(filter(None, [before, TITLE]))))
     for each in exercises(name):
-        hint = f"<details><summary>Hint</summary>\n\n{each.hint}\n\n</details>"
+        hint = _details("Hint", each.hint)
         notebook.cells += [
             new_markdown_cell(f"**{each.number}.** {each.question}\n\n{hint}"),
             new_code_cell(),

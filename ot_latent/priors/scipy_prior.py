@@ -10,7 +10,7 @@ from scipy import stats
 
 from ot_latent._arrays import Array
 from ot_latent.priors.gaussian import Gaussian
-from ot_latent.priors.laws import LawPerEntry, Prior, check_weights, per_distinct_column, require_no_gradient
+from ot_latent.priors.laws import Prior, check_weights, per_distinct_column, require_no_gradient
 from ot_latent.priors.numerical.law import NumericalLaw
 from ot_latent.priors.numerical.sums import PairSum, PairSumPerEntry, sum_of_terms, tabulated
 from ot_latent.priors.numerical.tabulation import tabulate
@@ -94,7 +94,7 @@ class ScipyPrior(NumericalLaw):
         weights = check_weights(weights)
         require_no_gradient(weights, "a law is tabulated")
         if weights.ndim > 1:
-            return per_distinct_column(self._sum, weights, PairSumPerEntry if len(weights) == 2 else LawPerEntry)
+            return per_distinct_column(self._sum, weights, PairSumPerEntry)
         return tabulated(self._sum(weights))
 
     def _sum(self, weights: np.ndarray) -> Any:
@@ -171,7 +171,7 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
         raise TypeError(f"laws must be priors with single numbers as parameters unless all are Gaussian, got {laws}")
     require_no_gradient(weights, "a law is computed")
     if weights.ndim > 1:
-        return per_distinct_column(functools.partial(_sum_law, laws), weights)
+        return per_distinct_column(functools.partial(_sum_law, laws), weights, PairSumPerEntry)
     return tabulated(_sum_law(laws, weights))
 
 

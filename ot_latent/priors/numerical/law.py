@@ -71,19 +71,22 @@ class NumericalLaw:
     def scaled(self, weight: float) -> "NumericalLaw":
         """The law of weight * Z."""
         law = self if weight > 0 else self.mirrored
-        size, exact = abs(weight), None if law.exact is None else law.exact.moved(abs(weight), 0.0)
-        return NumericalLaw(law.axis.scaled(size), law.table, law.mean * size, law.var * size**2, exact)
+        size = abs(weight)
+        moments = law.mean * size, law.var * size**2
+        return NumericalLaw(law.axis.scaled(size), law.table, *moments, law._exact(size, 0.0))
 
     def shifted(self, shift: float) -> "NumericalLaw":
         """The law of Z + shift."""
-        exact = None if self.exact is None else self.exact.moved(1.0, shift)
-        return NumericalLaw(self.axis.shifted(shift), self.table, self.mean + shift, self.var, exact)
+        axis, mean = self.axis.shifted(shift), self.mean + shift
+        return NumericalLaw(axis, self.table, mean, self.var, self._exact(1.0, shift))
+
+    def _exact(self, scale: float, shift: float) -> LinearDensity | None:
+        return None if self.exact is None else self.exact.moved(scale, shift)
 
     @functools.cached_property
     def mirrored(self) -> "NumericalLaw":
         """The law of -Z."""
-        exact = None if self.exact is None else self.exact.moved(-1.0, 0.0)
-        return NumericalLaw(self.axis.mirrored(), self.table.mirrored, -self.mean, self.var, exact)
+        return NumericalLaw(self.axis.mirrored(), self.table.mirrored, -self.mean, self.var, self._exact(-1.0, 0.0))
 
     def level(self, place: Array) -> Array:
         """w at x = origin + place."""

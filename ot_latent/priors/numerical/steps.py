@@ -1,5 +1,6 @@
 """Laws whose density is linear between knots: histograms, tables of quantiles, and sums of two of them."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,7 @@ class LinearDensity:
         return self._below[piece] + offset * (self.first[piece] + self.slope[piece] * offset / 2)
 
     def sf(self, x: Any) -> np.ndarray:
-        return self.moved(-1.0, 0.0).cdf(-np.asarray(x))
+        return self._mirrored.cdf(-np.asarray(x))
 
     def icdf(self, p: Any) -> np.ndarray:
         piece = np.clip(np.searchsorted(self._below, p, side="right") - 1, 0, len(self.first) - 1)
@@ -60,7 +61,11 @@ class LinearDensity:
         return np.clip(self.knots[piece] + offset, self.knots[piece], self.knots[piece + 1])
 
     def isf(self, q: Any) -> np.ndarray:
-        return -self.moved(-1.0, 0.0).icdf(q)
+        return -self._mirrored.icdf(q)
+
+    @functools.cached_property
+    def _mirrored(self) -> "LinearDensity":
+        return self.moved(-1.0, 0.0)
 
     def _piece(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         x = np.clip(x, self.knots[0], self.knots[-1])

@@ -11,10 +11,10 @@ import numpy as np
 from array_api_compat import is_torch_array
 
 from ot_latent._arrays import Array, as_floating, conform, progress, wants_gradient
-from ot_latent.monotone import MonotoneMap, map_of_points, monotone_map
+from ot_latent.monotone import MonotoneMap, map_of_points
 from ot_latent.priors.laws import LawPerEntry, MapPerEntry
 from ot_latent.priors.numerical.addition import add, by_size, levels_of_sum, origin_of_sum
-from ot_latent.priors.numerical.cubic_table import LevelMap
+from ot_latent.priors.numerical.cubic_table import LevelMap, NumericalMap
 from ot_latent.priors.numerical.family import Shape, family_of
 from ot_latent.priors.numerical.law import NumericalLaw
 
@@ -83,24 +83,24 @@ class PairSum:
         return _PairMap(self, target)
 
 
-class _PairMap(MonotoneMap):
+class _PairMap(NumericalMap):
     """The map from a `PairSum`, of a few numbers by a quadrature for each, without a table."""
 
-    @functools.cached_property
-    def tabulated(self) -> MonotoneMap:
-        return monotone_map(self.source.tabulated, self.target)
+    def __init__(self, pair: PairSum, target: Any) -> None:
+        self.pair, self.target = pair, target
 
-    def __call__(self, x: Array) -> Array:
-        return self.tabulated(x)
+    @functools.cached_property
+    def source(self) -> NumericalLaw:
+        return self.pair.tabulated
 
     def for_points(self, count: int) -> MonotoneMap:
         if count < _SINGLE and isinstance(self.target, NumericalLaw):
-            return LevelMap(self.source, self.target)
-        return self.tabulated.for_points(count)
+            return LevelMap(self.pair, self.target)
+        return super().for_points(count)
 
 
 class PairSumPerEntry(LawPerEntry):
-    """A `PairSum` for each entry of points, or the law of one term alone."""
+    """A law for each entry of points, among them any number of `PairSum`."""
 
     def map_to(self, target: Any) -> MonotoneMap:
         return _PairMapPerEntry(self, target)
@@ -119,7 +119,7 @@ class _PairMapPerEntry(MapPerEntry):
         places = np.broadcast_to(x.cpu().double().numpy() if is_torch_array(x) else x, number.shape)
         moved = np.empty(number.shape)
         among, order = pairs[number], np.cumsum(pairs) - 1
-        sums = [law for law in laws if isinstance(law, PairSum)]
+        sums = [law for law, pair in zip(laws, pairs, strict=True) if pair]
         levels = _levels_of_many(sums, order[number[among]], places[among])
         if levels is None:
             return super().__call__(x)

@@ -11,19 +11,27 @@ notebook ends in, as a reader would.
 """
 
 import re
+import shutil
 import sys
+from importlib import metadata
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
 from ot_latent._storage import write_atomically
 
 HERE = Path(__file__).resolve().parent
 NOTEBOOKS, BUILD = HERE.parent, HERE.parents[1] / "build"
 TITLE = "## Try it"
+# of reveal.js and MathJax, which slides load: a package that has them, and where in it
+SCRIPTS = (
+    ("sphinx-revealjs", r".*/revealjs/((?:dist|plugin/notes)/.*\.(?:js|css|html|ttf|woff2?))"),
+    ("sphinx-mathjax-offline", r".*/mathjax/(tex-svg-full\.js)"),
+)
+_SHOWN = {"image/png", "image/jpeg", "text/markdown"}
 _FENCE = re.compile(r"^```python( assert)?\n(.*?)^```\n?", re.MULTILINE | re.DOTALL)
 _BACK = "(lambda kept: (globals().clear(), globals().update(kept)))(_before_solutions)"
 
@@ -125,27 +133,65 @@ def student(name: str) -> nbformat.NotebookNode:
 
 def _stands_out(paragraph: str) -> bool:
     starts = ("#", "$$", "- ", "|", "![", "**")
-    return paragraph.startswith(starts) and "mybinder" not in paragraph
+    return paragraph.startswith(starts) and not paragraph.startswith(("**Run time", "**Next:"))
+
+
+def _pages(output: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    """An output, or of a table at most eight rows a page, without its footnotes."""
+    lines = output.data.get("text/markdown", "").splitlines()
+    head, rule, *rows = [line for line in lines if line.startswith("|")] or [""] * 2
+    if not rows:
+        return [output]
+    size = -(-len(rows) // -(-len(rows) // 8))
+    parts = ["\n".join([head, rule, *rows[i : i + size]]) for i in range(0, len(rows), size)]
+    return [new_output(output.output_type, {"text/markdown": part}) for part in parts]
 
 
 def slides(name: str) -> nbformat.NotebookNode:
-    """The notebook with slide types: pictures, tables, headings and formulas, prose as notes."""
+    """The notebook with slide types: a heading with formulas or a picture, more pictures; notes."""
     notebook = student(name)
     cells, notebook.cells = notebook.cells, []
+    full = True  # whether the slide has its picture
     for cell in cells:
         if cell.cell_type == "code":
-            shown = {kind for output in cell.outputs for kind in output.get("data", {})}
-            worth_it = shown & {"image/png", "image/jpeg", "text/markdown"}
-            cell.metadata["slideshow"] = {"slide_type": "subslide" if worth_it else "skip"}
-            notebook.cells.append(cell)
+            shown = [each for each in cell.outputs if _SHOWN & set(each.get("data", {}))]
+            for output in [page for each in shown for page in _pages(each)]:
+                slide = {"slideshow": {"slide_type": "subslide" if full else "-"}}
+                notebook.cells.append(new_code_cell(outputs=[output], metadata=slide))
+                full = True
             continue
-        for number, (shown, group) in enumerate(groupby(cell.source.split("\n\n"), _stands_out)):
-            text = "\n\n".join(group)
-            beside = "-" if number else "subslide"
-            kind = "notes" if not shown else "slide" if re.search("^#", text, re.M) else beside
-            metadata = {"slideshow": {"slide_type": kind}}
-            notebook.cells.append(new_markdown_cell(text, metadata=metadata))
+        paragraphs = [part for part in cell.source.split("\n\n") if "mybinder" not in part]
+        for shown, group in groupby(paragraphs, _stands_out):
+            text = re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.html)", "\n\n".join(group))
+            begins = re.search("^#", text, re.M)
+            kind = "notes" if not shown else "slide" if begins else "-"
+            full = bool(re.search(r"^- |\$\$", text, re.M)) or (full and not begins)
+            slide = {"slideshow": {"slide_type": kind}}
+            notebook.cells.append(new_markdown_cell(text, metadata=slide))
     return notebook
+
+
+def write_slides(name: str, folder: Path) -> None:
+    """A page of slides in the folder, and beside it the scripts that it loads."""
+    from nbconvert import SlidesExporter
+
+    for package, root in SCRIPTS:
+        for file in metadata.files(package) or []:
+            if found := re.fullmatch(root, file.as_posix()):
+                target = folder / "scripts" / found[1]
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file.locate(), target)
+    exporter = SlidesExporter(
+        template_name="slides",
+        extra_template_basedirs=[str(HERE)],
+        reveal_url_prefix="scripts",
+        reveal_theme="white",
+        exclude_input=True,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+    )
+    html, _ = exporter.from_notebook_node(slides(name))
+    (folder / f"{name}.html").write_text(html, encoding="utf-8")
 
 
 def main(arguments: list[str]) -> None:
@@ -156,14 +202,7 @@ def main(arguments: list[str]) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             nbformat.write(student(name), target)
         elif arguments == ["--slides"]:
-            from nbconvert import SlidesExporter
-
-            target = BUILD / "slides" / f"{name}.html"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            html, _ = SlidesExporter(
-                exclude_input=True, exclude_input_prompt=True
-            ).from_notebook_node(slides(name))
-            target.write_text(html, encoding="utf-8")
+            write_slides(name, BUILD / "slides")
         elif not arguments:
             fold(name)
         else:

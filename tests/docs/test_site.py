@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import browser
+import fold
 import pytest
 from filelock import FileLock
 
@@ -218,3 +219,19 @@ def test_the_ledger_can_be_searched(site, window):
     assert window.evaluate(COUNT) == f"1 of {total} claims"
     window.evaluate(f"{TYPE}('no such claim')")
     assert window.evaluate(SHOWN) == []
+
+
+def test_slides_open_without_a_network_and_fit_the_screen(tmp_path, window):
+    fold.write_slides("01_midpoint_densities_2d", tmp_path)
+    window.show(1280, 720, "light")
+    assert window.open((tmp_path / "01_midpoint_densities_2d.html").as_uri()) == []
+    ready = "new Promise(done => { const wait = () => Reveal.isReady() ? done() : setTimeout(wait, 50); wait() })"
+    window.evaluate(ready)
+    number = window.evaluate("Reveal.getTotalSlides()")
+    assert number >= 6
+    for _ in range(number - 1):
+        height = "Reveal.getCurrentSlide().getBoundingClientRect().height"
+        assert 0 < window.evaluate(height) <= 720
+        window.evaluate("Reveal.next()")
+    assert window.evaluate("Reveal.isLastSlide()")
+    assert window.evaluate("document.querySelectorAll('mjx-container').length") > 5

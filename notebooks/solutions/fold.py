@@ -1,37 +1,29 @@
-"""Fold exercises, hints and solutions into the notebooks; write a student edition, and slides.
+"""Fold exercises, hints and solutions into the notebooks, or write a student edition.
 
 NN_name.md beside this file holds the exercises of NN_name.ipynb: `# 1`, the question, `## Hint`,
 `## Solution`. A fence ```python of a solution is shown and run; a fence ```python assert is only
 run: it asserts the numbers that the text states. Tests run each solution in the state that the
 notebook ends in, as a reader would.
 
-    python notebooks/solutions/fold.py            # the last cell of each notebook, from the files
-    python notebooks/solutions/fold.py --student  # build/student: questions, hints, empty cells
-    python notebooks/solutions/fold.py --slides   # build/slides: headings, formulas and pictures
+    python notebooks/solutions/fold.py                          # exercises and links, in place
+    python notebooks/solutions/fold.py --student build/student  # questions, hints, empty cells
 """
 
+import argparse
+import json
+import os
 import re
-import shutil
-import sys
-from importlib import metadata
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
+from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from ot_latent._storage import write_atomically
 
 HERE = Path(__file__).resolve().parent
-NOTEBOOKS, BUILD = HERE.parent, HERE.parents[1] / "build"
-TITLE = "## Try it"
-# of reveal.js and MathJax, which slides load: a package that has them, and where in it
-SCRIPTS = (
-    ("sphinx-revealjs", r".*/revealjs/((?:dist|plugin/notes)/.*\.(?:js|css|html|ttf|woff2?))"),
-    ("sphinx-mathjax-offline", r".*/mathjax/(tex-svg-full\.js)"),
-)
-_SHOWN = {"image/png", "image/jpeg", "text/markdown"}
+NOTEBOOKS = HERE.parent
+TITLE, START = "## Try it", "00_start_here"
 _FENCE = re.compile(r"^```python( assert)?\n(.*?)^```\n?", re.MULTILINE | re.DOTALL)
 _BACK = "(lambda kept: (globals().clear(), globals().update(kept)))(_before_solutions)"
 
@@ -74,14 +66,33 @@ def runnable(name: str) -> list[nbformat.NotebookNode]:
     return [new_code_cell(source) for solution in cells for source in solution]
 
 
+def _link(name: str, text: str = "{}") -> str:
+    title = nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4).cells[0].source.splitlines()[0]
+    return f"[{text.format(title.removeprefix('# '))}]({name}.ipynb)"
+
+
+def _around(name: str) -> tuple[str | None, str | None]:
+    """The notebooks before and after."""
+    names = [None, *sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb")), None]
+    place = names.index(name)
+    return names[place - 1], names[place + 1]
+
+
+def ways(name: str) -> str:
+    """The links that end a notebook's first cell: to the one before, the first and the next."""
+    before, after = _around(name)
+    links = [_link(before, "← {}")] if before else []
+    if before and before != START:
+        links.append(_link(START))
+    return " · ".join([*links, *([_link(after, "{} →")] if after else [])])
+
+
 def onward(name: str) -> str:
     """The line that leads from a notebook to the next."""
-    names = sorted(path.stem for path in NOTEBOOKS.glob("[0-9]*.ipynb"))
-    later = names[names.index(name) + 1 :]
-    if not later:
-        return "That was the last one: back to [00 · Start here](00_start_here.ipynb)."
-    first = nbformat.read(NOTEBOOKS / f"{later[0]}.ipynb", 4).cells[0].source
-    return f"**Next:** [{first.splitlines()[0].removeprefix('# ')}]({later[0]}.ipynb)"
+    _, after = _around(name)
+    return (
+        f"**Next:** {_link(after)}" if after else f"That was the last one: back to {_link(START)}."
+    )
 
 
 def _details(summary: str, text: str) -> str:
@@ -107,13 +118,17 @@ def split(source: str) -> tuple[str, str]:
 def fold(name: str) -> None:
     """Write the exercises into the notebook; nothing else of it changes."""
     path = NOTEBOOKS / f"{name}.ipynb"
-    notebook = nbformat.read(path, 4)
-    before, _ = split(notebook.cells[-1].source)
-    notebook.cells[-1].source = "\n\n".join(filter(None, [before, folded(name)]))
-    write_atomically(path, lambda temporary: nbformat.write(notebook, temporary))
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    first, last = notebook["cells"][0], notebook["cells"][-1]
+    top = re.sub(r"\n\n\[(← |0).*\Z", "", "".join(first["source"]))
+    first["source"] = f"{top}\n\n{ways(name)}".splitlines(keepends=True)
+    before, _ = split("".join(last["source"]))
+    last["source"] = "\n\n".join(filter(None, [before, folded(name)])).splitlines(keepends=True)
+    text = json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def student(name: str) -> nbformat.NotebookNode:
+def student(name: str, folder: Path) -> nbformat.NotebookNode:
     """The notebook with questions, hints and an empty cell for each answer, without solutions."""
     notebook = nbformat.read(NOTEBOOKS / f"{name}.ipynb", 4)
     before, _ = split(notebook.cells.pop().source)
@@ -125,89 +140,32 @@ def student(name: str) -> nbformat.NotebookNode:
             new_code_cell(),
         ]
     notebook.cells.append(new_markdown_cell(onward(name)))
+    up = Path(os.path.relpath(NOTEBOOKS.parent, folder)).as_posix()
     for cell in notebook.cells:
-        if cell.cell_type == "markdown":  # build/student lies one folder deeper than notebooks
-            cell.source = cell.source.replace("](../", "](../../")
+        if cell.cell_type == "markdown":
+            # Binder opens the project's own notebook
+            source = re.sub(r"\[!\[Open in Binder.*\n\n", "", cell.source)
+            cell.source = source.replace("](../", f"]({up}/")
     return notebook
 
 
-def _stands_out(paragraph: str) -> bool:
-    starts = ("#", "$$", "- ", "|", "![", "**")
-    return paragraph.startswith(starts) and not paragraph.startswith(("**Run time", "**Next:"))
-
-
-def _pages(output: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-    """An output, or of a table at most eight rows a page, without its footnotes."""
-    lines = output.data.get("text/markdown", "").splitlines()
-    head, rule, *rows = [line for line in lines if line.startswith("|")] or [""] * 2
-    if not rows:
-        return [output]
-    size = -(-len(rows) // -(-len(rows) // 8))
-    parts = ["\n".join([head, rule, *rows[i : i + size]]) for i in range(0, len(rows), size)]
-    return [new_output(output.output_type, {"text/markdown": part}) for part in parts]
-
-
-def slides(name: str) -> nbformat.NotebookNode:
-    """The notebook with slide types: a heading with formulas or a picture, more pictures; notes."""
-    notebook = student(name)
-    cells, notebook.cells = notebook.cells, []
-    full = True  # whether the slide has its picture
-    for cell in cells:
-        if cell.cell_type == "code":
-            shown = [each for each in cell.outputs if _SHOWN & set(each.get("data", {}))]
-            for output in [page for each in shown for page in _pages(each)]:
-                slide = {"slideshow": {"slide_type": "subslide" if full else "-"}}
-                notebook.cells.append(new_code_cell(outputs=[output], metadata=slide))
-                full = True
-            continue
-        paragraphs = [part for part in cell.source.split("\n\n") if "mybinder" not in part]
-        for shown, group in groupby(paragraphs, _stands_out):
-            text = re.sub(r"\]\((\w+)\.ipynb\)", r"](\1.html)", "\n\n".join(group))
-            begins = re.search("^#", text, re.M)
-            kind = "notes" if not shown else "slide" if begins else "-"
-            full = bool(re.search(r"^- |\$\$", text, re.M)) or (full and not begins)
-            slide = {"slideshow": {"slide_type": kind}}
-            notebook.cells.append(new_markdown_cell(text, metadata=slide))
-    return notebook
-
-
-def write_slides(name: str, folder: Path) -> None:
-    """A page of slides in the folder, and beside it the scripts that it loads."""
-    from nbconvert import SlidesExporter
-
-    for package, root in SCRIPTS:
-        for file in metadata.files(package) or []:
-            if found := re.fullmatch(root, file.as_posix()):
-                target = folder / "scripts" / found[1]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(file.locate(), target)
-    exporter = SlidesExporter(
-        template_name="slides",
-        extra_template_basedirs=[str(HERE)],
-        reveal_url_prefix="scripts",
-        reveal_theme="white",
-        exclude_input=True,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-    )
-    html, _ = exporter.from_notebook_node(slides(name))
-    (folder / f"{name}.html").write_text(html, encoding="utf-8")
-
-
-def main(arguments: list[str]) -> None:
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--student", type=Path, metavar="FOLDER", help="write the student edition")
+    folder = parser.parse_args(arguments).student
     names = sorted(path.stem for path in HERE.glob("[0-9]*.md"))
-    for name in names:
-        if arguments == ["--student"]:
-            target = BUILD / "student" / f"{name}.ipynb"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            nbformat.write(student(name), target)
-        elif arguments == ["--slides"]:
-            write_slides(name, BUILD / "slides")
-        elif not arguments:
+    targets = [folder / f"{name}.ipynb" for name in names] if folder else []
+    if there := next((target for target in targets if target.exists()), None):
+        parser.error(
+            f"{there} exists, perhaps with answers in it: move it away, or name a new folder"
+        )
+    if not folder:
+        for name in names:
             fold(name)
-        else:
-            raise SystemExit(__doc__)
+    for name, target in zip(names, targets, strict=False):
+        folder.mkdir(parents=True, exist_ok=True)
+        nbformat.write(student(name, folder), target)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

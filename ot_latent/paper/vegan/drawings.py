@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
@@ -182,13 +183,16 @@ def smooth_witnesses(
 ) -> None:
     """Draw the slopes of smooth witnesses: the best (and by linear programming), and an almost best one."""
     t = np.linspace(-1, 1, 2001)
-    ax.plot(t, np.sign(t), color=COLORS["prior"], ls="--", label="of $f^*$")
-    ax.plot(t, best(t), color=COLORS["linear"], label="of $h^*$, $p = 0.4$")
     places, slopes = by_program
-    ax.plot(places[::25], slopes[::25], ".", color=COLORS["linear"], label="of $h^*$, by LP")
-    ax.plot(t, turned(t), color=COLORS["matched"], label=r"of $h_\varepsilon$, $p = 0.5$")
-    ax.axhline(0, color="0.7", lw=0.8, zorder=0)
-    ax.plot(points, best(points), "o", color=COLORS["codes"], label="generated")
+    inset = ax.inset_axes((0.6, 0.04, 0.38, 0.25), xlim=(-0.06, 0.06), ylim=(-0.2, 0.5), xticks=[], yticks=[])
+    for each in (ax, inset):
+        each.plot(t, np.sign(t), color=COLORS["prior"], ls="--", label="of $f^*$")
+        each.plot(t, best(t), color=COLORS["linear"], label="of $h^*$, $p = 0.4$")
+        each.plot(places[::25], slopes[::25], ".", color=COLORS["linear"], label="of $h^*$, by LP")
+        each.plot(t, turned(t), color=COLORS["matched"], label=r"of $h_\varepsilon$, $p = 0.5$")
+        each.axhline(0, color="0.7", lw=0.8, zorder=0)
+        each.plot(points, best(points), "o", color=COLORS["codes"], label="generated")
+    ax.indicate_inset_zoom(inset)
     ax.set(xlabel="$t$", ylabel="slope", title="slopes of smooth witnesses", xlim=(-0.5, 0.5), ylim=(-1.1, 3))
     ax.set_yticks([-1, 0, 1])
     ax.legend(loc="upper left")
@@ -221,9 +225,9 @@ def bounds_of_js(ax: Axes, pairs: np.ndarray) -> None:
     ax.loglog(grid, grid / 2, color=COLORS["matched"], label="KL / 2")
     ax.loglog(grid, np.sqrt(grid) / 2, "--", color=COLORS["linear"], label=r"$\sqrt{KL}\,/\,2$, the paper's")
     ax.loglog(grid, grid, ":", color=COLORS["prior"], label="KL")
-    ax.axvline(0.25, ymax=0.65, color="0.7", lw=0.8)
-    ax.set(xlabel="KL", ylabel="JS", title="what bounds JS", xlim=(5e-5, 30), ylim=(1e-5, 1e3))
-    ax.legend(loc="upper left")
+    ax.axvline(0.25, color="0.7", lw=0.8, label="KL = 1/4")
+    ax.set(xlabel="KL", ylabel="JS", title="JS is below KL / 2", xlim=(5e-5, 30), ylim=(1e-7, 30))
+    ax.legend(loc="lower right")
 
 
 def objectives(ax: Axes, sigmas: np.ndarray, rows: np.ndarray) -> None:
@@ -232,24 +236,24 @@ def objectives(ax: Axes, sigmas: np.ndarray, rows: np.ndarray) -> None:
     for column, (kind, (color, style)) in enumerate(styles.items()):
         ax.plot(sigmas, rows[:, column], style, color=COLORS[color], label=kind)
     ax.plot(sigmas, rows[:, 3], ":", color=COLORS["prior"], label=r"$-E\log p_G(X)$")
-    ax.set(xlabel=r"$\sigma$ of the decoder", ylabel="objective", title=r"decoder $2\tanh z$", ylim=(None, 5))
-    ax.legend(loc="upper center", ncols=2, handlelength=1.4, columnspacing=1)
+    ax.set(xlabel=r"$\sigma$ of the decoder", ylabel="objective", title=r"decoder $2\tanh z$")
+    ax.legend(loc="center", bbox_to_anchor=(0.55, 0.6), ncols=2, handlelength=1.4, columnspacing=1)
 
 
 def eight_points(models: Mapping[tuple[str, float], Mapping[str, Any]], keys: Sequence[tuple[str, float]]) -> Figure:
-    """Draw the codes of eight data points, one shade each, and what they are decoded to: Figure 1.
+    """Draw the codes of eight data points, one colour each, and what they are decoded to: Figure 1.
 
     ``models`` holds what `figure1.examine` returns, by kind and sigma^2.
     """
     fig, axes = plt.subplots(2, len(keys), figsize=(2.6 * len(keys), 5.6), sharex="row", sharey="row")
-    marks, rows = plt.get_cmap("twilight")(np.linspace(0.08, 0.92, 8)), np.tile(np.arange(8), 150)
+    marks, rows = np.array(sns.color_palette("colorblind", 8)), np.tile(np.arange(8), 150)
     for (kind, variance), column in zip(keys, axes.T, strict=True):
         found = models[kind, variance]
         for ax, name, limit in zip(column, ("codes", "decoded"), (3.6, 1.4), strict=True):
             ax.scatter(*found[name][: len(rows)].T, s=4, color=marks[rows])
             ax.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         column[0].set_title(rf"{kind}, $\sigma^2 = {variance}$")
-        column[1].scatter(*CIRCLE.T, s=70, marker="s", facecolors="none", edgecolors="black")
+        column[1].scatter(*CIRCLE.T, s=70, marker="s", color=marks, edgecolors="black")
     axes[0, 0].set_ylabel("codes")
     axes[1, 0].set_ylabel("decoded, and data (squares)")
     return fig

@@ -1,4 +1,4 @@
-"""Conditional flow matching (Lipman et al. 2023), with any coupling of noise and codes (Pooladian et al., Tong et al.)."""
+"""Conditional flow matching (Lipman et al. 2023) with any coupling of noise and codes (Tong et al. 2024)."""
 
 import time
 from collections.abc import Callable

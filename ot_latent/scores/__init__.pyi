@@ -21,6 +21,7 @@ from .inference import encode as encode
 from .inference import features as features
 from .inference import predictions as predictions
 from .inference import reconstruction_errors as reconstruction_errors
+from .intervals import mean_of_seeds as mean_of_seeds
 from .intervals import proportion_interval as proportion_interval
 from .intervals import ratio_of_means as ratio_of_means
 from .intervals import ratio_of_paired_means as ratio_of_paired_means

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 from scipy.spatial.distance import cdist
 
 from ot_latent._arrays import count, real_numbers
@@ -15,7 +14,7 @@ from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.laguerre import Estimate
 from ot_latent.models.objectives import positive
 from ot_latent.scores.frechet import feature_rows
-from ot_latent.scores.intervals import bootstrap_interval
+from ot_latent.scores.intervals import bootstrap_interval, mean_of_seeds
 from ot_latent.scores.neighbours import NEIGHBOURS, coverage_and_density, nearest_distances, ratio_of_medians
 
 
@@ -229,9 +228,8 @@ def _over_seeds(estimates: Sequence[Estimate]) -> Estimate:
     """The mean over training seeds, with Student's interval; that of one seed as it is."""
     if len(estimates) == 1:
         return estimates[0]
-    values = [estimate.value for estimate in estimates]
-    low, high = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
-    return Estimate(float(np.mean(values)), float(low), float(high))
+    mean, interval = mean_of_seeds([estimate.value for estimate in estimates])
+    return Estimate(mean, *interval)
 
 
 def _ratio(values: np.ndarray, floor: np.ndarray, axis: int = -1) -> np.ndarray:

@@ -213,8 +213,8 @@ class SemiDiscreteOT:
     def pair(self, n: int, rng: Seed = None, temperature: float = 0.0) -> tuple[Array, Array]:
         """Draws of the optimal coupling: noise, and the indices of the codes that it goes to.
 
-        It is what flow matching asks for: straight lines from noise to its code hardly cross. A draw costs one look
-        for the highest plane, while couplings within minibatches solve a problem for each and stay biased.
+        It is what flow matching asks for: lines from noise to its code do not cross on the way. A draw costs one
+        look for the highest plane; couplings within minibatches solve a problem for each, and stay biased.
 
         Parameters
         ----------
@@ -323,13 +323,14 @@ class SemiDiscreteOT:
         """The points, checked, a batch at a time on the device of the codes."""
         self._require_fit()
         refuse_masked(z, "z")
-        points, d = torch.as_tensor(z), self._dual.codes.shape[1]
-        if not points.is_floating_point() or points.ndim != 2 or points.shape[1] != d:
-            raise ValueError(
-                f"z must be floating with shape (points, {d}), got {points.dtype} with shape {tuple(points.shape)}"
-            )
-        for part in points.split(max(1, TABLE // d)):
-            part = part.to(self._dual.codes.device)
+        z, d = z if is_torch_array(z) else np.asarray(z), self._dual.codes.shape[1]
+        floating = z.is_floating_point() if is_torch_array(z) else z.dtype.kind == "f"
+        if not floating or z.ndim != 2 or z.shape[1] != d:
+            raise ValueError(f"z must be floating with shape (points, {d}), got {z.dtype} with shape {tuple(z.shape)}")
+        size = max(1, TABLE // d)
+        for first in range(0, max(1, len(z)), size):
+            rows = z[first : first + size]
+            part = (rows if is_torch_array(rows) else torch.tensor(rows)).to(self._dual.codes.device)
             if not torch.isfinite(part).all():
                 raise ValueError("z holds NaN or infinite values")
             yield part

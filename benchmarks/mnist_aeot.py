@@ -62,18 +62,17 @@ def images(run):
 def codes(run):
     """Distances of mapped noise to codes of test digits, with 95 % intervals.
 
-    W2 is divided by that of training codes, the floor of sampling; the median distance to the nearest
-    training code by that of codes of test digits: copies would be far below 1.
+    W2, spread and coverage are divided by those of training codes, the floor of sampling; the median distance to
+    the nearest training code by that of codes of test digits: copies would be far below 1.
     """
     clouds = {name: cloud for name, (_, cloud) in run.clouds.items()}
     report = scores.transport_report(clouds, run.codes, run.held_out, min(1_000, run.n // 2))
     rows = [
-        [name, f"{found.w2:.2f}"]
-        + [with_interval(found.ratio, *found.ratio_interval)]
-        + [with_interval(found.nearest, *found.nearest_interval)]
+        [name, f"{found.w2:.2f}", with_interval(*found.ratio), with_interval(*found.spread)]
+        + [with_interval(*found.coverage), with_interval(*found.nearest)]
         for name, found in report.items()
     ]
-    return table(["batch", "W2", "W2 / floor", "nearest / held-out"], rows)
+    return table(["batch", "W2", "W2 / floor", "spread", "coverage", "nearest / held-out"], rows)
 
 
 def main():

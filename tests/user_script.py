@@ -30,7 +30,17 @@ print([p.mean for p in others], product.var)
 dual = otl.solve_kantorovich(z1, z2)
 print(dual.phi, dual.psi, dual.matching, dual.cost, dual.w2)
 ot = otl.SemiDiscreteOT(tolerance=0.1).fit(z1[:, :2])
-print(ot.heights, ot.transport(z2[:, :2]), ot.potential(z2[:, :2]), ot.mass_error(1000).high, ot.cost.value)
+noise, index = ot.pair(100, rng=0)
+print(noise.shape, index.max(), ot.assignment(noise, temperature=0.1).sum())
+classwise = otl.semidiscrete.ClassCoupling(tolerance=0.2).fit(z1[:, :2], np.arange(64) % 2)
+print(
+    classwise.pair(10, rng=0)[1],
+    ot.heights,
+    ot.transport(z2[:, :2]),
+    ot.potential(z2[:, :2]),
+    ot.mass_error(1000).high,
+    ot.cost.value,
+)
 latent = otl.LatentTransport("semidiscrete", iterations=10).fit(z1[:, :2])
 print(latent.transform(z2[:, :2]).shape, latent.sample(5, rng=0).shape)
 G, scorer = generators.load("mnist-vae"), scorers.Classifier("mnist-classifier")

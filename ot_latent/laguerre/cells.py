@@ -21,7 +21,7 @@ class Cells:
 
     def __init__(self, codes: torch.Tensor) -> None:
         self.n, d = codes.shape
-        self.codes_in_tile, self.rows = _TILE[codes.device.type]
+        self.codes_in_tile, self.rows = _TILE.get(codes.device.type, _TILE["cuda"])
         planes = codes.new_zeros(math.ceil(self.n / _GROUP) * _GROUP, d + 1)
         planes[: self.n, :d], planes[self.n :, :d] = codes, codes[-1]  # the last one fills its group
         self.planes, self.groups = planes, planes.view(-1, _GROUP, d + 1)
@@ -43,6 +43,8 @@ class Cells:
 
     def highest(self, noise: torch.Tensor) -> torch.Tensor:
         """Index of the plane that is highest at each point: (m, d) -> (m,)"""
+        if not len(noise):
+            return torch.zeros(0, dtype=torch.long, device=noise.device)
         return torch.cat([self._highest(rows) for rows in noise.split(self.rows)])
 
     def slack(self, noise: torch.Tensor) -> torch.Tensor:

@@ -160,8 +160,15 @@ def draw_report(ax: Axes, report: "Mapping[str, TransportScore]") -> None:
     """Draw what `scores.transport_report` gives: W2 of each cloud to held-out codes over that of codes."""
     scores = {name: score for name, score in report.items() if name != "codes"}
     for row, (name, score) in enumerate(scores.items()):
-        ends = np.abs(np.subtract(score.ratio_interval, score.ratio))[:, None]
-        ax.errorbar(score.ratio, row, xerr=ends, fmt="o", capsize=3, color=COLORS.get(name, "0.4"))
+        value, *ends = score.ratio
+        ax.errorbar(
+            value,
+            row,
+            xerr=np.abs(np.subtract(ends, value))[:, None],
+            fmt="o",
+            capsize=3,
+            color=COLORS.get(name, "0.4"),
+        )
     ax.axvline(1, color=COLORS["prior"], lw=1, ls="--")
     ax.set_yticks(range(len(scores)), [name.replace(", ", ",\n") for name in scores])
     ax.set(xlabel="$W_2$ to test codes over\nthat of training codes")

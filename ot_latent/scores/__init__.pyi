@@ -21,10 +21,12 @@ from .inference import encode as encode
 from .inference import features as features
 from .inference import predictions as predictions
 from .inference import reconstruction_errors as reconstruction_errors
+from .intervals import mean_of_seeds as mean_of_seeds
 from .intervals import proportion_interval as proportion_interval
 from .intervals import ratio_of_means as ratio_of_means
 from .intervals import ratio_of_paired_means as ratio_of_paired_means
 from .neighbours import Memorisation as Memorisation
+from .neighbours import coverage_and_density as coverage_and_density
 from .neighbours import memorisation as memorisation
 from .neighbours import nearest_distances as nearest_distances
 from .reports import circulation as circulation

@@ -60,15 +60,15 @@ def metrics(
 
 
 def transport_metrics(latent: LatentTransport, codes: np.ndarray, held_out: np.ndarray) -> dict[str, Any]:
-    """Metrics of a map to codes: how close its images come to held-out codes, and whether it repeats codes."""
+    """Metrics of a map to codes, as `transport_report` has them: none of them alone says that a map is good."""
     block = min(_MOST_POINTS, len(held_out) // _BLOCKS)
     cloud = latent.sample(len(held_out)).cpu().numpy()
     score = transport_report({"samples": cloud}, codes, held_out, block)["samples"]
-    return {
-        "held_out_codes": len(held_out),
-        "w2_between_blocks_of": block,
-        "w2_over_that_of_codes": score.ratio,
-        "w2_over_that_of_codes_interval_95": list(score.ratio_interval),
-        "nearest_code_over_that_of_held_out": score.nearest,
-        "nearest_code_over_that_of_held_out_interval_95": list(score.nearest_interval),
-    }
+    ratios = {"w2": score.ratio, "spread": score.spread, "coverage": score.coverage, "density": score.density}
+    said: dict[str, Any] = {"held_out_codes": len(held_out), "w2_between_blocks_of": block}
+    for name, ratio in ratios.items():
+        said[f"{name}_over_that_of_codes"] = ratio.value
+        said[f"{name}_over_that_of_codes_interval_95"] = [ratio.low, ratio.high]
+    said["nearest_code_over_that_of_held_out"] = score.nearest.value
+    said["nearest_code_over_that_of_held_out_interval_95"] = [score.nearest.low, score.nearest.high]
+    return said

@@ -49,7 +49,7 @@ def test_minibatch(tmp_path):
 def test_mnist_aeot(tmp_path):
     text = report(tmp_path, "mnist_aeot", "--fits", "8:2", "--n", "300")
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| ")]
-    best, sixty_four, eight, all_codes = [row for row in rows if len(row) == 6][2:]
+    best, sixty_four, eight, all_codes = [row for row in rows if len(row) == 6][2:6]
     # the decoder's own reconstructions are the measure; a map fitted in two steps is far off
     assert best[4].startswith("1.000") and best[5].startswith("1.000")
     assert float(eight[3]) > float(sixty_four[3]) > float(all_codes[3])
@@ -72,6 +72,15 @@ def test_semidiscrete(tmp_path):
     _, n, tolerance, certified, _, _, error, *_ = fit.split(" | ")
     assert n == "200"
     assert certified == "yes" and float(error.split()[0]) < float(tolerance)
+
+
+def test_couplings(tmp_path):
+    text = report(tmp_path, "couplings", "--quick")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| ")]
+    pairs = [row for row in rows if row[0] == "300"]
+    assert [row[2] for row in pairs] == ["32", "64"]
+    assert all(float(cell) > 0 for row in pairs for cell in row[3:-1])
+    assert {row[0] for row in rows} >= {"independent", "minibatch", "semi-discrete"}
 
 
 def test_scores(tmp_path):

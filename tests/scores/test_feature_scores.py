@@ -144,7 +144,7 @@ def test_what_are_no_features_is_refused(score, spoil, message):
         lambda x, y: scores.frechet_distance(x, scores.FeatureStatistics.of(y)),
         scores.nearest_distances,
         lambda x, y: scores.mode_coverage(x, y, 1),
-        lambda x, y: scores.transport_report({}, x, y, block=5),
+        lambda x, y: scores.transport_report({}, x, y, block=6),
         lambda x, y: scores.inception_score(y),
         lambda x, y: scores.circulation(np.cos, y[None]),
     ],

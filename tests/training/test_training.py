@@ -174,6 +174,7 @@ def test_transport_is_trained_on_the_codes(workshop, monkeypatch):
     assert 1 < low <= metrics["w2_over_that_of_codes"] <= high  # 30 iterations do not fit a map
     low, high = metrics["nearest_code_over_that_of_held_out_interval_95"]
     assert 0 < low <= metrics["nearest_code_over_that_of_held_out"] <= high
+    assert {f"{name}_over_that_of_codes_interval_95" for name in ("spread", "coverage", "density")} < metrics.keys()
     assert card["iterations_at_scale_paper"] == 200_000
     kept = {file.name for file in workshop.run("mnist-aeot").iterdir()}
     assert {"state-000000030.safetensors", "log.jsonl", "losses.png"} <= kept

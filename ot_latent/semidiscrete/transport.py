@@ -1,18 +1,4 @@
-"""Semi-discrete optimal transport, exact from a prior to N codes: An et al. (2020), Liu 2018 section 3.
-
-The cost is ‖z - y‖² / 2. Heights h_j make the Brenier potential, the upper envelope of N planes,
-
-    u(z) = max_j  z.y_j + h_j,        T(z) = grad u(z) = y_j  on the cell where plane j is highest,
-
-and T carries the prior to the codes when each cell holds its mass b_j. In the terms of
-`kantorovich`, psi_j = h_j + ‖y_j‖² / 2 belongs to the codes and D = phi to the noise:
-
-    D(z) = max_j  psi_j - ‖z - y_j‖² / 2 = u(z) - ‖z‖² / 2,        T(z) = z + grad D(z).
-
-Heights are determined up to a constant; here sum_j b_j h_j = 0. They maximise the semi-dual
-
-    F(h) = sum_j b_j h_j - E u(z),        dF/dh_j = b_j - p_j,        p_j = P(z in cell j).
-"""
+"""The exact map from a prior to N codes, and the coupling of both that it is."""
 
 import math
 import warnings
@@ -23,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import Array, count, generator, parameter, refuse_masked
+from ot_latent._arrays import Array, Seed, count, draw, generator, refuse_masked
 from ot_latent._storage import locked, tidy
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.product import as_prior
-
-_LARGEST = 1e150  # coordinate of a code: its square is a number
-_FAR = 1e15  # coordinates of points that need double precision
+from ot_latent.semidiscrete.coupling import among_equal, cells_of, chances, drawn
+from ot_latent.semidiscrete.extension import extended, neighbours
+from ot_latent.semidiscrete.given import checked_codes, first_equal, one_for_each
 
 
 class ConvergenceWarning(UserWarning):
@@ -147,18 +132,19 @@ class SemiDiscreteOT:
         StateWarning
             If ``resume`` could not be written, as on a full disk. The fit goes on.
         """
-        points = _checked_codes(codes)
-        masses = _vector(np.ones(len(points)) if weights is None else weights, points, "weights")
-        heights = None if heights is None else _vector(heights, points, "heights")
+        points = checked_codes(codes)
+        masses = one_for_each(np.ones(len(points)) if weights is None else weights, points, "weights")
+        heights = None if heights is None else one_for_each(heights, points, "heights")
         masses = masses / masses.max() / (masses / masses.max()).sum()
         if not (masses > 0).all():
             raise ValueError("weights must be positive; leave out codes that get no mass")
         prior = Gaussian() if prior is None else prior
         if not hasattr(prior, "sample") or isinstance(prior, type | torch.distributions.Distribution):
             prior = as_prior(prior)
-        index, first = _first_equal(points)
-        masses = torch.zeros_like(masses[first]).index_add_(0, index, masses)
-        dual = SemiDual(points[first], masses, prior, self.random_state)
+        index, first = first_equal(points)
+        of_cells = torch.zeros_like(masses[first]).index_add_(0, index, masses)
+        share = masses / of_cells[index]
+        dual = SemiDual(points[first], of_cells, prior, self.random_state)
         cost, error, steps, remedy = dual.solve_on_a_line(), Estimate(0.0, 0.0, 0.0), 0, ""
         if cost is None:
             start = dual.linear_start() if heights is None else dual.scaled_heights(heights[first])
@@ -169,7 +155,7 @@ class SemiDiscreteOT:
                     tidy(kept)
                 steps = ascent.climb(start, kept, save_seconds)
             cost, error = ascent.cost, ascent.error
-        self._dual, self._index, self._first = dual, index, first
+        self._dual, self._index, self._first, self._share = dual, index, first, share
         self._numpy = not is_torch_array(codes)
         self.cost, self.error, self.steps, self.converged = cost, error, steps, error.high <= self.tolerance
         if not self.converged:
@@ -185,13 +171,15 @@ class SemiDiscreteOT:
         heights = self._dual.heights[self._index]
         return heights.cpu().numpy() if self._numpy else heights
 
-    def mass_error(self, n: int, rng: int | torch.Generator | None = None) -> Estimate:
+    def mass_error(self, n: int, rng: int | torch.Generator | None = None, temperature: float = 0.0) -> Estimate:
         """The chi^2 mass error of the cells from n >= 3 fresh noise points, without bias.
 
         Parameters
         ----------
         n : int
         rng : None, int or torch.Generator
+        temperature : float
+            Of codes drawn by `assignment`, whose masses are those of the codes at temperature 0 only.
 
         Returns
         -------
@@ -201,22 +189,94 @@ class SemiDiscreteOT:
         self._require_fit()
         if n < 3:
             raise ValueError(f"n must be at least 3, got {n!r}")
-        dual = self._dual
-        return estimate_mass_error(dual.counts(n, generator(rng, dual.codes)), dual.masses)
+        dual, rng = self._dual, generator(rng, self._dual.codes)
+        if not temperature:
+            return estimate_mass_error(dual.counts(n, rng), dual.masses)
+        batches = drawn(dual, n, rng, temperature)
+        return estimate_mass_error(
+            sum(torch.bincount(cells, minlength=len(dual.masses)) for _, cells in batches), dual.masses
+        )
 
     def cell(self, z: Array) -> Array:
-        """Index of the code that each point goes to, the first of equal ones: (m, d) -> (m,)"""
-        return _returned(self._first[self._cell(self._points(z))], z)
+        """Index of the code that each point goes to, the first of equal ones: (m, d) -> (m,)
+
+        Points go through in batches: beside the result, memory does not grow with their number, and those of a
+        memory-mapped file or of another device are fetched batch by batch.
+        """
+        return _returned(torch.cat([self._first[cells_of(self._dual, part)] for part in self._parts(z)]), z)
 
     def transport(self, z: Array) -> Array:
         """The map T(z) = grad u(z), a code for each point: (m, d) -> (m, d)"""
+        moved = [self._dual.codes[cells_of(self._dual, part)].to(part.dtype) for part in self._parts(z)]
+        return _returned(torch.cat(moved), z)
+
+    def pair(self, n: int, rng: Seed = None, temperature: float = 0.0) -> tuple[Array, Array]:
+        """Draws of the optimal coupling: noise, and the indices of the codes that it goes to.
+
+        It is what flow matching asks for: lines from noise to its code do not cross on the way. A draw costs one
+        look for the highest plane; couplings within minibatches solve a problem for each, and stay biased.
+
+        Parameters
+        ----------
+        n : int
+        rng : None, int, numpy Generator or torch Generator
+        temperature : float
+            0 for the exact map, above it a draw of `assignment` for each noise point.
+
+        Returns
+        -------
+        noise : (n, d)
+            Of the prior, as the kind of array that codes came as.
+        index : (n,)
+            Of the caller's codes, each as often as its weight says, up to the certified `error`; of equal ones by
+            chance.
+
+        Examples
+        --------
+        >>> codes = np.array([[-1.0, 0.0], [2.0, 0.0], [2.0, 0.0]])
+        >>> noise, index = SemiDiscreteOT().fit(codes).pair(3_000, rng=0)
+        >>> noise.shape, bool((noise[index == 0, 0] < noise[index > 0, 0].min()).all())
+        ((3000, 2), True)
+        >>> (np.bincount(index) / 3_000).round(1)
+        array([0.3, 0.3, 0.3])
+
+        References
+        ----------
+        Pooladian et al. (2023), Multisample flow matching; Tong et al. (2024), Improving and generalizing
+        flow-based generative models with minibatch optimal transport; Mousavi-Hosseini et al. (2025), Flow matching
+        with semidiscrete couplings.
+        """
+        self._require_fit()
+        count(n, "n")
+        rng = generator(rng, self._dual.codes)
+        noise, cells = (torch.cat(parts) for parts in zip(*drawn(self._dual, n, rng, temperature), strict=True))
+        index = self._first[cells]
+        if len(self._first) < len(self._index):
+            index = among_equal(self._index, self._share, cells, draw("uniform", n, rng, like=self._share))
+        return (noise.cpu().numpy(), index.cpu().numpy()) if self._numpy else (noise, index)
+
+    def assignment(self, z: Array, temperature: float) -> Array:
+        """Chances of the codes for each point, an entropic blur of `cell`: (m, d) -> (m, N)
+
+        With masses b_j, P(j | z) is proportional to b_j exp((z.y_j + h_j) / temperature): the law that entropic
+        transport has for its own heights. Ours are those of temperature 0, of which no more is certified than that
+        small temperatures change the masses little: ask `mass_error`. Differentiable in z, for torch; its mean of the
+        codes, ``assignment(z, temperature) @ codes``, is a map without jumps.
+
+        Parameters
+        ----------
+        z : (m, d) array
+        temperature : float
+            In units of the cost, squared coordinates; the cost of the exact map, `cost`, is a scale for it.
+        """
         points = self._points(z)
-        return _returned(self._dual.codes[self._cell(points)].to(points.dtype), z)
+        of_codes = chances(self._dual, points, temperature)[:, self._index] * self._share
+        return _returned(of_codes.to(points.dtype), z)
 
     def potential(self, z: Array) -> Array:
         """The potential D(z) = u(z) - ‖z‖² / 2, with gradient T(z) - z for torch: (m, d) -> (m,)"""
         points = self._points(z)
-        phi = self._dual.phi(points, self._cell(points))
+        phi = self._dual.phi(points, cells_of(self._dual, points))
         if not torch.isfinite(phi).all():
             far = float(points.detach().abs().max())
             raise ValueError(f"z must be so close to 0 that {phi.dtype} holds ‖z‖² and the potential, got {far:g}")
@@ -244,92 +304,38 @@ class SemiDiscreteOT:
             Ours: a > 0 is a mean of y_j + a (z - c_j) instead of codes y_j. Means of several codes lie closer
             together than the codes do; this gives back the spread, see `codes.Codes`.
         """
-        points, result = self._points(z), []
-        (centers, _), codes = self._dual.cell_means, self._dual.codes
-        for rows, near, within in self._neighbours(points, angle):
-            distance = (rows[:, None] - centers[near]).norm(dim=2)
-            weight = within / distance.clamp(min=torch.finfo(distance.dtype).tiny)
-            weight = weight / weight.sum(1, keepdim=True)
-            moved = (weight[:, :, None] * (codes[near] - slope * centers[near])).sum(1)
-            result.append(moved + slope * rows)
-        return _returned(torch.cat(result).to(points.dtype), z)
+        points = self._points(z)
+        return _returned(extended(self._dual, points, angle, slope), z)
 
     def singular(self, z: Array, angle: float = 0.7) -> Array:
         """Which points have a neighbour beyond the angle of `extend`: (m, d) -> (m,) bool"""
-        points = self._points(z)
-        parts = self._neighbours(points, angle)
+        parts = neighbours(self._dual, self._points(z), angle)
         return _returned(torch.cat([~within.all(1) for _, _, within in parts]), z)
-
-    def _neighbours(self, points: torch.Tensor, angle: float) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Points, part by part; the d + 1 highest planes there, the highest first; which are used."""
-        if not 0 <= angle <= math.pi:
-            raise ValueError(f"angle must be between 0 and pi, got {angle!r}")
-        cells, (n, d) = self._dual.cells, self._dual.codes.shape
-        normals = F.normalize(F.pad(cells.codes, (0, 1), value=-1.0))
-        _, known = self._dual.cell_means
-        for rows in self._dual.centered(points).to(cells.planes.dtype).split(max(1, TABLE // max(n, d * d))):
-            scores = rows @ cells.codes.T + cells.heights
-            near = scores.topk(min(n, d + 1), dim=1).indices
-            cosine = (normals[near] * normals[near[:, :1]]).sum(2)
-            within = (cosine > math.cos(angle)) & known[near]
-            within[:, 0] = True
-            yield rows, near, within
-
-    def _cell(self, points: torch.Tensor) -> torch.Tensor:
-        dual, points = self._dual, self._dual.centered(points.detach())
-        cells, far = dual.cell(points), points.abs().amax(1) > _FAR
-        if dual.line is None and far.any():  # beyond what single precision holds
-            lifted = F.pad(points[far].double(), (0, 1), value=1.0)
-            rows = (lifted / lifted.abs().amax(1, keepdim=True)).split(max(1, TABLE // dual.cells.n))
-            planes = dual.cells.planes[: dual.cells.n].double().T
-            cells[far] = torch.cat([(part @ planes).argmax(1) for part in rows])
-        return cells
 
     def _require_fit(self) -> None:
         if not hasattr(self, "_dual"):
             raise RuntimeError("this SemiDiscreteOT is not fitted yet; call fit(codes) first")
 
     def _points(self, z: Array) -> torch.Tensor:
+        return torch.cat(list(self._parts(z)))
+
+    def _parts(self, z: Array) -> Iterator[torch.Tensor]:
+        """The points, checked, a batch at a time on the device of the codes."""
         self._require_fit()
         refuse_masked(z, "z")
-        points = torch.as_tensor(z, device=self._dual.codes.device)
-        d = self._dual.codes.shape[1]
-        if not points.is_floating_point() or points.ndim != 2 or points.shape[1] != d:
-            raise ValueError(
-                f"z must be floating with shape (points, {d}), got {points.dtype} with shape {tuple(points.shape)}"
-            )
-        if not torch.isfinite(points).all():
-            raise ValueError("z holds NaN or infinite values")
-        return points
+        z, d = z if is_torch_array(z) else np.asarray(z), self._dual.codes.shape[1]
+        floating = z.is_floating_point() if is_torch_array(z) else z.dtype.kind == "f"
+        if not floating or z.ndim != 2 or z.shape[1] != d:
+            raise ValueError(f"z must be floating with shape (points, {d}), got {z.dtype} with shape {tuple(z.shape)}")
+        size = max(1, TABLE // d)
+        for first in range(0, max(1, len(z)), size):
+            rows = z[first : first + size]
+            part = (rows if is_torch_array(rows) else torch.tensor(rows)).to(self._dual.codes.device)
+            if not torch.isfinite(part).all():
+                raise ValueError("z holds NaN or infinite values")
+            yield part
 
 
 def _returned(result: torch.Tensor, z: Array) -> Array:
     """`result` as the kind of array, and on the device, that the points `z` came as."""
     return result.to(z.device) if is_torch_array(z) else result.cpu().numpy()
-
-
-def _checked_codes(values: Array) -> torch.Tensor:
-    codes = torch.as_tensor(parameter(values, "codes")).detach()
-    if codes.ndim != 2 or 0 in codes.shape:
-        raise ValueError(f"codes must have shape (N, d), N and d at least 1, got {tuple(codes.shape)}")
-    size = float(codes.abs().max())
-    if size > _LARGEST:
-        raise ValueError(f"codes must not exceed {_LARGEST:g}, got {size:g}: divide them by a number")
-    return codes if 1e-15 < size < 1e15 else codes.double()  # squares may leave single precision
-
-
-def _first_equal(codes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which of the distinct codes each code is, (N,), and where these come first, in order."""
-    distinct, index = torch.unique(codes, dim=0, return_inverse=True)
-    places = torch.arange(len(codes), device=codes.device)
-    first = torch.full_like(places[: len(distinct)], len(codes)).scatter_reduce_(0, index, places, "amin")
-    order = first.argsort()
-    return order.argsort()[index], first[order]
-
-
-def _vector(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor:
-    """One finite number for each code, in double precision."""
-    vector = torch.as_tensor(parameter(values, name), dtype=torch.float64, device=codes.device).detach()
-    if vector.shape != (len(codes),):
-        raise ValueError(f"{name} must have shape ({len(codes)},), got {tuple(vector.shape)}")
-    return vector

@@ -165,8 +165,8 @@ class _Writer:
         kind = type(value)
         if CLASSES.get(kind.__name__) != kind.__module__:
             raise TypeError(
-                f"{where} is a {kind.__module__}.{kind.__qualname__}, which has no name in a file: take a law or map of "
-                "ot_latent, or keep it by pickle for this environment alone"
+                f"{where} is a {kind.__module__}.{kind.__qualname__}, which has no name in a file: take a law or map "
+                "of ot_latent, or keep it by pickle for this environment alone"
             )
         reference["object"] = len(self.objects)
         self.objects.append(entry := {"class": kind.__name__})

@@ -72,15 +72,11 @@ class ScipyPrior(NumericalLaw):
     def saved_state(self) -> dict[str, Any]:
         """What `save` writes: the law's name and parameters, or its table where that is exact."""
         dist = getattr(self.law, "dist", None)
+        frozen = {} if dist is None else {"args": self.law.args, "kwds": self.law.kwds}
         if isinstance(dist, stats.rv_histogram):
-            return {
-                "histogram": dist._histogram,
-                "density": dist._density,
-                "args": self.law.args,
-                "kwds": self.law.kwds,
-            }
-        if dist is not None and _is_scipys(dist):
-            return {"name": dist.name, "args": self.law.args, "kwds": self.law.kwds}
+            return {"histogram": dist._histogram, "density": dist._density} | frozen
+        if _is_scipys(dist):
+            return {"name": dist.name} | frozen
         if self.exact is None:
             raise TypeError(
                 f"{self!r} cannot be saved, because its law has no name by which scipy.stats knows it: take a frozen "

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ot_latent._arrays import Array, Seed, count, covariance_root, draw, parameter, progress, require_positive
+from ot_latent._arrays import Array, Seed, count, draw, number, parameter, progress
 from ot_latent._loop import available
-from ot_latent._storage import locked, tensors_hash
+from ot_latent._storage import as_path, locked, tensors_hash
 from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, transport
 from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.priors.laws import ByValue, plain
+from ot_latent.priors.multivariate import covariance_root
 from ot_latent.semidiscrete import SemiDiscreteOT
 
 # What the two methods need differs by orders of magnitude: Liu 2018 has the first, for images.
@@ -29,20 +31,19 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 class Inverse(NamedTuple):
-    """What `LatentTransport.invert` found.
-
-    Attributes
-    ----------
-    noise : (n, d)
-    residual : (n,)
-        ‖T(noise) - code‖, computed by the map itself.
-    """
+    """What `LatentTransport.invert` found: noise (n, d), and ‖T(noise) - code‖ by the map itself, (n,)."""
 
     noise: torch.Tensor
     residual: torch.Tensor
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Inverse) and plain(self) == plain(other)
 
-class LatentTransport:
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+class LatentTransport(ByValue):
     """A map z + grad D(z) from Gaussian noise to the codes of an auto-encoder.
 
     The codes are shifted to mean zero and divided by one number, their root mean square coordinate,
@@ -110,20 +111,22 @@ class LatentTransport:
         random_state: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        if method not in _DEFAULTS:
+        if not isinstance(method, str) or method not in _DEFAULTS:
             raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
         default = _DEFAULTS[method]
         self.batch = count(default["batch"] if batch is None else batch, "batch", 2)
         self.iterations = count(default["iterations"] if iterations is None else iterations, "iterations")
-        self.learning_rate = float(default["learning_rate"] if learning_rate is None else learning_rate)
-        self.gradient_weight = float(default["gradient_weight"] if gradient_weight is None else gradient_weight)
-        self.method, self.up_to_constant, self.tolerance = method, up_to_constant, float(tolerance)
-        self.layers, self.width, self.slope = count(layers, "layers"), count(width, "width"), float(slope)
+        rate = default["learning_rate"] if learning_rate is None else learning_rate
+        weight = default["gradient_weight"] if gradient_weight is None else gradient_weight
+        self.learning_rate = number(rate, "learning_rate", positive=True)
+        self.gradient_weight = number(weight, "gradient_weight", 0)
+        self.tolerance = number(tolerance, "tolerance", positive=True)
+        self.method, self.up_to_constant = method, up_to_constant
+        self.layers, self.width, self.slope = count(layers, "layers"), count(width, "width"), number(slope, "slope")
         self.random_state, self.device = count(random_state, "random_state", 0), available(device)
-        require_positive(self.learning_rate, "learning_rate")
-        require_positive(self.tolerance, "tolerance")
-        if not self.gradient_weight >= 0:
-            raise ValueError(f"gradient_weight must be at least 0, got {gradient_weight}")
+
+    def __hash__(self) -> int:  # a fit changes all but these
+        return hash((self.method, self.batch, self.iterations, self.random_state))
 
     def __repr__(self) -> str:
         return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
@@ -158,7 +161,8 @@ class LatentTransport:
         StateWarning
             If the run goes on from a state that was computed on other hardware, or the newest one is damaged.
         """
-        folder, codes = Path(resume) if resume else None, _checked(codes)
+        folder, codes = None if resume is None else as_path(resume, "resume"), _checked(codes)
+        save_seconds = number(save_seconds, "save_seconds", 0)
         config = {"dim": codes.shape[1], "layers": self.layers, "width": self.width, "slope": self.slope}
         potential = Potential.seeded(self.random_state, **config)
         if (codes == codes[0]).all():  # the map is constant
@@ -289,7 +293,7 @@ def minibatch_problem(codes: np.ndarray, batch: int, seed: int, step: int) -> tu
     return tuple(torch.from_numpy(array) for array in arrays)
 
 
-class DebiasedSemiDiscrete:
+class DebiasedSemiDiscrete(ByValue):
     """The exact potential from the noise to all codes, less the bias that N points leave.
 
     N codes of a law are not the law: within a cell the map stands still, so that a smooth fit to it

@@ -1,5 +1,6 @@
 """A user's script: every public name, as `mypy --strict` sees it."""
 
+import tempfile
 import warnings
 
 import numpy as np
@@ -43,6 +44,8 @@ print(
 )
 latent = otl.LatentTransport("semidiscrete", iterations=10).fit(z1[:, :2])
 print(latent.transform(z2[:, :2]).shape, latent.sample(5, rng=0).shape)
+with tempfile.TemporaryDirectory() as folder:
+    print(otl.load(otl.save(ot, folder), device="cpu") == ot)
 G, scorer = generators.load("mnist-vae"), scorers.Classifier("mnist-classifier")
 result = otl.evaluate_operations(G, G.prior, scorer, n=200, dimension=G.latent_dim)
 print(result["2-point matched"].change, checkpoints.load("mnist-ae"), datasets.eight_gaussians(256).shape)

@@ -37,14 +37,17 @@ from ot_latent._arrays import (
     cast_like,
     count,
     generator,
+    number,
     parameter,
     progress,
 )
 from ot_latent.codes.correction import FEWEST, CodeSet, Correction, Sums
 from ot_latent.codes.two_samples import same_law
 from ot_latent.priors.laws import (
+    ByValue,
     check_weights,
     distinct_columns,
+    laws_of,
     require_coordinates,
     require_no_gradient,
     shape_of_points,
@@ -54,7 +57,7 @@ from ot_latent.priors.laws import (
 _MOST_KNOWN, _CHECKED = 64, 500
 
 
-class Codes:
+class Codes(ByValue):
     """The law of given points, such as the codes of an auto-encoder: a prior for all matched operations.
 
     A map is fitted once for each weight vector, up to order and a positive factor, and kept (the last 64).
@@ -121,8 +124,16 @@ class Codes:
         undecided = directions is None or not (stored or directions == 0)
         enough = float(masses.sum() / masses.max()) >= FEWEST
         seed = count(random_state, "random_state", 0)
-        self._set = CodeSet(points, masses, stored, undecided and enough, tolerance, seed)
+        self._set = CodeSet(
+            points, masses, stored, undecided and enough, number(tolerance, "tolerance", positive=True), seed
+        )
         self._known: dict[Any, Correction] = {}
+
+    def _values(self) -> tuple[Any, ...]:
+        return self._set, self.directions
+
+    def __hash__(self) -> int:  # fast: it is asked for in every operation
+        return hash((self._set.codes.shape, self._set.seed, self.directions))
 
     def __repr__(self) -> str:
         return f"Codes({len(self._set.codes):,} points, d={self.d})"
@@ -130,6 +141,7 @@ class Codes:
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws of the codes, `shape` ending in d; see `Uniform.sample`."""
         shape = shape_of_points(shape, self.d)
+        like = None if like is None else as_floating(like, "like")
         rng = generator(rng, like)
         points = self._set.drawn(math.prod(shape[:-1]), rng).reshape(shape)
         if is_torch_array(like) or (like is None and isinstance(rng, torch.Generator)):
@@ -153,6 +165,7 @@ class Codes:
         """
         weights = check_weights(weights)
         require_no_gradient(weights, "a map is fitted")
+        laws = None if laws is None else laws_of(laws, len(weights))
         columns, index = distinct_columns(weights if weights.ndim == 1 else weights_of_points(weights, self))
         laws = [SumOfCodes(self, column, laws) for column in columns]
         return laws[0] if weights.ndim == 1 else SumPerPoint(laws, index)
@@ -189,7 +202,7 @@ class Codes:
         """Step (2) for weights of norm 1; its fit starts from the most similar ones that are known."""
         key = tuple(sorted(weights)), noise
         if key not in self._known:
-            alike = [known for known in self._known if len(known[0]) == len(key[0])]
+            alike = [known for known in list(self._known) if len(known[0]) == len(key[0])]
             start = self._known[min(alike, key=lambda known: math.dist(known[0], key[0]))] if alike else None
             r = 0 if key == ((1.0,), ()) else self._directions()
             fitted = Correction(Sums(self._set, weights, noise), r, self._set.parts[0], start)
@@ -213,7 +226,7 @@ class Codes:
         return 0
 
 
-class SumOfCodes:
+class SumOfCodes(ByValue):
     """The law of w_1 z_1 + ... + w_k z_k for independent codes z_i, or noise.
 
     Parameters
@@ -251,7 +264,7 @@ class SumOfCodes:
         return CodesMap(self)
 
 
-class CodesMap:
+class CodesMap(ByValue):
     """T of (1) and (2), from the law of a weighted sum of codes to that of the codes.
 
     Attributes
@@ -281,7 +294,7 @@ class CodesMap:
         return moved.to(y) if is_torch_array(y) else moved.numpy(force=True).astype(y.dtype, copy=False)
 
 
-class SumPerPoint:
+class SumPerPoint(ByValue):
     """Laws of sums, one for each point: (..., d) has an index that broadcasts against (...)."""
 
     def __init__(self, laws: Sequence[SumOfCodes], index: np.ndarray) -> None:
@@ -292,7 +305,7 @@ class SumPerPoint:
         return MapPerPoint(self, target)
 
 
-class MapPerPoint:
+class MapPerPoint(ByValue):
     """One map for each law of a `SumPerPoint`."""
 
     def __init__(self, source: SumPerPoint, target: Codes) -> None:

@@ -2,8 +2,9 @@
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -56,23 +57,35 @@ def _entry_by_entry(name: str) -> Callable[[Any, Array], Array]:
 
 
 class ByValue:
-    """Equality and hash by the values of all attributes, arrays among them."""
+    """Equality and hash by the values of all attributes, arrays among them, but for what follows from them."""
 
     def _values(self) -> tuple[Any, ...]:
-        return tuple(map(_plain, vars(self).values()))
+        cached = functools.cached_property
+        return tuple(v for k, v in vars(self).items() if not isinstance(getattr(type(self), k, None), cached))
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (type(other) is type(self) and self._values() == other._values())
+        return self is other or (type(other) is type(self) and plain(self._values()) == plain(other._values()))
 
     def __hash__(self) -> int:
-        return hash(self._values())
+        return hash(plain(self._values()))
 
 
-def _plain(value: Any) -> Any:
-    """A value that compares and has a hash, in place of an array or a list."""
-    if isinstance(value, list):
-        return tuple(map(_plain, value))
-    return repr(value.tolist()) if is_array_api_obj(value) else value
+def plain(value: Any) -> Any:
+    """A value that compares and has a hash, in place of arrays, containers, networks and functions made from others."""
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, Mapping):
+        return tuple((key, plain(part)) for key, part in value.items())
+    if isinstance(value, functools.partial):
+        return value.func, plain(value.args), plain(value.keywords)
+    if isinstance(value, MethodType):
+        return value.__func__, plain(value.__self__)
+    if hasattr(value, "state_dict"):
+        return type(value), plain(value.state_dict())
+    if not is_array_api_obj(value):
+        return value if value == value else "nan"
+    flat = value.detach().cpu().double().numpy() if is_torch_array(value) else value.astype(float)
+    return flat.shape, (flat + 0.0).tobytes()
 
 
 class SeveralLaws(ByValue):
@@ -265,6 +278,13 @@ def size_of_sum(weights: Array, correlation: Any = None) -> Any:
     if not bool((square > 1e-12 * sum(w * w for w in weights)).all()):
         raise ValueError("correlation and weights leave nothing of the points: such a sum has no law to match")
     return square**0.5
+
+
+def laws_of(laws: Any, k: int) -> list[Any]:
+    """`laws` as a list of k laws."""
+    if not isinstance(laws, Sequence) or isinstance(laws, str) or len(laws) != k:
+        raise TypeError(f"laws must be a list of {k} laws, one for each weight, got {laws!r}")
+    return list(laws)
 
 
 def shape_of_points(shape: int | Sequence[int], d: int) -> tuple[int, ...]:

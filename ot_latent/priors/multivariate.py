@@ -6,13 +6,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 from array_api_compat import is_torch_array
+from scipy import linalg
 
-from ot_latent._arrays import Array, Seed, as_floating, cast_like, conform, covariance_root, draw, generator, parameter
+from ot_latent._arrays import Array, Seed, as_floating, cast_like, conform, draw, generator, parameter
 from ot_latent.monotone import ScaledMap
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import (
     ByValue,
     check_weights,
+    laws_of,
     require_coordinates,
     require_no_gradient,
     shape_of_points,
@@ -116,7 +118,7 @@ class MultivariateGaussian(ByValue):
             raise ValueError(f"{what}, got shape {tuple(weights.shape)}")
         require_no_gradient(weights, "a map is computed")
         mean, covariance = np.zeros(self.d), np.zeros((self.d, self.d))
-        for w, law in zip(map(float, weights), laws, strict=True):
+        for w, law in zip(map(float, weights), laws_of(laws, len(weights)), strict=True):
             if not isinstance(law, Gaussian | MultivariateGaussian):
                 raise TypeError(f"laws must be Gaussian where one is a MultivariateGaussian, got {law!r}")
             alone = not isinstance(law, MultivariateGaussian)
@@ -146,7 +148,7 @@ class _Scaling(ScaledMap):
         return super().shifted(x)
 
 
-class LinearMap:
+class LinearMap(ByValue):
     """The optimal map between two normal laws, T(y) = m + A (y - m_y), A by `gaussian_map`: (..., d) -> (..., d)."""
 
     def __init__(self, source: MultivariateGaussian, target: MultivariateGaussian) -> None:
@@ -158,6 +160,21 @@ class LinearMap:
         require_coordinates(y, self.target.d)
         matrix, start, goal = conform(y, self.matrix, self.source.mean, self.target.mean)
         return goal + (y - start) @ matrix
+
+
+def covariance_root(covariance: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """The symmetric root C^{1/2} by eigenvalues, those below ``least`` raised to it: (d, d) -> (d, d).
+
+    It is the optimal map from noise N(0, I) to N(0, C).
+
+    Examples
+    --------
+    >>> covariance_root(np.diag([4.0, 9.0]))
+    array([[2., 0.],
+           [0., 3.]])
+    """
+    values, vectors = linalg.eigh(covariance, driver="evd")
+    return vectors * np.sqrt(values.clip(min=least)) @ vectors.T
 
 
 def gaussian_map(start: np.ndarray, goal: np.ndarray) -> np.ndarray:

@@ -10,7 +10,6 @@ optimal map for squared cost by Brenier's theorem.
 """
 
 import functools
-import math
 import numbers
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -28,6 +27,7 @@ from ot_latent._arrays import (
     draw,
     euclidean_norm,
     generator,
+    number,
     progress,
 )
 from ot_latent.monotone import MonotoneMap, monotone_map
@@ -75,6 +75,8 @@ class Radial(ByValue):
     of_whole_points: ClassVar[bool] = True  # and not of single coordinates
 
     def __init__(self, d: int, norm: Any) -> None:
+        if not hasattr(norm, "cdf"):
+            raise TypeError(f"norm must be a frozen distribution of scipy.stats, or a ScipyPrior, got {norm!r}")
         law = norm if isinstance(norm, NumericalLaw) else ScipyPrior(norm)
         if law.support[0] < 0:
             raise ValueError(f"norm must be a law on [0, inf), got support {law.support}")
@@ -96,7 +98,24 @@ class Radial(ByValue):
         return f"Radial(d={self.d}, norm={'...' if callable(self._norm) else self._norm!r})"
 
     def _values(self) -> tuple[Any, ...]:
-        return self.d, self._norm, self.radius
+        # one that is yet to be computed has its value by the prior and the weights
+        norm = self._norm.args if callable(self._norm) else self._norm
+        return self.d, norm, self.radius
+
+    def saved_state(self) -> dict[str, Any]:
+        """What `save` writes."""
+        if callable(self._norm):
+            return {"d": self.d, "sum": list(self._norm.args)}
+        return {"d": self.d, "norm": self._norm, "radius": self.radius}
+
+    @classmethod
+    def from_saved_state(cls, state: dict[str, Any]) -> "Radial":
+        """The way back from `saved_state`."""
+        if "sum" not in state:
+            return cls._of(**state)
+        prior, weights = state["sum"]
+        several = isinstance(weights, np.ndarray)
+        return cls._of(state["d"], functools.partial(_norms_of_sums if several else _norm_of_sum, prior, weights))
 
     @functools.cached_property
     def norm(self) -> Any:
@@ -134,7 +153,7 @@ class Radial(ByValue):
             require_no_gradient(weights, "a law is computed")
         if weights.ndim > 1:
             weights = weights_of_points(weights, self)
-            return Radial._of(self.d, functools.partial(per_distinct_column, self._norm_for, weights))
+            return Radial._of(self.d, functools.partial(_norms_of_sums, self, weights))
         sizes = tuple(sorted(abs(float(w)) for w in weights if w != 0))
         if sizes == (1.0,):
             return self
@@ -142,26 +161,28 @@ class Radial(ByValue):
             return Radial._of(self.d, radius=self.radius * sizes[0])
         if len(sizes) == 1:
             return Radial._of(self.d, self.norm.scaled(sizes[0]))
-        return self._known.setdefault(sizes, Radial._of(self.d, functools.partial(self._norm_of_sum, sizes)))
-
-    def _norm_for(self, weights: np.ndarray) -> Any:
-        return self.combine(weights).norm
-
-    def _norm_of_sum(self, sizes: tuple[float, ...]) -> NumericalLaw:
-        if self.radius is None:
-            total = self.norm.scaled(sizes[0])
-            for size in progress(sizes[1:], "laws of norms"):
-                total = tabulate_norm(NormOfSum(self.d, total, self.norm.scaled(size)))
-            return total
-        first, second, *others = (self.radius * size for size in sizes)
-        total = ScipyPrior(NormOfTwo(self.d, first, second))
-        for radius in progress(others, "laws of norms"):
-            total = tabulate_norm(NormAndSphere(self.d, total, radius))
-        return total
+        return self._known.setdefault(sizes, Radial._of(self.d, functools.partial(_norm_of_sum, self, sizes)))
 
     def map_to(self, target: Any) -> "RadialMap":
         """The optimal map onto another radial law: for `monotone_map`, which asks for it."""
         return RadialMap(self, target)
+
+
+def _norms_of_sums(prior: Radial, weights: np.ndarray) -> Any:
+    return per_distinct_column(lambda column: prior.combine(column).norm, weights)
+
+
+def _norm_of_sum(prior: Radial, sizes: tuple[float, ...]) -> NumericalLaw:
+    if prior.radius is None:
+        total = prior.norm.scaled(sizes[0])
+        for size in progress(sizes[1:], "laws of norms"):
+            total = tabulate_norm(NormOfSum(prior.d, total, prior.norm.scaled(size)))
+        return total
+    first, second, *others = (prior.radius * size for size in sizes)
+    total = ScipyPrior(NormOfTwo(prior.d, first, second))
+    for radius in progress(others, "laws of norms"):
+        total = tabulate_norm(NormAndSphere(prior.d, total, radius))
+    return total
 
 
 def Sphere(d: int, radius: float = 1.0) -> Radial:
@@ -175,12 +196,10 @@ def Ball(d: int, radius: float = 1.0) -> Radial:
 
 
 def _radius(radius: float) -> float:
-    if not (isinstance(radius, numbers.Real) and 0 < radius < math.inf):
-        raise ValueError(f"radius must be positive, and a finite number, got {radius!r}")
-    return float(radius)
+    return number(radius, "radius", positive=True)
 
 
-class RadialMap:
+class RadialMap(ByValue):
     """T(y) = Q(F(‖y‖)) y / ‖y‖ along the last axis. The origin, which has no direction, stays.
 
     Parameters
@@ -223,7 +242,7 @@ class RadialMap:
 
 
 def _dimension(d: int) -> int:
-    if isinstance(d, bool) or not isinstance(d, numbers.Real) or d % 1 != 0 or d < 2:
+    if isinstance(d, bool) or not isinstance(d, numbers.Real) or not 2 <= d < 2**31 or d % 1 != 0:
         raise ValueError(
             f"d must be a whole number, at least 2, got {d!r}: in one dimension take the law of the coordinate"
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 
+from ot_latent._arrays import number
 from ot_latent.laguerre import TABLE, SemiDual
 
 
@@ -24,7 +25,7 @@ def extended(dual: SemiDual, points: torch.Tensor, angle: float, slope: float) -
 
 def neighbours(dual: SemiDual, points: torch.Tensor, angle: float) -> Iterator[tuple[torch.Tensor, ...]]:
     """Points, part by part; the d + 1 highest planes there, the highest first; which are used."""
-    if not 0 <= angle <= math.pi:
+    if not 0 <= number(angle, "angle") <= math.pi:
         raise ValueError(f"angle must be between 0 and pi, got {angle!r}")
     cells, (n, d) = dual.cells, dual.codes.shape
     normals = F.normalize(F.pad(cells.codes, (0, 1), value=-1.0))

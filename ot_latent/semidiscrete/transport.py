@@ -1,6 +1,5 @@
 """The exact map from a prior to N codes, and the coupling of both that it is."""
 
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -11,10 +10,11 @@ import numpy as np
 import torch
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import Array, Seed, count, draw, generator, refuse_masked
-from ot_latent._storage import locked, tidy
+from ot_latent._arrays import Array, Seed, as_floating, count, draw, generator, number
+from ot_latent._storage import as_path, locked, tidy
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
+from ot_latent.priors.laws import ByValue
 from ot_latent.priors.product import as_prior
 from ot_latent.semidiscrete.coupling import among_equal, cells_of, chances, drawn
 from ot_latent.semidiscrete.extension import extended, neighbours
@@ -25,7 +25,7 @@ class ConvergenceWarning(UserWarning):
     """The steps ended before the mass error was certified to be below the tolerance."""
 
 
-class SemiDiscreteOT:
+class SemiDiscreteOT(ByValue):
     """The optimal map from a prior to N codes: each code gets the noise of one Laguerre cell.
 
     The semi-dual is climbed with stochastic steps, whose heights are averaged (`laguerre.Ascent`).
@@ -80,10 +80,11 @@ class SemiDiscreteOT:
     """
 
     def __init__(self, *, tolerance: float = 0.02, max_steps: int = 20_000, random_state: int = 0) -> None:
-        if not 0 < tolerance < math.inf:
-            raise ValueError(f"tolerance must be positive and finite, got {tolerance!r}")
-        self.tolerance, self.max_steps = tolerance, count(max_steps, "max_steps")
+        self.tolerance, self.max_steps = number(tolerance, "tolerance", positive=True), count(max_steps, "max_steps")
         self.random_state = count(random_state, "random_state", 0)
+
+    def __hash__(self) -> int:  # a fit changes all but these
+        return hash((self.tolerance, self.max_steps, self.random_state))
 
     def __repr__(self) -> str:
         return f"SemiDiscreteOT(tolerance={self.tolerance}, max_steps={self.max_steps})"
@@ -132,7 +133,8 @@ class SemiDiscreteOT:
         StateWarning
             If ``resume`` could not be written, as on a full disk. The fit goes on.
         """
-        points = checked_codes(codes)
+        points, save_seconds = checked_codes(codes), number(save_seconds, "save_seconds", 0)
+        kept = None if resume is None else as_path(resume, "resume")
         masses = one_for_each(np.ones(len(points)) if weights is None else weights, points, "weights")
         heights = None if heights is None else one_for_each(heights, points, "heights")
         masses = masses / masses.max() / (masses / masses.max()).sum()
@@ -149,7 +151,7 @@ class SemiDiscreteOT:
         if cost is None:
             start = dual.linear_start() if heights is None else dual.scaled_heights(heights[first])
             ascent = Ascent(dual, self.tolerance, self.max_steps)
-            kept, remedy = Path(resume) if resume else None, ascent.remedy
+            remedy = ascent.remedy
             with locked(kept) if kept else nullcontext():
                 if kept:
                     tidy(kept)
@@ -187,9 +189,7 @@ class SemiDiscreteOT:
             See `laguerre.estimate_mass_error`.
         """
         self._require_fit()
-        if n < 3:
-            raise ValueError(f"n must be at least 3, got {n!r}")
-        dual, rng = self._dual, generator(rng, self._dual.codes)
+        dual, n, rng = self._dual, count(n, "n", 3), generator(rng, self._dual.codes)
         if not temperature:
             return estimate_mass_error(dual.counts(n, rng), dual.masses)
         batches = drawn(dual, n, rng, temperature)
@@ -304,7 +304,7 @@ class SemiDiscreteOT:
             Ours: a > 0 is a mean of y_j + a (z - c_j) instead of codes y_j. Means of several codes lie closer
             together than the codes do; this gives back the spread, see `codes.Codes`.
         """
-        points = self._points(z)
+        points, slope = self._points(z), number(slope, "slope")
         return _returned(extended(self._dual, points, angle, slope), z)
 
     def singular(self, z: Array, angle: float = 0.7) -> Array:
@@ -322,11 +322,9 @@ class SemiDiscreteOT:
     def _parts(self, z: Array) -> Iterator[torch.Tensor]:
         """The points, checked, a batch at a time on the device of the codes."""
         self._require_fit()
-        refuse_masked(z, "z")
-        z, d = z if is_torch_array(z) else np.asarray(z), self._dual.codes.shape[1]
-        floating = z.is_floating_point() if is_torch_array(z) else z.dtype.kind == "f"
-        if not floating or z.ndim != 2 or z.shape[1] != d:
-            raise ValueError(f"z must be floating with shape (points, {d}), got {z.dtype} with shape {tuple(z.shape)}")
+        z, d = as_floating(z, "z"), self._dual.codes.shape[1]
+        if z.ndim != 2 or z.shape[1] != d:
+            raise ValueError(f"z must have shape (points, {d}), got {tuple(z.shape)}")
         size = max(1, TABLE // d)
         for first in range(0, max(1, len(z)), size):
             rows = z[first : first + size]

@@ -26,7 +26,7 @@ VERDICTS = (
     "reproduced in ratio",
     "not reproduced",
     *(f"{what}: {ends}" for what in ("stand-in", "by construction", "extension") for ends in ("holds", "fails")),
-    "needs a GPU run",
+    "not decided",
 )
 #: Set to "1" in the environment of kernels whose results are those to commit.
 KEEP = "OT_LATENT_KEEP"
@@ -152,7 +152,7 @@ def _ends(name: str, given: float | Interval) -> Interval:
 
 def _verdict(claim: Claim, data: str, holds: bool) -> str:
     if claim.undecided:
-        return "needs a GPU run"
+        return "not decided"
     if claim.kind != "empirical":
         return f"{claim.kind}: {'holds' if holds else 'fails'}"
     if not claim.is_about(data):

@@ -188,7 +188,9 @@ def published_ratio(setting: Setting, operation: str) -> tuple[float, float]:
 
 
 def numbers(setting: Setting, evaluation: Evaluation) -> Iterator[dict[str, Any]]:
-    """What ``run.record(**row)`` takes of a generator's evaluation: the five Inception Scores of its column.
+    """What ``run.record(**row)`` takes of a generator's evaluation: the seven numbers of its column.
+
+    These are five Inception Scores and, as the paper prints them, the changes of linear means in per cent.
 
     Parameters
     ----------
@@ -200,14 +202,17 @@ def numbers(setting: Setting, evaluation: Evaluation) -> Iterator[dict[str, Any]
     for operation in PAPER_ROWS if setting.column else ():
         row = evaluation[operation]
         half = stats.t.isf(0.025, 9) * row.deviation / math.sqrt(10)
+        key, told = _claim_key(setting, operation), {"data": setting.data, "note": f"under {evaluation.scorer}"}
         yield {
-            "key": _claim_key(setting, operation),
+            "key": key,
             "value": row.inception,
             "interval": (row.inception - half, row.inception + half),
             **({"ratio": tuple(1 + end for end in row.change.interval)} if row.change else {}),
-            "data": setting.data,
-            "note": f"under {evaluation.scorer}",
+            **told,
         }
+        if operation.endswith("linear"):
+            value, *interval = (100 * change for change in (row.change.relative, *row.change.interval))
+            yield {"key": f"{key}.percent", "value": value, "interval": tuple(interval), **told}
 
 
 def in_all_settings(evaluations: Mapping[str, Evaluation]) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from ot_latent._storage import checkout
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from ot_latent.latent_transport import LatentTransport
 
 
 SCALES = ("smoke", "quick", "paper")
@@ -94,7 +97,8 @@ class Recipe:
 class TransportRecipe:
     """A `LatentTransport` to the codes of a trained auto-encoder.
 
-    The auto-encoder is the one that lies beside the weights to be written, else the shipped one.
+    The auto-encoder is the one that lies beside the weights to be written, else the shipped one. ``method`` and
+    ``up_to_constant`` are those of `LatentTransport`.
     """
 
     name: str
@@ -102,7 +106,15 @@ class TransportRecipe:
     autoencoder: str
     iterations: dict[str, int]
     method: str = "minibatch"
+    up_to_constant: bool = True
     data: str = "mnist"
+
+    def build(self, scale: str, seed: int = 0, device: Any = "cpu") -> LatentTransport:
+        """The map, before it is fitted."""
+        from ot_latent.latent_transport import LatentTransport
+
+        options: dict[str, Any] = {"iterations": self.iterations[scale], "up_to_constant": self.up_to_constant}
+        return LatentTransport(self.method, **options, random_state=seed, device=device)
 
 
 @dataclass(frozen=True)
@@ -128,6 +140,23 @@ def _read() -> dict[str, AnyRecipe]:
 
 #: By name, as ``recipes.toml`` has them.
 RECIPES: dict[str, AnyRecipe] = _read()
+
+
+def recipe_hash(recipe: AnyRecipe, scale: str) -> str:
+    """SHA-256 of what decides the weights at a scale, beside the seed and the data.
+
+    The card of the weights holds it, so that a recipe, or a default of `LatentTransport`, cannot change without them.
+
+    >>> recipe_hash(RECIPES["mnist-ae"], "quick")[:8] == recipe_hash(RECIPES["mnist-ae"], "paper")[:8]
+    False
+    """
+    if isinstance(recipe, TransportRecipe):
+        settings = vars(recipe.build(scale)) | {"autoencoder": recipe.autoencoder, "device": None}
+    elif isinstance(recipe, Recipe):
+        settings = recipe.settings() | {"epochs": recipe.epochs[scale]}
+    else:
+        settings = asdict(recipe) | {"iterations": recipe.iterations[scale], "summary": None}
+    return sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def recipe_table() -> str:

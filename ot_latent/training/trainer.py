@@ -24,7 +24,6 @@ from ot_latent._arrays import count
 from ot_latent._storage import States, checkout, hardware, locked, tidy
 from ot_latent.datasets.image_sets import Images, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
-from ot_latent.latent_transport import LatentTransport
 from ot_latent.models import checkpoints
 from ot_latent.training.batches import Batches
 from ot_latent.training.curves import draw_losses
@@ -32,7 +31,7 @@ from ot_latent.training.devices import resolve_device
 from ot_latent.training.encoded import encoded_images
 from ot_latent.training.loop import Training, processes
 from ot_latent.training.metrics import metrics, transport_metrics
-from ot_latent.training.recipes import RECIPES, SCALES, AnyRecipe, Recipe, ToyRecipe, TransportRecipe
+from ot_latent.training.recipes import RECIPES, SCALES, AnyRecipe, Recipe, ToyRecipe, TransportRecipe, recipe_hash
 
 _AT_SMOKE, _FOR_METRICS = 2_000, 10_000  # images at most
 
@@ -216,6 +215,7 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
 def _save(recipe: AnyRecipe, job: _Job, model: nn.Module, facts: dict[str, Any]) -> None:
     card = {
         "recipe": recipe.name,
+        "recipe_sha256": recipe_hash(recipe, job.scale),
         "scale": job.scale,
         "seed": job.seed,
         "data": _data_card(recipe, job.data_dir),
@@ -237,13 +237,13 @@ def _data_card(recipe: AnyRecipe, data_dir: str | Path | None) -> dict[str, Any]
 
 
 def _train_transport(recipe: TransportRecipe, job: _Job) -> None:
-    started, iterations = time.monotonic(), recipe.iterations[job.scale]
+    started = time.monotonic()
     weights = job.network(recipe.autoencoder)
     fitted, held_out = (
         encoded_images(recipe.autoencoder, split, weights, job.data_dir, job.most(split), job.device)
         for split in ("train", "test")
     )
-    latent = LatentTransport(recipe.method, iterations=iterations, random_state=job.seed, device=job.device)
+    latent = recipe.build(job.scale, job.seed, job.device)
     latent.fit(fitted, job.folder, job.save_seconds)
     checkpoints.round_to_half(latent.potential_)
     facts = _iterations(recipe, job, started, transport_metrics(latent, fitted, held_out))

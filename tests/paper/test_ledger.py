@@ -98,11 +98,8 @@ def test_scores_compare_in_ratio():
     row = judge(linear, 3.11, data="CIFAR-10", quantities={"ratio": (0.83, 0.85)})
     assert row["verdict"] == "not reproduced" and linear.cause in row["note"]
     row = judge(claims().find("table2.cifar10.random"), 3.7, data="CIFAR-10")
-    assert row["verdict"] == "needs a GPU run" and "larger" in row["note"]
-    vae = claims().find("table1.vae")
-    both = {"aeot": 1.023, "wae": 0.997}
-    assert judge(vae, 6.8, data="MNIST", quantities=both)["verdict"] == "reproduced in ratio"
-    assert judge(vae, 6.8, data="MNIST", quantities=both | {"wae": 1.02})["verdict"] == "not reproduced"
+    assert row["verdict"] == "not decided" and "Inception v3" in row["note"]
+    assert judge(claims().find("table1.vae"), 6.8, data="MNIST")["verdict"] == "not decided"
 
 
 def test_what_failed_carries_its_cause():

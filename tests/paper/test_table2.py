@@ -103,8 +103,11 @@ def test_numbers_compare_in_ratio_and_on_the_papers_data_only(tmp_path, data, re
     found = with_change(evaluate(n=400), "2-point linear", relative, 1e-9)
     rows = recorded(tmp_path, table2.numbers(setting, found))
     assert rows["table2.cifar10.linear2"]["verdict"] == verdict
+    percent = rows["table2.cifar10.linear2.percent"]
+    assert percent["ours"] == pytest.approx(100 * relative) and percent["paper"] == [-10, 0.5]
+    assert percent["verdict"] == verdict.replace(" in ratio", "")
     random = rows["table2.cifar10.random"]
-    assert random["verdict"] == "needs a GPU run"
+    assert random["verdict"] == "not decided"
     low, high = random["interval"]
     assert low < random["ours"] < high
     assert all("under toy" in row["note"] and row["data"] == data for row in rows.values())
@@ -139,7 +142,7 @@ def test_claims_about_all_settings_are_those_of_the_worst(tmp_path, operation, r
 @pytest.mark.parametrize("entry", table2.SETTINGS, ids=lambda entry: entry.name)
 def test_every_entry_has_its_claims_and_its_reference(entry, tmp_path):
     found = list(table2.numbers(entry, evaluate(n=400)))
-    assert len(found) == (5 if entry.column else 0)
+    assert len(found) == (7 if entry.column else 0)
     if found:
         assert {row["item"] for row in recorded(tmp_path, found).values()} == {"agustsson2019/Table 2"}
     assert references.REFERENCES[entry.reference].scorer == entry.scorer

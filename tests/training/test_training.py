@@ -11,7 +11,7 @@ from ot_latent import datasets, scores
 from ot_latent._loop import DivergenceError
 from ot_latent.datasets import image_sets
 from ot_latent.models import checkpoints, classifiers
-from ot_latent.training.recipes import RECIPES, Recipe, TransportRecipe
+from ot_latent.training.recipes import RECIPES, Recipe, TransportRecipe, recipe_hash
 
 NETWORKS = [name for name, recipe in RECIPES.items() if isinstance(recipe, Recipe)]
 POTENTIALS = [name for name, recipe in RECIPES.items() if isinstance(recipe, TransportRecipe)]
@@ -194,6 +194,24 @@ def test_every_potential_is_trained_at_smoke(workshop, smaller, name):
     assert card["metrics"]["held_out_codes"] > 0 and card["data"]["terms"]
     potential = checkpoints.load(path)
     assert torch.isfinite(potential(torch.randn(3, len(potential.shift)))).all()
+
+
+@pytest.mark.parametrize("name", checkpoints.names())
+def test_a_shipped_card_is_that_of_its_recipe(name):
+    card, recipe = checkpoints.read_card(checkpoints.shipped(name)), RECIPES[name]
+    length = recipe.epochs if isinstance(recipe, Recipe) else recipe.iterations
+    assert card["recipe"] == name
+    assert card.get("epochs", card.get("iterations")) == length[card["scale"]]
+    same = card["recipe_sha256"] == recipe_hash(recipe, card["scale"])
+    assert same, f"{name} was trained by another recipe: give it its old one back, or train the weights again"
+
+
+def test_what_decides_the_weights_changes_the_hash_and_what_is_told_does_not():
+    ae, aeot = RECIPES["mnist-ae"], RECIPES["mnist-aeot"]
+    assert recipe_hash(replace(ae, summary="x"), "quick") == recipe_hash(ae, "quick")
+    assert recipe_hash(replace(ae, learning_rate=1e-4), "quick") != recipe_hash(ae, "quick")
+    printed = replace(aeot, up_to_constant=True)
+    assert recipe_hash(printed, "paper") != recipe_hash(aeot, "paper")
 
 
 @pytest.mark.parametrize("name", ["eight-gaussians", "eight-gaussians-slow"])

@@ -1,0 +1,3 @@
+from .images import fit_images as fit_images
+from .model import ImageModel as ImageModel
+from .plan import Plan as Plan

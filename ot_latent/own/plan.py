@@ -1,0 +1,174 @@
+"""What is fitted to somebody's images, and how: chosen from the images where nothing is asked for."""
+
+import io
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import avg_pool2d
+
+from ot_latent.datasets.catalogue import MissingDataError
+from ot_latent.datasets.image_sets import as_floats
+from ot_latent.datasets.pixels import UnusableImage, Wanted, decode
+from ot_latent.datasets.sources import Source
+from ot_latent.models.objectives import positive
+from ot_latent.scores.neighbours import nearest_distances
+from ot_latent.training.loop import computed_in
+from ot_latent.training.recipes import Recipe
+
+FEWEST = 64  # images
+_PROBED, _THUMBNAILS = 128, 2_500
+_EXPLAINED = 0.9  # share of the variance of thumbnails that as many linear directions as codes have explain
+_ALIKE = 1.01  # mirrored images lie no farther from others than unmirrored ones, but for so much
+_EPOCHS = (10, 400)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How images become a model.
+
+    Attributes
+    ----------
+    side, channels : int
+        Of the images in the model: 32, 64 or 128 pixels; 1 for grey, 3 for colour.
+    latent_dim : int
+        Dimension of the codes.
+    width : int
+        Channels of the first convolution.
+    mirrored : bool
+        Show each image as it is or mirrored, at random.
+    epochs, batch : int
+        Passes over the images, and images in a step.
+    precision : "float32" or "bfloat16"
+    seed : int
+    """
+
+    side: int
+    channels: int
+    latent_dim: int
+    width: int
+    mirrored: bool
+    epochs: int
+    batch: int
+    precision: str
+    seed: int
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {value}" for name, value in asdict(self).items())
+
+    def recipe(self) -> Recipe:
+        """The auto-encoder as `training.Training` takes it."""
+        arguments = {name: getattr(self, name) for name in ("latent_dim", "width", "channels", "side")}
+        return Recipe(
+            "auto-encoder",
+            "of your images",
+            "Autoencoder",
+            {},
+            arguments | {"edges": 0.3},
+            "your images",
+            self.side,
+            mirrored=self.mirrored,
+            batch=self.batch,
+            learning_rate=2e-3,
+            betas=(0.9, 0.999),
+            precision=self.precision,
+        )
+
+
+def form(source: Source, asked: dict[str, Any]) -> tuple[int, int]:
+    """Side and channels for the images of a source, where not asked for: 32 pixels for small ones, else 64; grey?"""
+    from PIL import Image
+
+    sides, grey = [], True
+    for payload in _some(source):
+        try:
+            pixels = decode(payload, Wanted(32))
+        except UnusableImage:
+            continue
+        sides.append(
+            min(payload.shape[1:] if isinstance(payload, np.ndarray) else Image.open(io.BytesIO(payload)).size)
+        )
+        grey = grey and bool((pixels == pixels[..., :1]).all())
+    if not sides:
+        raise MissingDataError(f"{source.path}: none of the images that were tried can be read")
+    return asked.get("side", 32 if np.median(sides) < 48 else 64), asked.get("channels", 1 if grey else 3)
+
+
+def _some(source: Source) -> Iterator[Any]:
+    """Images from eight places: neighbours are often of one kind."""
+    for start in range(0, len(source), -(-len(source) // 8)):
+        for _, payload in next(source.chunks(start, _PROBED // 8), []):
+            yield payload
+
+
+def thumbnails(images: np.ndarray, seed: int) -> torch.Tensor:
+    """Some of (n, channels, side, side) bytes as floats, 16 pixels a side, in random order."""
+    rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:_THUMBNAILS])
+    small = avg_pool2d(as_floats(torch.tensor(images[rows])), images.shape[2] // 16)
+    return small[torch.from_numpy(np.random.default_rng(seed).permutation(len(small)))]
+
+
+def dimension(images: np.ndarray, seed: int = 0) -> int:
+    """Dimension of the codes: linear directions that explain nine tenths of thumbnails; at most the root of how many.
+
+    A law in d dimensions is known from n points only where n is far above d.
+    """
+    points = thumbnails(images, seed).flatten(1).double().numpy()
+    variances = np.linalg.eigvalsh(np.cov(points, rowvar=False))[::-1].clip(0)
+    needed = int((variances.cumsum() < _EXPLAINED * variances.sum()).sum()) + 1
+    return max(2, min(needed, int(len(images) ** 0.5)))
+
+
+def looks_the_same_mirrored(images: np.ndarray, seed: int = 0) -> bool:
+    """Whether mirrored images lie as near to others as unmirrored ones do: faces do, letters do not."""
+    small = thumbnails(images, seed)
+    kept = max(1, len(small) // 5)
+    near = [
+        np.median(nearest_distances(some.flatten(1), small[kept:].flatten(1)))
+        for some in (small[:kept], small[:kept].flip(3))
+    ]
+    return bool(near[1] <= _ALIKE * near[0])
+
+
+def pace(plan: Plan, images: np.ndarray, device: torch.device) -> dict[str, float]:
+    """Seconds of a step in each precision, the least of three after the first one."""
+    model = plan.recipe().build().to(device, memory_format=torch.channels_last)
+    batch = as_floats(torch.tensor(images[: plan.batch])).to(device)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        took = []
+        for _ in range(4):
+            started = time.monotonic()
+            with computed_in(precision, model, device):
+                loss = model.loss(batch)["loss"]
+            loss.backward()
+            loss.item()  # a GPU is waited for
+            took.append(time.monotonic() - started)
+        found[precision] = min(took[1:])
+    return found
+
+
+def chosen(images: np.ndarray, asked: dict[str, Any], minutes: float, device: torch.device) -> Plan:
+    """The plan for images that are fitted, (n, channels, side, side) bytes, with what was asked for.
+
+    Parameters
+    ----------
+    asked : dict
+        Fields of the plan; side, channels and seed among them.
+    minutes : float
+        Of training.
+    """
+    n, seed = len(images), asked["seed"]
+    batch = min(128, max(8, n // 8))
+    fields: dict[str, Any] = {"width": 32 if n >= 2_000 else 16, "batch": batch, "epochs": 0, "precision": "float32"}
+    fields["latent_dim"] = asked["latent_dim"] if "latent_dim" in asked else dimension(images, seed)
+    fields["mirrored"] = asked["mirrored"] if "mirrored" in asked else looks_the_same_mirrored(images, seed)
+    plan = Plan(**fields | asked)
+    seconds = pace(plan, images, device)
+    precision = min(seconds, key=lambda name: seconds[name])
+    fewest, most = _EPOCHS
+    fitting = int(60 * positive("minutes", minutes) / (seconds[precision] * (n // batch)))
+    return replace(plan, precision=precision, epochs=asked.get("epochs") or max(fewest, min(most, fitting)))

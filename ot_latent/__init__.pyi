@@ -10,6 +10,7 @@ from . import monotone as monotone
 from . import operations as operations
 from . import paper as paper
 from . import priors as priors
+from . import saved as saved
 from . import scores as scores
 from . import semidiscrete as semidiscrete
 from . import training as training
@@ -40,6 +41,8 @@ from .priors import ScipyPrior as ScipyPrior
 from .priors import Sphere as Sphere
 from .priors import Uniform as Uniform
 from .priors import sum_law as sum_law
+from .saved import load as load
+from .saved import save as save
 from .scores import evaluate_operations as evaluate_operations
 from .scores import scorers as scorers
 from .semidiscrete import SemiDiscreteOT as SemiDiscreteOT

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
@@ -93,12 +94,19 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
         yield
 
 
-def tensors_hash(tensors: dict[str, torch.Tensor], facts: str = "") -> str:
-    """SHA-256 of tensors, with their names, types and shapes, and of a text."""
-    from safetensors.torch import save
+def tensors_hash(tensors: dict[str, Any], facts: str = "") -> str:
+    """SHA-256 of tensors, or of arrays, with their names, types and shapes, and of a text."""
+    return hashlib.sha256(_as_bytes(tensors) + facts.encode()).hexdigest()
 
-    content = save({name: value.contiguous() for name, value in tensors.items()})
-    return hashlib.sha256(content + facts.encode()).hexdigest()
+
+def _as_bytes(tensors: dict[str, Any], metadata: dict[str, str] | None = None) -> bytes:
+    if all(isinstance(value, np.ndarray) for value in tensors.values()):
+        from safetensors.numpy import save
+
+        return save(tensors, metadata)
+    from safetensors.torch import save as save_torch
+
+    return save_torch({name: value.contiguous() for name, value in tensors.items()}, metadata)
 
 
 def hardware(device: torch.device) -> str:
@@ -113,16 +121,16 @@ def hardware(device: torch.device) -> str:
     return machine if count == 1 else f"{count} processes, each {machine}"
 
 
-def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors and JSON into one file, with the hash of both, for `read_tensors`."""
-    from safetensors.torch import save
-
+def save_tensors(path: Path, tensors: dict[str, Any], facts: dict[str, Any]) -> None:
+    """Write tensors, or numpy arrays, and JSON into one file, with the hash of both, for `read_tensors`."""
     text = json.dumps(facts)
-    content = save(tensors, {"facts": text, "sha256": tensors_hash(tensors, text)})
+    content = _as_bytes(tensors, {"facts": text, "sha256": tensors_hash(tensors, text)})
     write_atomically(path, lambda file: file.write_bytes(content))
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+def read_tensors(
+    path: Path, what: str = "state of a training run", framework: str = "pt"
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Tensors and facts of a file that `save_tensors` wrote.
 
     Raises
@@ -133,14 +141,14 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework=framework) as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             text, written = (file.metadata()[name] for name in ("facts", "sha256"))
         if tensors_hash(tensors, text) != written:
             raise ValueError("its SHA-256 is not that of what was written")
         return tensors, json.loads(text)
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged or no state of a training run: {error}") from error
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged or no {what}: {error}") from error
 
 
 class StateWarning(UserWarning):

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ot_latent._arrays import Array, Seed, count, covariance_root, draw, parameter, progress, require_positive
+from ot_latent._arrays import Array, Seed, count, draw, parameter, progress, require_positive
 from ot_latent._loop import available
 from ot_latent._storage import locked, tensors_hash
 from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, transport
 from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.priors.multivariate import covariance_root
 from ot_latent.semidiscrete import SemiDiscreteOT
 
 # What the two methods need differs by orders of magnitude: Liu 2018 has the first, for images.

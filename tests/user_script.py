@@ -1,5 +1,6 @@
 """A user's script: every public name, as `mypy --strict` sees it."""
 
+import tempfile
 import warnings
 
 import numpy as np
@@ -33,6 +34,8 @@ ot = otl.SemiDiscreteOT(tolerance=0.1).fit(z1[:, :2])
 print(ot.heights, ot.transport(z2[:, :2]), ot.potential(z2[:, :2]), ot.mass_error(1000).high, ot.cost.value)
 latent = otl.LatentTransport("semidiscrete", iterations=10).fit(z1[:, :2])
 print(latent.transform(z2[:, :2]).shape, latent.sample(5, rng=0).shape)
+with tempfile.TemporaryDirectory() as folder:
+    print(otl.load(otl.save(ot, folder), device="cpu") == ot)
 G, scorer = generators.load("mnist-vae"), scorers.Classifier("mnist-classifier")
 result = otl.evaluate_operations(G, G.prior, scorer, n=200, dimension=G.latent_dim)
 print(result["2-point matched"].change, checkpoints.load("mnist-ae"), datasets.eight_gaussians(256).shape)

@@ -25,7 +25,6 @@ class Cells:
         planes = codes.new_zeros(math.ceil(self.n / _GROUP) * _GROUP, d + 1)
         planes[: self.n, :d], planes[self.n :, :d] = codes, codes[-1]  # the last one fills its group
         self.planes, self.groups = planes, planes.view(-1, _GROUP, d + 1)
-        self.tile = codes.new_empty(min(self.codes_in_tile, len(planes)) * self.rows)
 
     @property
     def codes(self) -> torch.Tensor:
@@ -93,6 +92,8 @@ class Cells:
         return index.clamp(max=self.n - 1)
 
     def _tiles(self, points: torch.Tensor) -> Iterator[torch.Tensor]:
+        most = min(self.codes_in_tile, len(self.planes)) * points.shape[1]
+        tile = self.planes.new_empty(most)  # one for all, but none that calls of several threads would share
         for planes in self.planes.split(self.codes_in_tile):
             size = len(planes), points.shape[1]
-            yield torch.mm(planes, points, out=self.tile[: math.prod(size)].view(size))
+            yield torch.mm(planes, points, out=tile[: math.prod(size)].view(size))

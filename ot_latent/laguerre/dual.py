@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from scipy.stats import norm
 
-from ot_latent._arrays import covariance_root, generator
+from ot_latent._arrays import generator
 from ot_latent.laguerre.cells import WIDE, Cells
 from ot_latent.laguerre.certificate import Estimate
 from ot_latent.laguerre.clusters import clusters
 from ot_latent.monotone import Law
+from ot_latent.priors.multivariate import covariance_root
 
 TABLE = 2**24  # scores that are held at a time, 64 MB, where a whole row of them is needed
 _CROSSINGS = 8  # noise points of a step for each that is drawn, see `Cells.crossed`
@@ -37,11 +38,9 @@ class SemiDual:
     def __init__(self, codes: torch.Tensor, masses: torch.Tensor, prior: Any, seed: int) -> None:
         self.codes, self.masses, self.prior, self.seed = codes, masses, prior, seed
         self.center = masses.to(codes.dtype) @ codes
-        centered = codes - self.center
-        self.scale = float(centered.square().mean().sqrt()) or 1.0
-        self.scaled = centered / self.scale
-        self.levels = clusters(self.scaled)
-        self.cells = Cells(self.scaled.double() if self.levels else self.scaled.float())
+        self.scale = float((codes - self.center).square().mean().sqrt()) or 1.0
+        self.levels = clusters((codes - self.center) / self.scale)
+        self._scale_codes()
         self.heights = torch.zeros_like(masses)
         self.batch = max(256, len(codes) // 4)
         self.crossings = _CROSSINGS if codes.shape[1] > WIDE and isinstance(prior, Law) else 1
@@ -51,6 +50,20 @@ class SemiDual:
         drawn = prior.sample((4096, codes.shape[1]), self.seeded("shift"), like=masses)
         mean, std = drawn.mean(0), drawn.std(0)
         self.shift = mean if bool((mean.abs() > _FAR * std).any()) else torch.zeros_like(mean)
+
+    def _scale_codes(self) -> None:
+        self.scaled = (self.codes - self.center) / self.scale
+        self.cells = Cells(self.scaled.double() if self.levels else self.scaled.float())
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what follows from the rest at once: pickles, copies and files are small."""
+        left_out = ("cells", "scaled", "at_work")
+        return {k: v for k, v in vars(self).items() if k not in left_out} | {"planes": self.cells.heights.clone()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, at_work=None)
+        self._scale_codes()
+        self.cells.set_heights(self.__dict__.pop("planes"))
 
     def solve_on_a_line(self) -> Estimate | None:
         """Exact heights, and the value, of codes on a line; None where they are on none, or its law is not known.

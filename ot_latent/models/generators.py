@@ -37,6 +37,18 @@ class Generator:
     network: Callable[[torch.Tensor], torch.Tensor]
     device: str | torch.device = "cpu"
 
+    def saved_state(self) -> dict[str, Any]:
+        """What `save` writes: the networks and where they are."""
+        if isinstance(self.network, partial) and self.network.func is _carried:
+            return {"device": str(self.device), "models": list(self.network.args)[::-1]}
+        return {"device": str(self.device), "models": [getattr(self.network, "__self__", self.network)]}
+
+    @classmethod
+    def from_saved_state(cls, state: dict[str, Any]) -> "Generator":
+        """The way back from `saved_state`."""
+        device = next(state["models"][0].parameters()).device
+        return _of(device, *state["models"])
+
     def sample(self, shape: int | tuple[int, ...], rng: Any = None) -> torch.Tensor:
         """Latent points (*shape, latent_dim), on the CPU; ``rng`` as in `Uniform.sample`."""
         return self.prior.sample((*as_shape(shape), self.latent_dim), rng, like=torch.zeros(()))
@@ -80,30 +92,31 @@ def load(weights: str | Path, decoder: str | Path | None = None, device: str | t
     >>> generator(generator.sample(3, rng=0)).shape
     torch.Size([3, 1, 64, 64])
     """
-    model = _loaded(weights, device)
+    model = checkpoints.load(weights, device)
     if isinstance(model, Potential) != (decoder is not None):
         raise ValueError(
             "decoder must be the auto-encoder of a potential, and is for potentials only: "
             f"got {decoder!r} for a {type(model).__name__}"
         )
+    return _of(device, model, *([] if decoder is None else [checkpoints.load(decoder, device)]))
+
+
+def _of(device: str | torch.device, model: Any, decoder: Any = None) -> Generator:
+    # convolutions of one thread are twice as fast with the channels last
+    model = model.to(memory_format=torch.channels_last)
     if isinstance(model, gans.DCGAN | gans.WGANGP):
         return Generator(model.latent_dim, model.prior, model.generate, device)
     if decoder is not None:
-        network = partial(_carried, _loaded(decoder, device), model)
+        network = partial(_carried, decoder.to(memory_format=torch.channels_last), model)
         return Generator(model.config["dim"], Gaussian(0, 1), network, device)
     if isinstance(model, autoencoders.Autoencoder) and type(model) is not autoencoders.Autoencoder:
         return Generator(model.latent_dim, Gaussian(0, 1), model.decode, device)
     raise TypeError(
-        f"{weights} holds a {type(model).__name__}, whose latent points follow no known prior. An "
-        "auto-encoder becomes a generator by the potential of AE-OT: load(potential, autoencoder)"
+        f"weights must be those of a generator, got a {type(model).__name__}, whose latent points follow no known "
+        "prior. An auto-encoder becomes a generator by the potential of AE-OT: load(potential, autoencoder)"
     )
 
 
 def _carried(autoencoder: Any, potential: Potential, z: torch.Tensor) -> torch.Tensor:
     # no function of a scope, so that generators can be pickled
     return autoencoder.decode(brenier.transport(potential, z))
-
-
-def _loaded(weights: str | Path, device: str | torch.device) -> Any:
-    # convolutions of one thread are twice as fast with the channels last
-    return checkpoints.load(weights, device).to(memory_format=torch.channels_last)

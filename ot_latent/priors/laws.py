@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
+from array_api_compat import array_namespace, device, is_torch_array
 
 from ot_latent._arrays import (
     Array,
+    ByValue,
     Seed,
     as_floating,
     as_shape,
@@ -53,26 +54,6 @@ def _entry_by_entry(name: str) -> Callable[[Any, Array], Array]:
 
     method.__name__, method.__doc__ = name, f"The {name} of each entry, by its own law."
     return method
-
-
-class ByValue:
-    """Equality and hash by the values of all attributes, arrays among them."""
-
-    def _values(self) -> tuple[Any, ...]:
-        return tuple(map(_plain, vars(self).values()))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (type(other) is type(self) and self._values() == other._values())
-
-    def __hash__(self) -> int:
-        return hash(self._values())
-
-
-def _plain(value: Any) -> Any:
-    """A value that compares and has a hash, in place of an array or a list."""
-    if isinstance(value, list):
-        return tuple(map(_plain, value))
-    return repr(value.tolist()) if is_array_api_obj(value) else value
 
 
 class SeveralLaws(ByValue):

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 from array_api_compat import is_torch_array
+from scipy import linalg
 
-from ot_latent._arrays import Array, Seed, as_floating, cast_like, conform, covariance_root, draw, generator, parameter
+from ot_latent._arrays import Array, ByValue, Seed, as_floating, cast_like, conform, draw, generator, parameter
 from ot_latent.monotone import ScaledMap
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import (
-    ByValue,
     check_weights,
     require_coordinates,
     require_no_gradient,
@@ -158,6 +158,21 @@ class LinearMap:
         require_coordinates(y, self.target.d)
         matrix, start, goal = conform(y, self.matrix, self.source.mean, self.target.mean)
         return goal + (y - start) @ matrix
+
+
+def covariance_root(covariance: np.ndarray, least: float = 0.0) -> np.ndarray:
+    """The symmetric root C^{1/2} by eigenvalues, those below ``least`` raised to it: (d, d) -> (d, d).
+
+    It is the optimal map from noise N(0, I) to N(0, C).
+
+    Examples
+    --------
+    >>> covariance_root(np.diag([4.0, 9.0]))
+    array([[2., 0.],
+           [0., 3.]])
+    """
+    values, vectors = linalg.eigh(covariance, driver="evd")
+    return vectors * np.sqrt(values.clip(min=least)) @ vectors.T
 
 
 def gaussian_map(start: np.ndarray, goal: np.ndarray) -> np.ndarray:

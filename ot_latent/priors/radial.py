@@ -96,7 +96,24 @@ class Radial(ByValue):
         return f"Radial(d={self.d}, norm={'...' if callable(self._norm) else self._norm!r})"
 
     def _values(self) -> tuple[Any, ...]:
-        return self.d, self._norm, self.radius
+        # one that is yet to be computed has its value by the prior and the weights
+        norm = self._norm.args if callable(self._norm) else self._norm
+        return self.d, norm, self.radius
+
+    def saved_state(self) -> dict[str, Any]:
+        """What `save` writes."""
+        if callable(self._norm):
+            return {"d": self.d, "sum": list(self._norm.args)}
+        return {"d": self.d, "norm": self._norm, "radius": self.radius}
+
+    @classmethod
+    def from_saved_state(cls, state: dict[str, Any]) -> "Radial":
+        """The way back from `saved_state`."""
+        if "sum" not in state:
+            return cls._of(**state)
+        prior, weights = state["sum"]
+        several = isinstance(weights, np.ndarray)
+        return cls._of(state["d"], functools.partial(_norms_of_sums if several else _norm_of_sum, prior, weights))
 
     @functools.cached_property
     def norm(self) -> Any:
@@ -134,7 +151,7 @@ class Radial(ByValue):
             require_no_gradient(weights, "a law is computed")
         if weights.ndim > 1:
             weights = weights_of_points(weights, self)
-            return Radial._of(self.d, functools.partial(per_distinct_column, self._norm_for, weights))
+            return Radial._of(self.d, functools.partial(_norms_of_sums, self, weights))
         sizes = tuple(sorted(abs(float(w)) for w in weights if w != 0))
         if sizes == (1.0,):
             return self
@@ -142,26 +159,28 @@ class Radial(ByValue):
             return Radial._of(self.d, radius=self.radius * sizes[0])
         if len(sizes) == 1:
             return Radial._of(self.d, self.norm.scaled(sizes[0]))
-        return self._known.setdefault(sizes, Radial._of(self.d, functools.partial(self._norm_of_sum, sizes)))
-
-    def _norm_for(self, weights: np.ndarray) -> Any:
-        return self.combine(weights).norm
-
-    def _norm_of_sum(self, sizes: tuple[float, ...]) -> NumericalLaw:
-        if self.radius is None:
-            total = self.norm.scaled(sizes[0])
-            for size in progress(sizes[1:], "laws of norms"):
-                total = tabulate_norm(NormOfSum(self.d, total, self.norm.scaled(size)))
-            return total
-        first, second, *others = (self.radius * size for size in sizes)
-        total = ScipyPrior(NormOfTwo(self.d, first, second))
-        for radius in progress(others, "laws of norms"):
-            total = tabulate_norm(NormAndSphere(self.d, total, radius))
-        return total
+        return self._known.setdefault(sizes, Radial._of(self.d, functools.partial(_norm_of_sum, self, sizes)))
 
     def map_to(self, target: Any) -> "RadialMap":
         """The optimal map onto another radial law: for `monotone_map`, which asks for it."""
         return RadialMap(self, target)
+
+
+def _norms_of_sums(prior: Radial, weights: np.ndarray) -> Any:
+    return per_distinct_column(lambda column: prior.combine(column).norm, weights)
+
+
+def _norm_of_sum(prior: Radial, sizes: tuple[float, ...]) -> NumericalLaw:
+    if prior.radius is None:
+        total = prior.norm.scaled(sizes[0])
+        for size in progress(sizes[1:], "laws of norms"):
+            total = tabulate_norm(NormOfSum(prior.d, total, prior.norm.scaled(size)))
+        return total
+    first, second, *others = (prior.radius * size for size in sizes)
+    total = ScipyPrior(NormOfTwo(prior.d, first, second))
+    for radius in progress(others, "laws of norms"):
+        total = tabulate_norm(NormAndSphere(prior.d, total, radius))
+    return total
 
 
 def Sphere(d: int, radius: float = 1.0) -> Radial:

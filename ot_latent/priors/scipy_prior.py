@@ -58,9 +58,8 @@ class ScipyPrior(NumericalLaw):
         if isinstance(law, stats.rv_continuous) and not law.numargs:
             law = law()  # without parameters, as histograms are
         standard, loc, scale = _standardised(law)
-        name = getattr(getattr(standard, "dist", None), "name", "")
-        scipys = hasattr(stats, name) and type(getattr(stats, name)) is type(standard.dist)
-        table = _of_shape(name, standard.args) if scipys else _table(standard)
+        dist = getattr(standard, "dist", None)
+        table = _of_shape(dist.name, standard.args) if _is_scipys(dist) else _table(standard)
         self.__dict__.update(table.scaled(scale).shifted(loc).__dict__, law=law)
 
     def __repr__(self) -> str:
@@ -69,6 +68,35 @@ class ScipyPrior(NumericalLaw):
             shown += [f"{name}={x:.6g}" for name, x in self.law.kwds.items()]
             return f"ScipyPrior({self.law.dist.name}({', '.join(shown)}))"
         return f"ScipyPrior({self.law!r})"
+
+    def saved_state(self) -> dict[str, Any]:
+        """What `save` writes: the law's name and parameters, or its table where that is exact."""
+        dist = getattr(self.law, "dist", None)
+        frozen = {} if dist is None else {"args": self.law.args, "kwds": self.law.kwds}
+        if isinstance(dist, stats.rv_histogram):
+            return {"histogram": dist._histogram, "density": dist._density} | frozen
+        if _is_scipys(dist):
+            return {"name": dist.name} | frozen
+        if self.exact is None:
+            raise TypeError(
+                f"{self!r} cannot be saved, because its law has no name by which scipy.stats knows it: take a frozen "
+                "distribution of scipy.stats, or the histogram of draws, scipy.stats.rv_histogram"
+            )
+        names = ("axis", "table", "mean", "var", "exact")
+        return {"table": {name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_saved_state(cls, state: dict[str, Any]) -> "ScipyPrior":
+        """The way back from `saved_state`."""
+        if "table" in state:
+            prior = cls.__new__(cls)
+            prior.__dict__.update(state["table"], law=state["table"]["exact"])
+            return prior
+        if "histogram" in state:
+            dist = stats.rv_histogram(state["histogram"], density=state["density"])
+        elif not isinstance(dist := getattr(stats, state["name"], None), stats.rv_continuous):
+            raise ValueError(f"scipy.stats has no continuous law {state['name']!r}")
+        return cls(dist(*state["args"], **state["kwds"]))
 
     def combine(self, weights: Array) -> Any:
         """The law of w_1 Z_1 + ... + w_k Z_k.
@@ -116,6 +144,11 @@ def _sum_of_one(prior: ScipyPrior, weights: tuple[float, ...]) -> Any:
     size = sum(abs(w) ** alpha for w in weights) ** (1 / alpha)
     centred = prior.shifted(-loc).scaled(math.copysign(size, weights[-1]))
     return centred.shifted(float(loc) * math.fsum(weights))
+
+
+def _is_scipys(dist: Any) -> bool:
+    """Whether this is the distribution that scipy.stats has under its name."""
+    return type(getattr(stats, getattr(dist, "name", None) or "", None)) is type(dist) is not type(None)
 
 
 def _table(law: Any) -> NumericalLaw:

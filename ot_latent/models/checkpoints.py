@@ -13,7 +13,7 @@ from safetensors.torch import save as as_bytes
 from torch import nn
 
 from ot_latent._loop import available
-from ot_latent._storage import checkout, locked, tidy, write_atomically
+from ot_latent._storage import checkpoint_folder, locked, tidy, write_atomically
 from ot_latent.brenier import Potential
 from ot_latent.models.autoencoders import AAE, AVB, VAE, WAEGAN, WAEMMD, Autoencoder
 from ot_latent.models.classifiers import CifarClassifier, DigitClassifier
@@ -120,19 +120,19 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
 
 
 def shipped(name: str) -> Path:
-    """Path of a checkpoint in ``data/checkpoints``."""
-    path = checkout() / "data" / "checkpoints" / f"{name}.safetensors"
+    """Path of a checkpoint in ``data/checkpoints``; in a wheel there are those of the README."""
+    path = checkpoint_folder() / f"{name}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r}; there are: {', '.join(names())}. "
-            "`ot-latent train --list` shows what can be trained."
+            f"no shipped checkpoint {name!r} in {path.parent}; there are: {', '.join(names())}. Others are in a clone of "
+            "the repository. `ot-latent train --list` shows what can be trained."
         )
     return path
 
 
 def names() -> list[str]:
     """Names of the checkpoints in ``data/checkpoints``."""
-    return sorted(path.stem for path in (checkout() / "data" / "checkpoints").glob("*.safetensors"))
+    return sorted(path.stem for path in checkpoint_folder().glob("*.safetensors"))
 
 
 def weights_hash(name: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,14 +20,13 @@ from ot_latent.datasets.sources import Source, open_source
 from ot_latent.latent_transport import LatentTransport
 from ot_latent.models.autoencoders import Autoencoder
 from ot_latent.own import pictures, report
-from ot_latent.own.model import ImageModel
-from ot_latent.own.plan import FEWEST, Plan, chosen, form
+from ot_latent.own.model import MAP, ImageModel
+from ot_latent.own.plan import FEWEST, Plan, Split, chosen, form
 from ot_latent.saved import FILE, load
 from ot_latent.training.batches import Batches
 from ot_latent.training.devices import resolve_device
 from ot_latent.training.loop import Training, processes
 
-_HELD_OUT, _FEWEST_HELD_OUT, _MOST_HELD_OUT = 10, 16, 1_000  # one image in so many is for the scores alone
 _WALKERS, _STATIONS, _FRAMES = 4, 4, 12  # of the picture that moves: walks side by side, their images, steps between
 
 
@@ -105,20 +104,6 @@ def fit_images(
     return model
 
 
-class Split(NamedTuple):
-    """Images that are fitted, and those that are held out: (n, channels, side, side) bytes each."""
-
-    fitted: np.ndarray
-    held_out: np.ndarray
-
-    @classmethod
-    def of(cls, images: np.ndarray, seed: int) -> "Split":
-        """Every tenth image at random, 16 at least and 1,000 at most, is held out."""
-        order = np.random.default_rng(seed).permutation(len(images))
-        kept = min(_MOST_HELD_OUT, max(_FEWEST_HELD_OUT, len(images) // _HELD_OUT))
-        return cls(images[np.sort(order[kept:])], images[np.sort(order[:kept])])
-
-
 def _survey(path: Path) -> Source:
     if not path.exists():
         raise MissingDataError(f"{path} does not exist. Remedy: name a folder of images, or a zip")
@@ -164,7 +149,7 @@ def _fitted(
     autoencoder, seconds = _trained(plan, split.fitted, work / "autoencoder", device, save_seconds)
     codes = scores.encode(autoencoder, channels_last(split.fitted), device)
     tell("Transport of noise to the codes.")
-    transport = LatentTransport("semidiscrete", random_state=plan.seed, device=device)
+    transport = LatentTransport("semidiscrete", random_state=plan.seed, device=device, **MAP)
     transport.fit(codes, work / "map", save_seconds)
     card = {
         "plan": asdict(plan),
@@ -216,18 +201,20 @@ def _round_trip(model: ImageModel, codes: torch.Tensor) -> torch.Tensor:
 
 def _words(model: ImageModel) -> str:
     card = model.card
-    images, scored = card["images"], card["scores"]
+    images, (fitted, held_out) = card["images"], card["images"]["used"]
+    bad = images["found"] - fitted - held_out
     plan = ", ".join(f"{name} {value}" for name, value in card["plan"].items())
+    seen = report.image_words(card["scores"]["images"]) + report.code_words(card["scores"]["codes"])
     return f"""\
 # A model of {images["from"]}
 
-{images["found"]:,} images were found and {images["found"] - sum(images["used"])} could not be read; {images["used"][0]:,} were fitted and {images["used"][1]:,} held out. The auto-encoder was
-trained for {card["minutes_of_training"]} minutes ({card["hardware"]}): {plan}.
+Of {images["found"]:,} images {bad:,} could not be read; {fitted:,} were fitted and {held_out:,} held out.
+The auto-encoder was trained for {card["minutes_of_training"]} minutes ({card["hardware"]}): {plan}.
 
-Scores, against the images that were held out:
+Against the images that were held out:
 
-{report.image_words(scored["images"])}{report.code_words(scored["codes"])}
-`samples.png` are new images. In `reconstructions.png` each held-out image has its reconstruction below it. `walk.gif`
-goes from held-out image to image, by matched interpolation of their codes. `model.safetensors` holds the networks and the
-codes of the fitted images: whoever has it can see their likeness.
+{report.listed(seen)}
+`samples.png` shows new images, `reconstructions.png` held-out images with their reconstructions below them, `walk.gif`
+matched interpolation from held-out image to image. `model.safetensors` holds the networks, and the codes of the fitted
+images: whoever has it can see their likeness.
 """

@@ -10,7 +10,7 @@ from PIL import Image
 from ot_latent._storage import write_atomically
 
 _GAP, _LEAST = 2, 64  # pixels between images, and of the side of one on a sheet
-_ANIMATED = (".gif", ".webp")
+ANIMATED = (".gif", ".webp")
 
 
 def sheet(images: torch.Tensor, columns: int = 8) -> Image.Image:
@@ -35,7 +35,7 @@ def save(path: Path, frames: Sequence[Image.Image], milliseconds: int = 80) -> P
     ValueError
         If the path ends in no known way, or in one of a still picture for several.
     """
-    endings = _ANIMATED if len(frames) > 1 else (".png", ".jpg", *_ANIMATED)
+    endings = ANIMATED if len(frames) > 1 else (".png", ".jpg", *ANIMATED)
     if path.suffix.lower() not in endings:
         raise ValueError(f"the name of the picture must end in {' or '.join(endings)}, got {path.name!r}")
     kind = path.suffix[1:].lower().replace("jpg", "jpeg")

@@ -4,7 +4,7 @@ import io
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,8 @@ from ot_latent.scores.neighbours import nearest_distances
 from ot_latent.training.loop import computed_in
 from ot_latent.training.recipes import Recipe
 
-FEWEST = 64  # images
+FEWEST = 64  # images, or codes
+_HELD_OUT, _FEWEST_HELD_OUT, _MOST_HELD_OUT = 10, 16, 1_000  # one in so many
 _PROBED, _THUMBNAILS = 128, 2_500
 _EXPLAINED = 0.9  # share of the variance of thumbnails that as many linear directions as codes have explain
 _ALIKE = 1.01  # mirrored images lie no farther from others than unmirrored ones, but for so much
@@ -72,10 +73,24 @@ class Plan:
             self.side,
             mirrored=self.mirrored,
             batch=self.batch,
-            learning_rate=2e-3,
+            learning_rate=1.5e-3,
             betas=(0.9, 0.999),
             precision=self.precision,
         )
+
+
+class Split(NamedTuple):
+    """What is fitted, and what is held out for the scores alone: images (n, channels, side, side), or codes (n, d)."""
+
+    fitted: np.ndarray
+    held_out: np.ndarray
+
+    @classmethod
+    def of(cls, data: np.ndarray, seed: int, most: int | None = None) -> "Split":
+        """One in ten at random, 16 at least and 1,000 at most, is held out; at most so many are fitted."""
+        order = np.random.default_rng(seed).permutation(len(data))
+        kept = min(_MOST_HELD_OUT, max(_FEWEST_HELD_OUT, len(data) // _HELD_OUT))
+        return cls(data[np.sort(order[kept:][:most])], data[np.sort(order[:kept])])
 
 
 def form(source: Source, asked: dict[str, Any]) -> tuple[int, int]:
@@ -162,7 +177,7 @@ def chosen(images: np.ndarray, asked: dict[str, Any], minutes: float, device: to
         Of training.
     """
     n, seed = len(images), asked["seed"]
-    batch = min(128, max(8, n // 8))
+    batch = min(64, max(8, n // 8))
     fields: dict[str, Any] = {"width": 32 if n >= 2_000 else 16, "batch": batch, "epochs": 0, "precision": "float32"}
     fields["latent_dim"] = asked["latent_dim"] if "latent_dim" in asked else dimension(images, seed)
     fields["mirrored"] = asked["mirrored"] if "mirrored" in asked else looks_the_same_mirrored(images, seed)

@@ -45,22 +45,23 @@ def code_scores(transport: LatentTransport, codes: np.ndarray, held_out: np.ndar
     }
 
 
-def code_words(found: dict[str, Any]) -> str:
+def code_words(found: dict[str, Any]) -> list[str]:
     """The scores of codes in words."""
-    low, high = found["nearest_interval_95"]
-    copies = {
-        True: "Samples are no copies: they lie as far from what was fitted as held-out ones do, or farther.",
-        False: "Samples lie nearer to what was fitted than held-out ones do: some of it may be repeated.",
-    }[high >= 1]
-    return f"""\
-- **Law.** The distance W2 from new codes to {found["held_out"]:,} held-out ones is {found["w2_over_floor"]:.2f} times the floor,
-  which is that of as many fitted codes ({found["w2_over_floor_interval_95"][0]:.2f} to {found["w2_over_floor_interval_95"][1]:.2f}); a Gaussian with their mean and covariance has
-  {found["w2_over_floor_of_a_gaussian"]:.2f}.
-- **Spread.** New codes are spread {found["spread"]:.2f} times as wide as held-out ones; below 1 they would be too alike.
-- **Coverage.** {found["coverage"]:.0%} of held-out codes have a new one in their neighbourhood; fitted ones reach {found["coverage_of_codes"]:.0%}.
-- **Memorisation.** {copies} The
-  median distance to the nearest fitted code is {found["nearest"]:.2f} times that of held-out ones ({low:.2f} to {high:.2f}); 0 is a copy.
-"""
+    (low, high), (near_low, near_high) = found["w2_over_floor_interval_95"], found["nearest_interval_95"]
+    new = "no copies: they lie as far from what was fitted as held-out ones do, or farther"
+    near = "nearer to what was fitted than held-out ones: some of it may be repeated"
+    return [
+        f"**Law.** W2 from new codes to {found['held_out']:,} held-out ones is {found['w2_over_floor']:.2f} times that "
+        f"of fitted codes ({low:.2f} to {high:.2f}), the floor. Points of the Gaussian with their mean and covariance "
+        f"have {found['w2_over_floor_of_a_gaussian']:.2f}.",
+        f"**Spread.** New codes spread {found['spread']:.2f} times as wide as held-out ones: far below 1 they are "
+        "too alike.",
+        f"**Coverage.** {found['coverage']:.0%} of held-out codes have a new one in their neighbourhood; with as many "
+        f"fitted codes it is {found['coverage_of_codes']:.0%}.",
+        f"**Memorisation.** New codes are {new if near_high >= 1 else near}. Their median distance to the nearest "
+        f"fitted code is {found['nearest']:.2f} times that of held-out ones ({near_low:.2f} to {near_high:.2f}); copies have "
+        "0.",
+    ]
 
 
 def image_scores(
@@ -81,11 +82,18 @@ def image_scores(
     }
 
 
-def image_words(found: dict[str, Any]) -> str:
+def image_words(found: dict[str, Any]) -> list[str]:
     """The scores of images in words."""
-    return f"""\
-- **Reconstructions.** They keep {found["variance_explained"]:.0%} of the variance of held-out images: squared error {found["squared_error"]:.1f} an image.
-- **Detail.** New images have {found["detail"]:.0%} of the fine detail of real ones; the rest is blur. The Frechet distance of where
-  they have it is {found["detail_distance"]:.1f}; of reconstructions, which are as sharp as samples can be, {found["detail_distance_of_reconstructions"]:.1f}; of other real images
-  {found["detail_distance_of_images"]:.1f}.
-"""
+    return [
+        f"**Reconstructions.** They keep {found['variance_explained']:.0%} of the variance of held-out images, with a "
+        f"squared error of {found['squared_error']:.1f} an image.",
+        f"**Detail.** New images have {found['detail']:.0%} of the fine detail of real ones; what is missing is blur. "
+        f"The Frechet distance of where it lies is {found['detail_distance']:.1f} from held-out images; that of their "
+        f"reconstructions is {found['detail_distance_of_reconstructions']:.1f}, of other real images "
+        f"{found['detail_distance_of_images']:.1f}.",
+    ]
+
+
+def listed(words: list[str]) -> str:
+    """Sentences as a list in Markdown."""
+    return "".join(f"- {word}\n" for word in words)

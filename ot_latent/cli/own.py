@@ -19,6 +19,7 @@ _model = click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.option("--width", type=click.IntRange(4, 512), help="Channels of the first convolution.")
 @click.option("--mirrored/--not-mirrored", default=None, help="Show images mirrored, too.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the images, instead of --minutes.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Steps of the map from noise to codes.")
 @click.option("--minutes", type=click.FloatRange(min=0.01), default=8.0, show_default=True, help="Of training.")
 @options.seed
 @options.device
@@ -33,22 +34,24 @@ def fit(source: Path, out: Path, seed: int, device: str, minutes: float, **plan:
     Example:
       ot-latent fit photos/ --out model/
     """
-    with options.one_line(), options.notes():
+    settings = {k: int(v) if isinstance(v, str) else v for k, v in plan.items() if v is not None}
+    with options.one_line(ValueError, RuntimeError), options.notes():
         from ot_latent import own
 
-    with options.one_line(ValueError, RuntimeError), options.notes():
         if source.suffix == ".npy":
-            if given := [name for name, value in plan.items() if value is not None]:
-                raise click.UsageError(f"--{given[0].replace('_', '-')} is for images, {source} holds codes")
-            own.fit_codes(source, out, seed=seed, device=device)
+            own.fit_codes(source, out, seed=seed, device=device, **_of_codes(source, settings))
         else:
-            numbers = {name: int(plan.pop(name)) for name in ("side", "channels") if plan[name]}
-            settings = {name: value for name, value in plan.items() if value is not None} | numbers
             own.fit_images(source, out, minutes=minutes, seed=seed, device=device, tell=click.echo, **settings)
     click.echo(f"\n{(out / 'report.md').read_text(encoding='utf-8')}")
     for path in sorted(out.glob("*.*")):
         if path.suffix != ".lock":
             click.echo(path)
+
+
+def _of_codes(source: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    if given := [name for name in settings if name != "iterations"]:
+        raise click.UsageError(f"--{given[0].replace('_', '-')} is for images, and {source} holds codes")
+    return settings
 
 
 @click.command()

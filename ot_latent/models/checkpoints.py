@@ -124,8 +124,8 @@ def shipped(name: str) -> Path:
     path = checkpoint_folder() / f"{name}.safetensors"
     if not path.is_file():
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r} in {path.parent}; there are: {', '.join(names())}. Others are in a clone of "
-            "the repository. `ot-latent train --list` shows what can be trained."
+            f"no shipped checkpoint {name!r} in {path.parent}; there are: {', '.join(names())}. Others are in a "
+            "clone of the repository. `ot-latent train --list` shows what can be trained."
         )
     return path
 

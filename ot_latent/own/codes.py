@@ -8,15 +8,16 @@ import numpy as np
 from ot_latent._storage import locked, write_atomically
 from ot_latent.latent_transport import LatentTransport
 from ot_latent.own import report
-from ot_latent.own.model import MAP
-from ot_latent.own.plan import FEWEST, Split
+from ot_latent.own.plan import FEWEST, ITERATIONS, Split, transport
 from ot_latent.saved import save
 from ot_latent.training.devices import resolve_device
 
 _WIDEST, _MOST, _SAMPLES = 2_048, 50_000, 10_000
 
 
-def fit_codes(source: str | Path, out: str | Path, *, seed: int = 0, device: str = "auto") -> LatentTransport:
+def fit_codes(
+    source: str | Path, out: str | Path, *, iterations: int = ITERATIONS, seed: int = 0, device: str = "auto"
+) -> LatentTransport:
     """Fit the map from Gaussian noise to codes of your own encoder, and write it with samples and a report.
 
     Every tenth code, up to a thousand, is held out for the report, and 50,000 others at most are fitted. A call that
@@ -29,6 +30,8 @@ def fit_codes(source: str | Path, out: str | Path, *, seed: int = 0, device: str
     out : path
         Folder for ``model.safetensors``, which `ot_latent.load` reads, ``samples.npy`` with 10,000 new codes, and
         ``report.md``.
+    iterations : int
+        Steps of the map.
     seed : int
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -47,26 +50,26 @@ def fit_codes(source: str | Path, out: str | Path, *, seed: int = 0, device: str
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> np.save(folder / "codes.npy", np.random.default_rng(0).standard_normal((200, 2)))
-    >>> latent = fit_codes(folder / "codes.npy", folder / "map")
+    >>> latent = fit_codes(folder / "codes.npy", folder / "map", iterations=20)
     >>> np.load(folder / "map" / "samples.npy").shape
     (10000, 2)
     """
     path, folder = Path(source), Path(out)
     fitted, held_out = Split.of(_codes(path), seed, _MOST)
-    transport = LatentTransport("semidiscrete", random_state=seed, device=resolve_device(device), **MAP)
+    latent = transport(iterations, seed, resolve_device(device))
     with locked(folder / "fit"):
-        transport.fit(fitted, folder / "unfinished")
-        words = report.code_words(report.code_scores(transport, fitted, held_out))
+        latent.fit(fitted, folder / "unfinished")
+        words = report.code_words(report.code_scores(latent, fitted, held_out))
         text = (
             f"# A map to the codes of {path.name}\n\n{len(fitted):,} codes in {fitted.shape[1]} dimensions were "
             f"fitted. Against {len(held_out):,} that were held out:\n\n{report.listed(words)}"
         )
-        samples = transport.sample(_SAMPLES, rng=seed).numpy(force=True)
+        samples = latent.sample(_SAMPLES, rng=seed).numpy(force=True)
         write_atomically(folder / "samples.npy", lambda path: _write(path, samples))
         write_atomically(folder / "report.md", lambda path: path.write_text(text, encoding="utf-8"))
-        save(transport, folder)
+        save(latent, folder)
         shutil.rmtree(folder / "unfinished", ignore_errors=True)
-    return transport
+    return latent
 
 
 def _codes(path: Path) -> np.ndarray:

@@ -17,11 +17,10 @@ from ot_latent._storage import hardware, locked, write_atomically
 from ot_latent.datasets.catalogue import MissingDataError
 from ot_latent.datasets.image_sets import as_floats, channels_last, float_chunks
 from ot_latent.datasets.sources import Source, open_source
-from ot_latent.latent_transport import LatentTransport
 from ot_latent.models.autoencoders import Autoencoder
 from ot_latent.own import pictures, report
-from ot_latent.own.model import MAP, ImageModel
-from ot_latent.own.plan import FEWEST, Plan, Split, chosen, form
+from ot_latent.own.model import ImageModel
+from ot_latent.own.plan import FEWEST, Plan, Split, chosen, form, transport
 from ot_latent.saved import FILE, load
 from ot_latent.training.batches import Batches
 from ot_latent.training.devices import resolve_device
@@ -40,6 +39,7 @@ def fit_images(
     width: int | None = None,
     mirrored: bool | None = None,
     epochs: int | None = None,
+    iterations: int | None = None,
     minutes: float = 8.0,
     seed: int = 0,
     device: str = "auto",
@@ -58,7 +58,7 @@ def fit_images(
     out : path, optional
         Folder for the model, pictures and the report. With it the work can be killed at any time: the same call
         goes on.
-    side, channels, latent_dim, width, mirrored, epochs, seed
+    side, channels, latent_dim, width, mirrored, epochs, iterations, seed
         Of the `Plan`; what is not given is chosen from the images.
     minutes : float
         Of the training, as far as a few steps tell how long it takes here. ``epochs`` goes before it.
@@ -149,15 +149,15 @@ def _fitted(
     autoencoder, seconds = _trained(plan, split.fitted, work / "autoencoder", device, save_seconds)
     codes = scores.encode(autoencoder, channels_last(split.fitted), device)
     tell("Transport of noise to the codes.")
-    transport = LatentTransport("semidiscrete", random_state=plan.seed, device=device, **MAP)
-    transport.fit(codes, work / "map", save_seconds)
+    latent = transport(plan.iterations, plan.seed, device)
+    latent.fit(codes, work / "map", save_seconds)
     card = {
         "plan": asdict(plan),
         "minutes_of_training": round(seconds / 60, 1),
         "hardware": hardware(device),
         "torch": torch.__version__.split("+")[0],
     }
-    return ImageModel(autoencoder, transport, torch.from_numpy(codes), card)
+    return ImageModel(autoencoder, latent, torch.from_numpy(codes), card)
 
 
 def _trained(

@@ -21,9 +21,6 @@ from ot_latent.scores import inference
 #: Bytes (n, h, w) or (n, h, w, 3), or the paths of n image files.
 Images: TypeAlias = np.ndarray | Sequence[str | Path]
 
-#: Of `LatentTransport`: what takes a minute, where its defaults take many.
-MAP: dict[str, Any] = {"iterations": 2_000, "batch": 256, "width": 256, "layers": 4, "tolerance": 0.1}
-
 
 class ImageModel:
     """What `fit_images` makes of your images: an auto-encoder, and new images by transport of noise to its codes.

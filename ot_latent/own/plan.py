@@ -14,6 +14,7 @@ from ot_latent.datasets.catalogue import MissingDataError
 from ot_latent.datasets.image_sets import as_floats
 from ot_latent.datasets.pixels import UnusableImage, Wanted, decode
 from ot_latent.datasets.sources import Source
+from ot_latent.latent_transport import LatentTransport
 from ot_latent.models.objectives import positive
 from ot_latent.scores.neighbours import nearest_distances
 from ot_latent.training.loop import computed_in
@@ -21,6 +22,7 @@ from ot_latent.training.recipes import Recipe
 
 FEWEST = 64  # images, or codes
 _HELD_OUT, _FEWEST_HELD_OUT, _MOST_HELD_OUT = 10, 16, 1_000  # one in so many
+ITERATIONS = 1_000
 _PROBED, _THUMBNAILS = 128, 2_500
 _EXPLAINED = 0.9  # share of the variance of thumbnails that as many linear directions as codes have explain
 _ALIKE = 1.01  # mirrored images lie no farther from others than unmirrored ones, but for so much
@@ -44,6 +46,8 @@ class Plan:
     epochs, batch : int
         Passes over the images, and images in a step.
     precision : "float32" or "bfloat16"
+    iterations : int
+        Steps of the map from noise to the codes.
     seed : int
     """
 
@@ -55,6 +59,7 @@ class Plan:
     epochs: int
     batch: int
     precision: str
+    iterations: int
     seed: int
 
     def __str__(self) -> str:
@@ -77,6 +82,12 @@ class Plan:
             betas=(0.9, 0.999),
             precision=self.precision,
         )
+
+
+def transport(iterations: int, seed: int, device: torch.device) -> LatentTransport:
+    """A map that takes a minute to fit, where the defaults take many."""
+    sizes: dict[str, Any] = {"batch": 256, "width": 256, "layers": 4, "tolerance": 0.1}
+    return LatentTransport("semidiscrete", iterations=iterations, random_state=seed, device=device, **sizes)
 
 
 class Split(NamedTuple):
@@ -179,6 +190,7 @@ def chosen(images: np.ndarray, asked: dict[str, Any], minutes: float, device: to
     n, seed = len(images), asked["seed"]
     batch = min(64, max(8, n // 8))
     fields: dict[str, Any] = {"width": 32 if n >= 2_000 else 16, "batch": batch, "epochs": 0, "precision": "float32"}
+    fields["iterations"] = ITERATIONS
     fields["latent_dim"] = asked["latent_dim"] if "latent_dim" in asked else dimension(images, seed)
     fields["mirrored"] = asked["mirrored"] if "mirrored" in asked else looks_the_same_mirrored(images, seed)
     plan = Plan(**fields | asked)

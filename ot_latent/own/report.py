@@ -59,8 +59,8 @@ def code_words(found: dict[str, Any]) -> list[str]:
         f"**Coverage.** {found['coverage']:.0%} of held-out codes have a new one in their neighbourhood; with as many "
         f"fitted codes it is {found['coverage_of_codes']:.0%}.",
         f"**Memorisation.** New codes are {new if near_high >= 1 else near}. Their median distance to the nearest "
-        f"fitted code is {found['nearest']:.2f} times that of held-out ones ({near_low:.2f} to {near_high:.2f}); copies have "
-        "0.",
+        f"fitted code is {found['nearest']:.2f} times that of held-out ones ({near_low:.2f} to {near_high:.2f}); "
+        "0 is a copy.",
     ]
 
 

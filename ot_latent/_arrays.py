@@ -330,29 +330,3 @@ def _cut(shape: tuple[int, ...], itemsize: int, size: int) -> tuple[Any, int | N
     if many <= 1 or axis is None:
         return axis, None
     return axis, max(1, int(shape[axis] / many))
-
-
-class ByValue:
-    """Equality and hash by the values of all attributes, arrays among them, but for what follows from them."""
-
-    def _values(self) -> tuple[Any, ...]:
-        cached = functools.cached_property
-        return tuple(v for k, v in vars(self).items() if not isinstance(getattr(type(self), k, None), cached))
-
-    def __eq__(self, other: object) -> bool:
-        return self is other or (type(other) is type(self) and _plain(self._values()) == _plain(other._values()))
-
-    def __hash__(self) -> int:
-        return hash(_plain(self._values()))
-
-
-def _plain(value: Any) -> Any:
-    """A value that compares and has a hash, in place of arrays and containers."""
-    if isinstance(value, list | tuple):
-        return tuple(map(_plain, value))
-    if isinstance(value, dict):
-        return tuple((key, _plain(part)) for key, part in value.items())
-    if not is_array_api_obj(value):
-        return value
-    plain = value.detach().cpu().double().numpy() if is_torch_array(value) else value.astype(float)
-    return plain.shape, (plain + 0.0).tobytes()

@@ -26,7 +26,7 @@ class ConvergenceError(RuntimeError):
     """The solver stopped before its solution was optimal."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class KantorovichSolution:
     """Optimal transport from m source points to n target points with cost ‖x - y‖² / 2.
 
@@ -60,6 +60,11 @@ class KantorovichSolution:
     def w2(self) -> float:
         """The 2-Wasserstein distance between the two sets, sqrt(2 cost)."""
         return float(np.sqrt(2 * self.cost))
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and all(
+            np.array_equal(value, getattr(other, name)) for name, value in vars(self).items()
+        )
 
     def __repr__(self) -> str:
         size = f"{len(self.phi)} -> {len(self.psi)} points"

@@ -19,6 +19,7 @@ from ot_latent._loop import available
 from ot_latent._storage import locked, tensors_hash
 from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, transport
 from ot_latent.kantorovich import solve_kantorovich
+from ot_latent.priors.laws import ByValue, plain
 from ot_latent.priors.multivariate import covariance_root
 from ot_latent.semidiscrete import SemiDiscreteOT
 
@@ -30,20 +31,19 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 class Inverse(NamedTuple):
-    """What `LatentTransport.invert` found.
-
-    Attributes
-    ----------
-    noise : (n, d)
-    residual : (n,)
-        ‖T(noise) - code‖, computed by the map itself.
-    """
+    """What `LatentTransport.invert` found: noise (n, d), and ‖T(noise) - code‖ by the map itself, (n,)."""
 
     noise: torch.Tensor
     residual: torch.Tensor
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Inverse) and plain(self) == plain(other)
 
-class LatentTransport:
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+class LatentTransport(ByValue):
     """A map z + grad D(z) from Gaussian noise to the codes of an auto-encoder.
 
     The codes are shifted to mean zero and divided by one number, their root mean square coordinate,
@@ -125,6 +125,9 @@ class LatentTransport:
         require_positive(self.tolerance, "tolerance")
         if not self.gradient_weight >= 0:
             raise ValueError(f"gradient_weight must be at least 0, got {gradient_weight}")
+
+    def __hash__(self) -> int:  # a fit changes all but these
+        return hash((self.method, self.batch, self.iterations, self.random_state))
 
     def __repr__(self) -> str:
         return f"LatentTransport({self.method!r}, batch={self.batch}, iterations={self.iterations})"
@@ -290,7 +293,7 @@ def minibatch_problem(codes: np.ndarray, batch: int, seed: int, step: int) -> tu
     return tuple(torch.from_numpy(array) for array in arrays)
 
 
-class DebiasedSemiDiscrete:
+class DebiasedSemiDiscrete(ByValue):
     """The exact potential from the noise to all codes, less the bias that N points leave.
 
     N codes of a law are not the law: within a cell the map stands still, so that a smooth fit to it

@@ -94,6 +94,12 @@ class MonotoneMap:
         self.source = source
         self.target = target
 
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and (self.source, self.target) == (other.source, other.target)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.target))
+
     def __repr__(self) -> str:
         return f"MonotoneMap({self.source!r} -> {self.target!r})"
 

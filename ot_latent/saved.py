@@ -87,7 +87,7 @@ def save(obj: Any, path: str | Path) -> Path:
     if not isinstance(root, dict) or "object" not in root:
         raise TypeError(f"obj must be a prior, a fitted map or a generator of ot_latent, got {type(obj).__name__}")
     facts = {"format": "ot_latent", "version": VERSION, "written_by": __version__}
-    save_tensors(path, writer.arrays, facts | {"devices": sorted(writer.devices), "objects": writer.objects})
+    save_tensors(path, writer.arrays, facts | {"objects": writer.objects})
     return path
 
 
@@ -110,16 +110,19 @@ def load(path: str | Path, device: Any = None) -> Any:
     """
     path = _file(path)
     arrays, facts = read_tensors(path, "object that ot_latent saved", "numpy")
-    if not isinstance(facts, dict) or facts.get("format") != "ot_latent" or type(facts.get("version")) is not int:
+    if not isinstance(facts, dict) or facts.get("format") != "ot_latent" or not isinstance(facts.get("version"), int):
         raise ValueError(f"{path} holds no object that ot_latent saved")
     if facts["version"] > VERSION:
         written = f"{path} was written by ot_latent {facts.get('written_by')} in format {facts['version']}"
         raise ValueError(
             f"{written}; version {__version__}, which is installed, reads up to {VERSION}: update ot_latent"
         )
-    reader = _Reader(arrays, facts, device)
+    if device is not None:
+        _available(device)
     try:
-        return reader.object(0)
+        return _Reader(arrays, facts["objects"], device).object(0)
+    except _DeviceError as error:
+        raise ValueError(f"{path} holds tensors of another device, {error}: load(path, device='cpu')") from error
     except (ArithmeticError, AttributeError, LookupError, RecursionError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged, or no object that ot_latent saved: {error}") from error
 
@@ -129,13 +132,22 @@ def _file(path: str | Path) -> Path:
     return path / FILE if path.is_dir() else path
 
 
+def _available(device: Any) -> Any:
+    from ot_latent._loop import available  # here, because priors do without torch
+
+    return available(device)
+
+
+class _DeviceError(Exception):
+    """There is no such device here."""
+
+
 class _Writer:
     """Values as JSON, with arrays and objects beside it that are referred to by number, each once."""
 
     def __init__(self) -> None:
         self.arrays: dict[str, np.ndarray] = {}
         self.objects: list[dict[str, Any]] = []
-        self.devices: set[str] = set()
         self._seen: dict[int, tuple[dict[str, Any], Any]] = {}  # with the value, whose id is not to be given anew
 
     def __call__(self, value: Any, where: str) -> Any:
@@ -150,7 +162,7 @@ class _Writer:
         if isinstance(value, np.generic):
             return {"number": self._array(np.asarray(value))}
         if type(value).__name__ == "device":
-            return {"device": self._device(value)}
+            return {"device": str(value)}
         if id(value) not in self._seen:
             self._seen[id(value)] = (reference := {}), value
             reference |= self._reference(value, where, reference)
@@ -162,7 +174,7 @@ class _Writer:
         if is_torch_array(value):
             plain, half = value.detach().cpu(), str(value.dtype) == "torch.bfloat16"
             bits = plain.view(plain.new_empty(0).short().dtype) if half else plain  # numpy has no such type
-            return {"tensor": self._array(bits.numpy()), "device": self._device(value.device), "bfloat16": half}
+            return {"tensor": self._array(bits.numpy()), "device": str(value.device), "bfloat16": half}
         kind = type(value)
         if CLASSES.get(kind.__name__) != kind.__module__:
             raise TypeError(
@@ -178,10 +190,6 @@ class _Writer:
         name = str(len(self.arrays))
         self.arrays[name] = value.copy(order="C")
         return name
-
-    def _device(self, device: Any) -> str:
-        self.devices.add(str(device))
-        return str(device)
 
 
 def _state(value: Any) -> dict[str, Any]:
@@ -199,17 +207,15 @@ def _state(value: Any) -> dict[str, Any]:
 class _Reader:
     """The way back: each object is made when it is first asked for."""
 
-    def __init__(self, arrays: dict[str, np.ndarray], facts: dict[str, Any], device: Any) -> None:
-        self.arrays, self.objects, self.device = arrays, facts["objects"], device
+    def __init__(self, arrays: dict[str, np.ndarray], objects: list[dict[str, Any]], device: Any) -> None:
+        self.arrays, self.objects, self.device = arrays, objects, device
         self._made: dict[Any, Any] = {}
-        for name in facts["devices"] if device is None else [device]:
-            if str(name) != "cpu":
-                self._available(name)
 
-    def _available(self, name: Any) -> Any:
-        from ot_latent._loop import available  # here, because priors do without torch
-
-        return available(name if self.device is None else self.device)
+    def _place(self, name: str) -> Any:
+        try:
+            return _available(name if self.device is None else self.device)
+        except ValueError as error:
+            raise _DeviceError(name) from error
 
     def __call__(self, value: Any) -> Any:
         if isinstance(value, list):
@@ -221,7 +227,7 @@ class _Reader:
             "tuple": lambda: tuple(map(self, value[tag])),
             "dict": lambda: {self(key): self(part) for key, part in value[tag]},
             "number": lambda: self.arrays[value[tag]][()],
-            "device": lambda: self._available(value[tag]),
+            "device": lambda: self._place(value[tag]),
             "object": lambda: self.object(value[tag]),
             "array": lambda: self._once(value[tag], lambda: self.arrays[value[tag]]),
             "tensor": lambda: self._once(value[tag], lambda: self._tensor(value)),
@@ -237,7 +243,7 @@ class _Reader:
         import torch
 
         tensor = torch.from_numpy(self.arrays[value["tensor"]])
-        return (tensor.view(torch.bfloat16) if value["bfloat16"] else tensor).to(self._available(value["device"]))
+        return (tensor.view(torch.bfloat16) if value["bfloat16"] else tensor).to(self._place(value["device"]))
 
     def object(self, number: int) -> Any:
         return self._made[number] if number in self._made else self._object(number, **self.objects[number])

@@ -30,6 +30,7 @@ from ot_latent._arrays import Array, count, generator, parameter, refuse_masked
 from ot_latent._storage import locked, tidy
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
+from ot_latent.priors.laws import ByValue
 from ot_latent.priors.product import as_prior
 
 _LARGEST = 1e150  # coordinate of a code: its square is a number
@@ -40,7 +41,7 @@ class ConvergenceWarning(UserWarning):
     """The steps ended before the mass error was certified to be below the tolerance."""
 
 
-class SemiDiscreteOT:
+class SemiDiscreteOT(ByValue):
     """The optimal map from a prior to N codes: each code gets the noise of one Laguerre cell.
 
     The semi-dual is climbed with stochastic steps, whose heights are averaged (`laguerre.Ascent`).
@@ -99,6 +100,9 @@ class SemiDiscreteOT:
             raise ValueError(f"tolerance must be positive and finite, got {tolerance!r}")
         self.tolerance, self.max_steps = tolerance, count(max_steps, "max_steps")
         self.random_state = count(random_state, "random_state", 0)
+
+    def __hash__(self) -> int:  # a fit changes all but these
+        return hash((self.tolerance, self.max_steps, self.random_state))
 
     def __repr__(self) -> str:
         return f"SemiDiscreteOT(tolerance={self.tolerance}, max_steps={self.max_steps})"

@@ -13,6 +13,7 @@ from ot_latent._arrays import draw, generator, progress
 from ot_latent.codes.two_samples import Energy, energy_distance, gain, same_law
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.laguerre import interval_heights
+from ot_latent.priors.laws import ByValue
 from ot_latent.priors.multivariate import gaussian_map
 from ot_latent.semidiscrete import SemiDiscreteOT
 
@@ -58,7 +59,7 @@ class Trial(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class CodeSet:
+class CodeSet(ByValue):
     """Codes with all that maps of different weights share: (N, d).
 
     Attributes
@@ -139,7 +140,7 @@ class CodeSet:
 
 
 @dataclass(frozen=True, eq=False)
-class Sums:
+class Sums(ByValue):
     """u of w_1 z_1 + ... + w_k z_k + e_1 n_1 + ... for independent codes z and noise n.
 
     Attributes
@@ -205,7 +206,7 @@ class Sums:
         return self.of([codes.drawn(n, rng) for _ in self.weights], rng)
 
 
-class Correction:
+class Correction(ByValue):
     """Transport of u, sums of codes that have their mean and covariance, in the leading directions.
 
     Parameters
@@ -243,6 +244,10 @@ class Correction:
         self.transport.fit(targets, prior=self, weights=points.masses, heights=heights)
         if len(codes.parts) > 1:
             self._try_slopes()
+
+    def _values(self) -> tuple[Any, ...]:
+        heights = self.transport.heights if self.transport else None
+        return self.sums, self.points, self.directions, self.slope, self.trials, heights
 
     def _start(self, targets: torch.Tensor) -> torch.Tensor:
         """Heights to start from: (n, r) -> (n,)

@@ -43,6 +43,7 @@ from ot_latent._arrays import (
 from ot_latent.codes.correction import FEWEST, CodeSet, Correction, Sums
 from ot_latent.codes.two_samples import same_law
 from ot_latent.priors.laws import (
+    ByValue,
     check_weights,
     distinct_columns,
     require_coordinates,
@@ -54,7 +55,7 @@ from ot_latent.priors.laws import (
 _MOST_KNOWN, _CHECKED = 64, 500
 
 
-class Codes:
+class Codes(ByValue):
     """The law of given points, such as the codes of an auto-encoder: a prior for all matched operations.
 
     A map is fitted once for each weight vector, up to order and a positive factor, and kept (the last 64).
@@ -123,6 +124,12 @@ class Codes:
         seed = count(random_state, "random_state", 0)
         self._set = CodeSet(points, masses, stored, undecided and enough, tolerance, seed)
         self._known: dict[Any, Correction] = {}
+
+    def _values(self) -> tuple[Any, ...]:
+        return self._set, self.directions
+
+    def __hash__(self) -> int:  # fast: it is asked for in every operation
+        return hash((self._set.codes.shape, self._set.seed, self.directions))
 
     def __repr__(self) -> str:
         return f"Codes({len(self._set.codes):,} points, d={self.d})"
@@ -213,7 +220,7 @@ class Codes:
         return 0
 
 
-class SumOfCodes:
+class SumOfCodes(ByValue):
     """The law of w_1 z_1 + ... + w_k z_k for independent codes z_i, or noise.
 
     Parameters
@@ -251,7 +258,7 @@ class SumOfCodes:
         return CodesMap(self)
 
 
-class CodesMap:
+class CodesMap(ByValue):
     """T of (1) and (2), from the law of a weighted sum of codes to that of the codes.
 
     Attributes
@@ -281,7 +288,7 @@ class CodesMap:
         return moved.to(y) if is_torch_array(y) else moved.numpy(force=True).astype(y.dtype, copy=False)
 
 
-class SumPerPoint:
+class SumPerPoint(ByValue):
     """Laws of sums, one for each point: (..., d) has an index that broadcasts against (...)."""
 
     def __init__(self, laws: Sequence[SumOfCodes], index: np.ndarray) -> None:
@@ -292,7 +299,7 @@ class SumPerPoint:
         return MapPerPoint(self, target)
 
 
-class MapPerPoint:
+class MapPerPoint(ByValue):
     """One map for each law of a `SumPerPoint`."""
 
     def __init__(self, source: SumPerPoint, target: Codes) -> None:

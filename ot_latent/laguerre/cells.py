@@ -6,12 +6,14 @@ from collections.abc import Iterator
 import torch
 import torch.nn.functional as F
 
+from ot_latent.priors.laws import ByValue
+
 _GROUP = 32  # codes whose maximum is taken at once; the position within comes later
 WIDE = 64  # coordinates
 _TILE = {"cpu": (4096, 256), "cuda": (65_536, 2_048)}  # codes x noise: fits the cache, fills the GPU
 
 
-class Cells:
+class Cells(ByValue):
     """The cells of N planes: which plane is highest at each point.
 
     It is found by tiles: memory O(codes x d + tile), never noise x codes. A maximum over groups of

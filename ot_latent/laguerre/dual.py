@@ -15,6 +15,7 @@ from ot_latent.laguerre.cells import WIDE, Cells
 from ot_latent.laguerre.certificate import Estimate
 from ot_latent.laguerre.clusters import clusters
 from ot_latent.monotone import Law
+from ot_latent.priors.laws import ByValue
 from ot_latent.priors.multivariate import covariance_root
 
 TABLE = 2**24  # scores that are held at a time, 64 MB, where a whole row of them is needed
@@ -23,7 +24,7 @@ _CENTER = 32  # noise points for each cell that tell its mean: a sixth of the ce
 _FAR = 16  # deviations of the noise from zero, from where on it is centred
 
 
-class SemiDual:
+class SemiDual(ByValue):
     """The semi-dual F(h) of N codes, its stochastic gradients and the error of its maximiser.
 
     Parameters
@@ -54,6 +55,9 @@ class SemiDual:
     def _scale_codes(self) -> None:
         self.scaled = (self.codes - self.center) / self.scale
         self.cells = Cells(self.scaled.double() if self.levels else self.scaled.float())
+
+    def _values(self) -> tuple[Any, ...]:
+        return self.codes, self.masses, self.prior, self.seed, self.heights, self.cells
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what follows from the rest at once: pickles, copies and files are small."""

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 import torch
@@ -13,13 +14,14 @@ from ot_latent._arrays import as_shape
 from ot_latent.brenier import Potential
 from ot_latent.models import autoencoders, checkpoints, gans
 from ot_latent.priors.gaussian import Gaussian
+from ot_latent.priors.laws import ByValue
 from ot_latent.priors.uniform import Uniform
 
 _ROWS = 50  # images that are made at a time, so that memory does not grow with their number
 
 
-@dataclass(frozen=True)
-class Generator:
+@dataclass(frozen=True, eq=False)
+class Generator(ByValue):
     """A network that turns points of its prior into images.
 
     Attributes
@@ -38,16 +40,15 @@ class Generator:
     device: str | torch.device = "cpu"
 
     def saved_state(self) -> dict[str, Any]:
-        """What `save` writes: the networks and where they are."""
+        """What `save` writes: the networks."""
         if isinstance(self.network, partial) and self.network.func is _carried:
-            return {"device": str(self.device), "models": list(self.network.args)[::-1]}
-        return {"device": str(self.device), "models": [getattr(self.network, "__self__", self.network)]}
+            return {"networks": self.network.args[::-1]}
+        return {"networks": (self.network.__self__ if isinstance(self.network, MethodType) else self.network,)}
 
     @classmethod
     def from_saved_state(cls, state: dict[str, Any]) -> "Generator":
         """The way back from `saved_state`."""
-        device = next(state["models"][0].parameters()).device
-        return _of(device, *state["models"])
+        return _of(*state["networks"])
 
     def sample(self, shape: int | tuple[int, ...], rng: Any = None) -> torch.Tensor:
         """Latent points (*shape, latent_dim), on the CPU; ``rng`` as in `Uniform.sample`."""
@@ -98,12 +99,12 @@ def load(weights: str | Path, decoder: str | Path | None = None, device: str | t
             "decoder must be the auto-encoder of a potential, and is for potentials only: "
             f"got {decoder!r} for a {type(model).__name__}"
         )
-    return _of(device, model, *([] if decoder is None else [checkpoints.load(decoder, device)]))
+    return _of(model, *([] if decoder is None else [checkpoints.load(decoder, device)]))
 
 
-def _of(device: str | torch.device, model: Any, decoder: Any = None) -> Generator:
+def _of(model: Any, decoder: Any = None) -> Generator:
     # convolutions of one thread are twice as fast with the channels last
-    model = model.to(memory_format=torch.channels_last)
+    model, device = model.to(memory_format=torch.channels_last), next(model.parameters()).device
     if isinstance(model, gans.DCGAN | gans.WGANGP):
         return Generator(model.latent_dim, model.prior, model.generate, device)
     if decoder is not None:

@@ -13,6 +13,7 @@ import numpy as np
 from ot_latent._storage import checkout
 from ot_latent.paper import figures, ledger
 from ot_latent.paper.claims import Interval, claims
+from ot_latent.priors.laws import ByValue
 from ot_latent.training.devices import check_device, resolve_device
 from ot_latent.training.recipes import SCALES
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Run:
+class Run(ByValue):
     """One execution of a notebook: its parameters, checked, and what follows from them.
 
     Parameters

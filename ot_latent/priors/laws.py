@@ -2,16 +2,16 @@
 
 import copy
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_torch_array
+from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array
 
 from ot_latent._arrays import (
     Array,
-    ByValue,
     Seed,
     as_floating,
     as_shape,
@@ -54,6 +54,38 @@ def _entry_by_entry(name: str) -> Callable[[Any, Array], Array]:
 
     method.__name__, method.__doc__ = name, f"The {name} of each entry, by its own law."
     return method
+
+
+class ByValue:
+    """Equality and hash by the values of all attributes, arrays among them, but for what follows from them."""
+
+    def _values(self) -> tuple[Any, ...]:
+        cached = functools.cached_property
+        return tuple(v for k, v in vars(self).items() if not isinstance(getattr(type(self), k, None), cached))
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(other) is type(self) and plain(self._values()) == plain(other._values()))
+
+    def __hash__(self) -> int:
+        return hash(plain(self._values()))
+
+
+def plain(value: Any) -> Any:
+    """A value that compares and has a hash, in place of arrays, containers, networks and functions made from others."""
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, Mapping):
+        return tuple((key, plain(part)) for key, part in value.items())
+    if isinstance(value, functools.partial):
+        return value.func, plain(value.args), plain(value.keywords)
+    if isinstance(value, MethodType):
+        return value.__func__, plain(value.__self__)
+    if hasattr(value, "state_dict"):
+        return type(value), plain(value.state_dict())
+    if not is_array_api_obj(value):
+        return value if value == value else "nan"
+    flat = value.detach().cpu().double().numpy() if is_torch_array(value) else value.astype(float)
+    return flat.shape, (flat + 0.0).tobytes()
 
 
 class SeveralLaws(ByValue):

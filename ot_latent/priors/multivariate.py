@@ -8,10 +8,11 @@ import numpy as np
 from array_api_compat import is_torch_array
 from scipy import linalg
 
-from ot_latent._arrays import Array, ByValue, Seed, as_floating, cast_like, conform, draw, generator, parameter
+from ot_latent._arrays import Array, Seed, as_floating, cast_like, conform, draw, generator, parameter
 from ot_latent.monotone import ScaledMap
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import (
+    ByValue,
     check_weights,
     require_coordinates,
     require_no_gradient,
@@ -146,7 +147,7 @@ class _Scaling(ScaledMap):
         return super().shifted(x)
 
 
-class LinearMap:
+class LinearMap(ByValue):
     """The optimal map between two normal laws, T(y) = m + A (y - m_y), A by `gaussian_map`: (..., d) -> (..., d)."""
 
     def __init__(self, source: MultivariateGaussian, target: MultivariateGaussian) -> None:

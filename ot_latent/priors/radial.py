@@ -199,7 +199,7 @@ def _radius(radius: float) -> float:
     return float(radius)
 
 
-class RadialMap:
+class RadialMap(ByValue):
     """T(y) = Q(F(‖y‖)) y / ‖y‖ along the last axis. The origin, which has no direction, stays.
 
     Parameters

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import linalg, stats
 
 from ot_latent import _arrays
+from ot_latent.priors.laws import ByValue
 
 _BLOCKS = 20  # of the jackknife: the quantile of its t distribution is 2.09 then, near the 1.96 of many
 
@@ -38,7 +39,7 @@ def feature_rows(x: ArrayLike, name: str, like: np.ndarray | None = None) -> np.
     return x
 
 
-class FeatureStatistics:
+class FeatureStatistics(ByValue):
     """Mean and covariance of features that come chunk by chunk, in memory that does not grow.
 
     Parameters

@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional
 
 from ot_latent._arrays import at_least_single
+from ot_latent.priors.laws import ByValue
 
 _ROUNDING = 1e-4  # resizing leaves [0, 1] by as much, other ranges by far more
 
@@ -59,7 +60,7 @@ def saturation(images: torch.Tensor) -> np.ndarray:
 _ROWS = 200  # images whose differences are held at a time
 
 
-class LocalDetail:
+class LocalDetail(ByValue):
     """Where images have detail, fine and coarse, as features for `frechet_distance` and its like.
 
     The root mean square of the differences of neighbouring pixels, in per cent of white, in each cell of a grid of

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from ot_latent._arrays import count, real_numbers
+from ot_latent.priors.laws import ByValue
 from ot_latent.scores.intervals import bootstrap_interval
 
 _HALF = 5e-3  # rows of half-precision softmax sum to 1 within this
@@ -23,7 +24,7 @@ _HALF = 5e-3  # rows of half-precision softmax sum to 1 within this
 BLOCKS = 200
 
 
-class InceptionStatistics:
+class InceptionStatistics(ByValue):
     """What the Inception Score of n images needs, taken in chunk by chunk.
 
     Parameters

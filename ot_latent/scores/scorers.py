@@ -26,6 +26,7 @@ from torch import nn
 from ot_latent import datasets
 from ot_latent._loop import available
 from ot_latent.models import checkpoints
+from ot_latent.priors.laws import ByValue
 from ot_latent.scores import inference
 from ot_latent.scores.images import unit_images
 
@@ -52,7 +53,7 @@ class Scorer(FeatureExtractor, Protocol):
         """p(y|x) from the features of images: (n, d) -> (n, classes)."""
 
 
-class Classifier:
+class Classifier(ByValue):
     """A classifier as a scorer.
 
     Images of another size or without colours are brought to what a network takes that says so by
@@ -207,7 +208,7 @@ def _coloured(images: torch.Tensor) -> torch.Tensor:
     return images.expand(-1, 3, -1, -1)
 
 
-class InceptionV3:
+class InceptionV3(ByValue):
     """The ImageNet network of the original Inception Score and FID, as a scorer.
 
     It is the network of 2015-12-05 that Salimans et al. and Heusel et al. used, translated to

@@ -13,13 +13,15 @@ _model = click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the model.")
-@click.option("--side", type=click.Choice(["32", "64", "128"]), help="Of the images in the model, in pixels.")
-@click.option("--channels", type=click.Choice(["1", "3"]), help="1 for grey images, 3 for colour.")
+@click.option("--side", type=click.Choice([32, 64, 128]), help="Of the images in the model, in pixels.")
+@click.option("--channels", type=click.Choice([1, 3]), help="1 for grey images, 3 for colour.")
 @click.option("--latent-dim", type=click.IntRange(1, 2048), help="Dimension of the codes.")
 @click.option("--width", type=click.IntRange(4, 512), help="Channels of the first convolution.")
 @click.option("--mirrored/--not-mirrored", default=None, help="Show images mirrored, too.")
 @click.option("--epochs", type=click.IntRange(min=1), help="Passes over the images, instead of --minutes.")
 @click.option("--iterations", type=click.IntRange(min=1), help="Steps of the map from noise to codes.")
+@click.option("--batch", type=click.IntRange(min=2), help="Images in a step.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Of the networks.")
 @click.option("--minutes", type=click.FloatRange(min=0.01), default=8.0, show_default=True, help="Of training.")
 @options.seed
 @options.device
@@ -34,7 +36,7 @@ def fit(source: Path, out: Path, seed: int, device: str, minutes: float, **plan:
     Example:
       ot-latent fit photos/ --out model/
     """
-    settings = {k: int(v) if isinstance(v, str) else v for k, v in plan.items() if v is not None}
+    settings = {k: v for k, v in plan.items() if v is not None}
     with options.one_line(ValueError, RuntimeError), options.notes():
         from ot_latent import own
 

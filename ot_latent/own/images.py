@@ -40,6 +40,8 @@ def fit_images(
     mirrored: bool | None = None,
     epochs: int | None = None,
     iterations: int | None = None,
+    batch: int | None = None,
+    precision: str | None = None,
     minutes: float = 8.0,
     seed: int = 0,
     device: str = "auto",
@@ -58,7 +60,7 @@ def fit_images(
     out : path, optional
         Folder for the model, pictures and the report. With it the work can be killed at any time: the same call
         goes on.
-    side, channels, latent_dim, width, mirrored, epochs, iterations, seed
+    side, channels, latent_dim, width, mirrored, epochs, iterations, batch, precision, seed
         Of the `Plan`; what is not given is chosen from the images.
     minutes : float
         Of the training, as far as a few steps tell how long it takes here. ``epochs`` goes before it.

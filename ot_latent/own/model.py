@@ -10,6 +10,7 @@ import torch
 
 from ot_latent._arrays import Seed, count
 from ot_latent._storage import write_atomically
+from ot_latent.codes.correction import FEWEST
 from ot_latent.codes.law import Codes
 from ot_latent.datasets.pixels import Wanted, decode
 from ot_latent.latent_transport import LatentTransport
@@ -45,7 +46,8 @@ class ImageModel:
     ) -> None:
         self.autoencoder, self.transport, self.codes, self.card, self.report = autoencoder, transport, codes, card, ""
         self.side, self.channels = autoencoder.side, int(autoencoder.config["channels"])
-        self.law = Codes(codes)
+        few = len(codes) < FEWEST  # too few to keep some aside
+        self.law = Codes(codes, directions=0 if few else None)
 
     def __repr__(self) -> str:
         kind = "grey" if self.channels == 1 else "in colour"

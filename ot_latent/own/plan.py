@@ -15,6 +15,7 @@ from ot_latent.datasets.image_sets import as_floats
 from ot_latent.datasets.pixels import UnusableImage, Wanted, decode
 from ot_latent.datasets.sources import Source
 from ot_latent.latent_transport import LatentTransport
+from ot_latent.models.networks import SIDES
 from ot_latent.models.objectives import positive
 from ot_latent.scores.neighbours import nearest_distances
 from ot_latent.training.loop import computed_in
@@ -26,6 +27,7 @@ ITERATIONS = 1_000
 _PROBED, _THUMBNAILS = 128, 2_500
 _EXPLAINED = 0.9  # share of the variance of thumbnails that as many linear directions as codes have explain
 _ALIKE = 1.01  # mirrored images lie no farther from others than unmirrored ones, but for so much
+_FASTER = 1.3  # how many times bfloat16 must be as fast as float32 to be taken
 _EPOCHS = (10, 400)
 
 
@@ -108,6 +110,9 @@ def form(source: Source, asked: dict[str, Any]) -> tuple[int, int]:
     """Side and channels for the images of a source, where not asked for: 32 pixels for small ones, else 64; grey?"""
     from PIL import Image
 
+    for name, known in {"side": tuple(SIDES), "channels": (1, 3)}.items():
+        if asked.get(name, known[0]) not in known:
+            raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {asked[name]!r}")
     sides, grey = [], True
     for payload in _some(source):
         try:
@@ -195,7 +200,8 @@ def chosen(images: np.ndarray, asked: dict[str, Any], minutes: float, device: to
     fields["mirrored"] = asked["mirrored"] if "mirrored" in asked else looks_the_same_mirrored(images, seed)
     plan = Plan(**fields | asked)
     seconds = pace(plan, images, device)
-    precision = min(seconds, key=lambda name: seconds[name])
+    lower = _FASTER * seconds["bfloat16"] < seconds["float32"]
+    precision = asked.get("precision", "bfloat16" if lower else "float32")
     fewest, most = _EPOCHS
     fitting = int(60 * positive("minutes", minutes) / (seconds[precision] * (n // batch)))
     return replace(plan, precision=precision, epochs=asked.get("epochs") or max(fewest, min(most, fitting)))

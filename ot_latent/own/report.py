@@ -88,9 +88,9 @@ def image_words(found: dict[str, Any]) -> list[str]:
         f"**Reconstructions.** They keep {found['variance_explained']:.0%} of the variance of held-out images, with a "
         f"squared error of {found['squared_error']:.1f} an image.",
         f"**Detail.** New images have {found['detail']:.0%} of the fine detail of real ones; what is missing is blur. "
-        f"The Frechet distance of where it lies is {found['detail_distance']:.1f} from held-out images; that of their "
-        f"reconstructions is {found['detail_distance_of_reconstructions']:.1f}, of other real images "
-        f"{found['detail_distance_of_images']:.1f}.",
+        f"The Frechet distance of where it lies is {found['detail_distance']:,.0f} from held-out images; that of their "
+        f"reconstructions is {found['detail_distance_of_reconstructions']:,.0f}, of other real images "
+        f"{found['detail_distance_of_images']:,.0f}.",
     ]
 
 

@@ -19,7 +19,7 @@ from ot_latent.datasets.sources import open_source
 from ot_latent.own import images as fitting
 from ot_latent.own import pictures, plan, report
 
-SMALL = {"latent_dim": 3, "width": 4, "epochs": 2, "iterations": 10}
+SMALL = {"latent_dim": 3, "width": 4, "epochs": 2, "iterations": 10, "precision": "float32"}
 N = 100
 
 

@@ -162,3 +162,14 @@ def test_classifier():
     assert model.features(images).shape == (3, 128)
     loss = model.eval().loss(images, torch.tensor([1, 2, 3]))["loss"]
     torch.testing.assert_close(loss, -model(images).log_softmax(1)[[0, 1, 2], [1, 2, 3]].mean())
+
+
+def test_edges_add_the_absolute_error_of_differences_and_stay_in_the_config():
+    model = Autoencoder(3, 4, edges=0.3)
+    images = torch.rand(5, 1, 64, 64)
+    terms = model.loss(images)
+    missed = images - model.decode(model.encode(images))
+    down, right = missed[:, :, 1:] - missed[:, :, :-1], missed[..., 1:] - missed[..., :-1]
+    edges = (down.abs().sum() + right.abs().sum()) / 5
+    torch.testing.assert_close(terms["loss"], (missed**2).sum() / 5 + 0.3 * edges)
+    assert Autoencoder(**model.config).edges == 0.3 and "edges" not in Autoencoder(3, 4).config

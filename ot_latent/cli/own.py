@@ -22,7 +22,7 @@ _model = click.argument("model", type=click.Path(exists=True, path_type=Path))
 @click.option("--iterations", type=click.IntRange(min=1), help="Steps of the map from noise to codes.")
 @click.option("--batch", type=click.IntRange(min=2), help="Images in a step.")
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Of the networks.")
-@click.option("--minutes", type=click.FloatRange(min=0.01), default=8.0, show_default=True, help="Of training.")
+@click.option("--minutes", type=click.FloatRange(min=0.01), default=7.0, show_default=True, help="Of training.")
 @options.seed
 @options.device
 def fit(source: Path, out: Path, seed: int, device: str, minutes: float, **plan: Any) -> None:

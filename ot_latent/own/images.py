@@ -26,7 +26,7 @@ from ot_latent.training.batches import Batches
 from ot_latent.training.devices import resolve_device
 from ot_latent.training.loop import Training, processes
 
-_WALKERS, _STATIONS, _FRAMES = 4, 4, 12  # of the picture that moves: walks side by side, their images, steps between
+_WALKERS, _STATIONS, _FRAMES = 4, 4, 8  # of the picture that moves: walks side by side, their images, steps between
 
 
 def fit_images(
@@ -42,7 +42,7 @@ def fit_images(
     iterations: int | None = None,
     batch: int | None = None,
     precision: str | None = None,
-    minutes: float = 8.0,
+    minutes: float = 7.0,
     seed: int = 0,
     device: str = "auto",
     save_seconds: float = 20.0,

@@ -27,7 +27,7 @@ def sheet(images: torch.Tensor, columns: int = 8) -> Image.Image:
     return drawn.resize((drawn.width * times, drawn.height * times), Image.Resampling.NEAREST)
 
 
-def save(path: Path, frames: Sequence[Image.Image], milliseconds: int = 80) -> Path:
+def save(path: Path, frames: Sequence[Image.Image], milliseconds: int = 120) -> Path:
     """Write a picture, or several as one that moves, for ever; returns its path.
 
     Raises

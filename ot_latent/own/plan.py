@@ -1,6 +1,7 @@
 """What is fitted to somebody's images, and how: chosen from the images where nothing is asked for."""
 
 import io
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from scipy.spatial.distance import cdist
 from scipy.stats import wilcoxon
 from torch.nn.functional import avg_pool2d
 
@@ -26,7 +28,6 @@ FEWEST = 64  # images, or codes
 _HELD_OUT, _FEWEST_HELD_OUT, _MOST_HELD_OUT = 10, 16, 1_000  # one in so many
 ITERATIONS = 1_000
 _PROBED, _THUMBNAILS = 128, 2_500
-_EXPLAINED = 0.9  # share of the variance of thumbnails that as many linear directions as codes have explain
 _DIFFERS = 1e-3  # the p-value from which on mirrored images are other images
 _FASTER = 1.3  # how many times bfloat16 must be as fast as float32 to be taken
 _EPOCHS = (10, 400)
@@ -104,7 +105,7 @@ class Split(NamedTuple):
         """One in ten at random, 16 at least and 1,000 at most, is held out; at most so many are fitted."""
         order = np.random.default_rng(seed).permutation(len(data))
         kept = min(_MOST_HELD_OUT, max(_FEWEST_HELD_OUT, len(data) // _HELD_OUT))
-        return cls(data[np.sort(order[kept:][:most])], data[np.sort(order[:kept])])
+        return cls(data[np.sort(order[kept:][:most])], data[order[:kept]])
 
 
 def form(source: Source, asked: dict[str, Any]) -> tuple[int, int]:
@@ -144,14 +145,22 @@ def thumbnails(images: np.ndarray, seed: int) -> torch.Tensor:
 
 
 def dimension(images: np.ndarray, seed: int = 0) -> int:
-    """Dimension of the codes: linear directions that explain nine tenths of thumbnails; at most the root of how many.
+    """Dimension of the codes: half as many again as thumbnails have, at most the root of how many images there are.
 
-    A law in d dimensions is known from n points only where n is far above d.
+    With fewer, reconstructions lose detail; with many more, so few codes say too little about their law, and new ones
+    decode to images between those of two kinds. That of thumbnails is estimated from the distances to their
+    first two neighbours, 1 / mean log (r_2 / r_1).
+
+    References
+    ----------
+    Facco, d'Errico, Rodriguez and Laio (2017), Estimating the intrinsic dimension of datasets by a minimal neighborhood
+    information.
     """
     points = thumbnails(images, seed).flatten(1).double().numpy()
-    variances = np.linalg.eigvalsh(np.cov(points, rowvar=False))[::-1].clip(0)
-    needed = int((variances.cumsum() < _EXPLAINED * variances.sum()).sum()) + 1
-    return max(2, min(needed, int(len(images) ** 0.5)))
+    near = np.partition(cdist(points, points), (1, 2), axis=1)[:, 1:3]
+    first, second = near[near[:, 0] > 0].T
+    spread = float(np.log(second / first).sum())
+    return max(2, min(math.ceil(1.5 * len(first) / spread) if spread else 2, int(len(images) ** 0.5)))
 
 
 def looks_the_same_mirrored(images: np.ndarray, seed: int = 0) -> bool:

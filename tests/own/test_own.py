@@ -93,7 +93,7 @@ def test_one_command_makes_a_model_pictures_and_a_report(fitted):
     for word in ("Reconstructions", "Detail", "Law", "Spread", "Coverage", "Memorisation"):
         assert f"**{word}.**" in words
     assert words in result.stdout
-    assert Image.open(model / "walk.gif").n_frames == 48
+    assert Image.open(model / "walk.gif").n_frames == 32
     assert json.loads((model / "card.json").read_text(encoding="utf-8"))["scores"]["codes"]["held_out"] == 16
 
 

@@ -129,7 +129,7 @@ def shipped(name: str) -> Path:
     path = checkout() / "data" / "checkpoints" / f"{name}.safetensors"
     if name not in names():  # others may lead out of the folder
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r}; there are: {', '.join(names())}. "
+            f"no shipped checkpoint {name!r}: the name must be one of {', '.join(names())}. "
             "`ot-latent train --list` shows what can be trained."
         )
     return path

@@ -26,6 +26,7 @@ Array: TypeAlias = Any
 Seed: TypeAlias = Any
 
 Item = TypeVar("Item")
+_LARGEST = 2**63 - 1  # whole number that numpy and torch take
 
 
 def progress(iterable: Iterable[Item], what: str, total: int | None = None) -> Iterable[Item]:
@@ -86,9 +87,12 @@ def at_least_single(x: Array) -> Array:
 def elementwise(function: Callable[[Any, Array], Array]) -> Callable[[Any, Array], Array]:
     """Let ``function(self, x)`` take numbers, lists and arrays, and return the dtype it was given."""
 
+    name = function.__code__.co_varnames[1]
+
     @functools.wraps(function)
-    def method(self: Any, x: Array) -> Array:
-        x = as_floating(x)
+    def method(self: Any, *given: Array, **named: Array) -> Array:
+        [x] = given or [named[name]]
+        x = as_floating(x, name)
         result = function(self, at_least_single(x))
         return array_namespace(result).astype(result, x.dtype, copy=False)
 
@@ -117,9 +121,23 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
     """`value` as an int; TypeError unless it is a whole number, ValueError below the least or above the most."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
-    if value < least or (most is not None and value > most):
-        raise ValueError(f"{name} must be at least {least}{f' and at most {most}' if most else ''}, got {value}")
+    if not least <= value <= (_LARGEST if most is None else most):
+        most = _LARGEST if most is None and value > least else most
+        raise ValueError(
+            f"{name} must be at least {least}{f' and at most {most}' if most else ''}, got {str(value):.40}"
+        )
     return int(value)
+
+
+def number(value: Any, name: str, least: float = -math.inf, positive: bool = False) -> float:
+    """`value` as a float; TypeError unless it is one real number, ValueError unless it is finite and in its range."""
+    value = value.item() if is_array_api_obj(value) and value.ndim == 0 else value
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a real number, got {value!r}")
+    if not (value >= least and abs(value) <= sys.float_info.max and (value > 0 or not positive)):
+        bound = "positive and " if positive else f"at least {least:g} and " if least > -math.inf else ""
+        raise ValueError(f"{name} must be {bound}finite, got {str(value):.40}")
+    return float(value)
 
 
 def parameter(value: Array, name: str) -> Array:

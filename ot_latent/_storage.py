@@ -64,6 +64,13 @@ def checkpoint_folder() -> Path:
         return Path(__file__).resolve().parent / "checkpoints"  # as pyproject.toml says
 
 
+def as_path(value: str | Path, name: str) -> Path:
+    """`value` as a path; TypeError unless it is one."""
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be a path, got {value!r}")
+    return Path(value)
+
+
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Let ``write`` fill a temporary neighbour of ``path``, then move it there in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)

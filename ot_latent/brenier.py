@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ot_latent._arrays import count
+from ot_latent._arrays import count, number
 from ot_latent._loop import Loop
-from ot_latent._storage import locked, tensors_hash
+from ot_latent._storage import as_path, locked, tensors_hash
 
 
 def perceptron(inputs: int, outputs: int, hidden: int = 2, width: int = 64, slope: float = 0.0) -> nn.Sequential:
@@ -21,7 +21,8 @@ def perceptron(inputs: int, outputs: int, hidden: int = 2, width: int = 64, slop
 
     (n, inputs) -> (n, outputs); a slope of 0 is ReLU.
     """
-    sizes = [inputs] + [width] * count(hidden, "hidden", 0)
+    slope, outputs = number(slope, "slope"), count(outputs, "outputs")
+    sizes = [count(inputs, "inputs")] + [count(width, "width")] * count(hidden, "hidden", 0)
     pairs = itertools.pairwise(sizes)
     layers = [layer for pair in pairs for layer in (nn.Linear(*pair), nn.LeakyReLU(slope))]
     return nn.Sequential(*layers, nn.Linear(sizes[-1], outputs))
@@ -70,8 +71,29 @@ class Potential(nn.Module):
         return potential
 
 
+def require_tensors(**tensors: torch.Tensor) -> None:
+    """Raise TypeError unless all are floating tensors."""
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+            raise TypeError(f"{name} must be a floating torch tensor, got {getattr(tensor, 'dtype', tensor)!r}")
+
+
+def _require(potential: nn.Module, **tensors: torch.Tensor) -> None:
+    """Raise TypeError unless D is a network, and tensors are floating ones; ValueError unless they have its points."""
+    if not isinstance(potential, nn.Module):
+        raise TypeError(f"potential must be a network, got {potential!r}")
+    require_tensors(**tensors)
+    for name, tensor in tensors.items():
+        if tensor.ndim != (1 if name == "phi" else 2) or len(tensor) != len(tensors["points"]):
+            raise ValueError(f"{name} must have a row for each of the points (n, d), got shape {tuple(tensor.shape)}")
+    d = getattr(potential, "config", {}).get("dim", tensors["points"].shape[1])
+    if tensors["points"].shape[1] != d:
+        raise ValueError(f"points must have shape (n, {d}), got {tuple(tensors['points'].shape)}")
+
+
 def gradient(potential: nn.Module, points: torch.Tensor, create_graph: bool = False) -> torch.Tensor:
     """The gradient of D at each point: (n, d) -> (n, d)."""
+    _require(potential, points=points)
     with torch.enable_grad():
         if not points.requires_grad:
             points = points.detach().requires_grad_()
@@ -104,6 +126,8 @@ def regression_loss(
         Compare D and phi up to the constant that (14) leaves free: the variance of their difference,
         estimated without bias from at least two points, in place of the first term.
     """
+    _require(potential, points=points, phi=phi, matched=matched)
+    weight = number(weight, "weight")
     error = potential(points) - phi
     error = error.var() if up_to_constant else error.square().mean()
     if weight == 0:
@@ -118,7 +142,8 @@ def transport(potential: Potential, points: torch.Tensor, rows: int = 16_384) ->
 
     So many rows go through D at a time: the default takes 350 MB with the paper's network.
     """
-    moved = [part + gradient(potential, part, part.requires_grad) for part in points.split(rows)]
+    _require(potential, points=points)
+    moved = [part + gradient(potential, part, part.requires_grad) for part in points.split(count(rows, "rows"))]
     return potential.shift + potential.scale * torch.cat(moved)
 
 
@@ -138,6 +163,8 @@ def exact_loss(
     weight : float
         Of the squared distances between the maps.
     """
+    _require(potential, points=points, phi=phi, moved=moved)
+    weight = number(weight, "weight")
     error = (potential(points) - phi).var()
     distance = points + gradient(potential, points, create_graph=True) - moved
     return error + weight * distance.square().sum(1).mean()
@@ -175,9 +202,12 @@ def fit_potential(
     DivergenceError
         If the loss is not finite.
     """
+    _require(potential, points=points, phi=phi)
+    kept_in = None if resume is None else as_path(resume, "resume")
+    number(learning_rate, "learning_rate", positive=True), number(save_seconds, "save_seconds", 0)
     data = tensors_hash({"points": points, "phi": phi})
     settings = {"data": data, "learning_rate": learning_rate, "potential": potential.config}
-    folder, loss = Path(resume) if resume else None, partial(regression_loss, weight=0)
+    folder, loss = kept_in, partial(regression_loss, weight=0)
     kept: dict[str, Any] = {"decay": decay, "folder": folder, "settings": settings, "save_seconds": save_seconds}
     regression = Regression(potential, loss, learning_rate, iterations, **kept)
     with locked(folder / "fit") if folder else nullcontext():

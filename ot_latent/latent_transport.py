@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ot_latent._arrays import Array, Seed, count, draw, parameter, progress, require_positive
+from ot_latent._arrays import Array, Seed, count, draw, number, parameter, progress
 from ot_latent._loop import available
-from ot_latent._storage import locked, tensors_hash
+from ot_latent._storage import as_path, locked, tensors_hash
 from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, transport
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.priors.laws import ByValue, plain
@@ -111,20 +111,19 @@ class LatentTransport(ByValue):
         random_state: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        if method not in _DEFAULTS:
+        if not isinstance(method, str) or method not in _DEFAULTS:
             raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
         default = _DEFAULTS[method]
         self.batch = count(default["batch"] if batch is None else batch, "batch", 2)
         self.iterations = count(default["iterations"] if iterations is None else iterations, "iterations")
-        self.learning_rate = float(default["learning_rate"] if learning_rate is None else learning_rate)
-        self.gradient_weight = float(default["gradient_weight"] if gradient_weight is None else gradient_weight)
-        self.method, self.up_to_constant, self.tolerance = method, up_to_constant, float(tolerance)
-        self.layers, self.width, self.slope = count(layers, "layers"), count(width, "width"), float(slope)
+        rate = default["learning_rate"] if learning_rate is None else learning_rate
+        weight = default["gradient_weight"] if gradient_weight is None else gradient_weight
+        self.learning_rate = number(rate, "learning_rate", positive=True)
+        self.gradient_weight = number(weight, "gradient_weight", 0)
+        self.tolerance = number(tolerance, "tolerance", positive=True)
+        self.method, self.up_to_constant = method, up_to_constant
+        self.layers, self.width, self.slope = count(layers, "layers"), count(width, "width"), number(slope, "slope")
         self.random_state, self.device = count(random_state, "random_state", 0), available(device)
-        require_positive(self.learning_rate, "learning_rate")
-        require_positive(self.tolerance, "tolerance")
-        if not self.gradient_weight >= 0:
-            raise ValueError(f"gradient_weight must be at least 0, got {gradient_weight}")
 
     def __hash__(self) -> int:  # a fit changes all but these
         return hash((self.method, self.batch, self.iterations, self.random_state))
@@ -162,7 +161,8 @@ class LatentTransport(ByValue):
         StateWarning
             If the run goes on from a state that was computed on other hardware, or the newest one is damaged.
         """
-        folder, codes = Path(resume) if resume else None, _checked(codes)
+        folder, codes = None if resume is None else as_path(resume, "resume"), _checked(codes)
+        save_seconds = number(save_seconds, "save_seconds", 0)
         config = {"dim": codes.shape[1], "layers": self.layers, "width": self.width, "slope": self.slope}
         potential = Potential.seeded(self.random_state, **config)
         if (codes == codes[0]).all():  # the map is constant

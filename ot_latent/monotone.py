@@ -9,13 +9,12 @@ and applied to each coordinate it is optimal between laws with i.i.d. coordinate
 """
 
 import math
-import numbers
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
 
 from array_api_compat import array_namespace
 
-from ot_latent._arrays import Array, Seed, conform, elementwise
+from ot_latent._arrays import Array, Seed, conform, elementwise, number
 
 # From the quantile of this probability on, an infinite support counts as ended in `MonotoneMap.cost`:
 # no power of a distance makes up for a chance so small, far below the square of float64's resolution.
@@ -124,7 +123,7 @@ class MonotoneMap:
         xp = array_namespace(x)
         source, target = self.source.pdf(x), self.target.pdf(self(x))
         inside = source > 0
-        return xp.where(inside, source, 0.0) / xp.where(inside, target, 1.0)
+        return xp.where(inside | xp.isnan(source), source, 0.0) / xp.where(inside, target, 1.0)
 
     def cost(self, p: float = 1) -> Any:
         """E|T(Y) - Y|^p, Y following the source: the least cost of matching one coordinate.
@@ -196,6 +195,5 @@ class ScaledMap(MonotoneMap):
 
 
 def require_power(p: float) -> None:
-    """Raise ValueError unless |x - y|^p is convex."""
-    if not (isinstance(p, numbers.Real) and 1 <= p < math.inf):
-        raise ValueError(f"p must be at least 1, so that |x - y|^p is convex, and finite; got {p!r}")
+    """Raise ValueError unless |x - y|^p is convex and finite."""
+    number(p, "p", 1)

@@ -94,6 +94,7 @@ def combine(
     if got[:1] != (len(zs),):
         what = "weights must have one entry per point along the first axis"
         raise ValueError(f"{what}: got shape {got} for {len(zs)} points")
+    _require_matched(prior, laws=laws, correlation=correlation)
     return _weighted_sum(zs, weights, prior, laws, correlation)
 
 
@@ -116,6 +117,7 @@ def interpolate(z1: Array, z2: Array, t: Array, prior: AnyPrior | None = None, c
     """
     z1, z2 = _points("z1, z2", z1, z2)
     t = parameter(t, "t")
+    _require_matched(prior, correlation=correlation)
     return _weighted_sum([z1, z2], _stack(t, 1 - t), prior, correlation=correlation, name="t")
 
 
@@ -285,6 +287,12 @@ def _weighted_sum(
     # one law for each distinct weight vector, or points that are looked at together: mapped as a whole
     y = in_pieces(total, [*zs, *weights], at_least_single(zs[0][:0]).dtype)
     return array_namespace(y).astype(back(weights, math.prod(y.shape))(y), dtype, copy=False)
+
+
+def _require_matched(prior: Any, **only: Any) -> None:
+    """Raise ValueError where what is for matched sums only comes without a prior."""
+    if prior is None and (given := [name for name, value in only.items() if value is not None]):
+        raise ValueError(f"{' and '.join(given)} must come with a prior: plain sums have no use for it")
 
 
 def _require_clear(shape: tuple[int, ...], zs: Sequence[Array], name: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from array_api_compat import is_torch_array
 
 from ot_latent import __version__
-from ot_latent._storage import read_tensors, save_tensors
+from ot_latent._storage import as_path, read_tensors, save_tensors
 
 VERSION = 1  # of the format: one more where files are written that programs of today cannot read
 FILE = "model.safetensors"  # where `path` is a folder
@@ -128,7 +128,7 @@ def load(path: str | Path, device: Any = None) -> Any:
 
 
 def _file(path: str | Path) -> Path:
-    path = Path(path)
+    path = as_path(path, "path")
     return path / FILE if path.is_dir() else path
 
 

@@ -26,8 +26,8 @@ import torch
 import torch.nn.functional as F
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import Array, count, generator, parameter, refuse_masked
-from ot_latent._storage import locked, tidy
+from ot_latent._arrays import Array, as_floating, count, generator, number, parameter
+from ot_latent._storage import as_path, locked, tidy
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import ByValue
@@ -96,9 +96,7 @@ class SemiDiscreteOT(ByValue):
     """
 
     def __init__(self, *, tolerance: float = 0.02, max_steps: int = 20_000, random_state: int = 0) -> None:
-        if not 0 < tolerance < math.inf:
-            raise ValueError(f"tolerance must be positive and finite, got {tolerance!r}")
-        self.tolerance, self.max_steps = tolerance, count(max_steps, "max_steps")
+        self.tolerance, self.max_steps = number(tolerance, "tolerance", positive=True), count(max_steps, "max_steps")
         self.random_state = count(random_state, "random_state", 0)
 
     def __hash__(self) -> int:  # a fit changes all but these
@@ -151,7 +149,8 @@ class SemiDiscreteOT(ByValue):
         StateWarning
             If ``resume`` could not be written, as on a full disk. The fit goes on.
         """
-        points = _checked_codes(codes)
+        points, save_seconds = _checked_codes(codes), number(save_seconds, "save_seconds", 0)
+        kept = None if resume is None else as_path(resume, "resume")
         masses = _vector(np.ones(len(points)) if weights is None else weights, points, "weights")
         heights = None if heights is None else _vector(heights, points, "heights")
         masses = masses / masses.max() / (masses / masses.max()).sum()
@@ -167,7 +166,7 @@ class SemiDiscreteOT(ByValue):
         if cost is None:
             start = dual.linear_start() if heights is None else dual.scaled_heights(heights[first])
             ascent = Ascent(dual, self.tolerance, self.max_steps)
-            kept, remedy = Path(resume) if resume else None, ascent.remedy
+            remedy = ascent.remedy
             with locked(kept) if kept else nullcontext():
                 if kept:
                     tidy(kept)
@@ -203,10 +202,8 @@ class SemiDiscreteOT(ByValue):
             See `laguerre.estimate_mass_error`.
         """
         self._require_fit()
-        if n < 3:
-            raise ValueError(f"n must be at least 3, got {n!r}")
         dual = self._dual
-        return estimate_mass_error(dual.counts(n, generator(rng, dual.codes)), dual.masses)
+        return estimate_mass_error(dual.counts(count(n, "n", 3), generator(rng, dual.codes)), dual.masses)
 
     def cell(self, z: Array) -> Array:
         """Index of the code that each point goes to, the first of equal ones: (m, d) -> (m,)"""
@@ -248,7 +245,7 @@ class SemiDiscreteOT(ByValue):
             Ours: a > 0 is a mean of y_j + a (z - c_j) instead of codes y_j. Means of several codes lie closer
             together than the codes do; this gives back the spread, see `codes.Codes`.
         """
-        points, result = self._points(z), []
+        points, slope, result = self._points(z), number(slope, "slope"), []
         (centers, _), codes = self._dual.cell_means, self._dual.codes
         for rows, near, within in self._neighbours(points, angle):
             distance = (rows[:, None] - centers[near]).norm(dim=2)
@@ -266,7 +263,7 @@ class SemiDiscreteOT(ByValue):
 
     def _neighbours(self, points: torch.Tensor, angle: float) -> Iterator[tuple[torch.Tensor, ...]]:
         """Points, part by part; the d + 1 highest planes there, the highest first; which are used."""
-        if not 0 <= angle <= math.pi:
+        if not 0 <= number(angle, "angle") <= math.pi:
             raise ValueError(f"angle must be between 0 and pi, got {angle!r}")
         cells, (n, d) = self._dual.cells, self._dual.codes.shape
         normals = F.normalize(F.pad(cells.codes, (0, 1), value=-1.0))
@@ -295,13 +292,10 @@ class SemiDiscreteOT(ByValue):
 
     def _points(self, z: Array) -> torch.Tensor:
         self._require_fit()
-        refuse_masked(z, "z")
-        points = torch.as_tensor(z, device=self._dual.codes.device)
+        points = torch.as_tensor(as_floating(z, "z"), device=self._dual.codes.device)
         d = self._dual.codes.shape[1]
-        if not points.is_floating_point() or points.ndim != 2 or points.shape[1] != d:
-            raise ValueError(
-                f"z must be floating with shape (points, {d}), got {points.dtype} with shape {tuple(points.shape)}"
-            )
+        if points.ndim != 2 or points.shape[1] != d:
+            raise ValueError(f"z must have shape (points, {d}), got {tuple(points.shape)}")
         if not torch.isfinite(points).all():
             raise ValueError("z holds NaN or infinite values")
         return points

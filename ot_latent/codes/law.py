@@ -37,6 +37,7 @@ from ot_latent._arrays import (
     cast_like,
     count,
     generator,
+    number,
     parameter,
     progress,
 )
@@ -46,6 +47,7 @@ from ot_latent.priors.laws import (
     ByValue,
     check_weights,
     distinct_columns,
+    laws_of,
     require_coordinates,
     require_no_gradient,
     shape_of_points,
@@ -122,7 +124,9 @@ class Codes(ByValue):
         undecided = directions is None or not (stored or directions == 0)
         enough = float(masses.sum() / masses.max()) >= FEWEST
         seed = count(random_state, "random_state", 0)
-        self._set = CodeSet(points, masses, stored, undecided and enough, tolerance, seed)
+        self._set = CodeSet(
+            points, masses, stored, undecided and enough, number(tolerance, "tolerance", positive=True), seed
+        )
         self._known: dict[Any, Correction] = {}
 
     def _values(self) -> tuple[Any, ...]:
@@ -137,6 +141,7 @@ class Codes(ByValue):
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws of the codes, `shape` ending in d; see `Uniform.sample`."""
         shape = shape_of_points(shape, self.d)
+        like = None if like is None else as_floating(like, "like")
         rng = generator(rng, like)
         points = self._set.drawn(math.prod(shape[:-1]), rng).reshape(shape)
         if is_torch_array(like) or (like is None and isinstance(rng, torch.Generator)):
@@ -160,6 +165,7 @@ class Codes(ByValue):
         """
         weights = check_weights(weights)
         require_no_gradient(weights, "a map is fitted")
+        laws = None if laws is None else laws_of(laws, len(weights))
         columns, index = distinct_columns(weights if weights.ndim == 1 else weights_of_points(weights, self))
         laws = [SumOfCodes(self, column, laws) for column in columns]
         return laws[0] if weights.ndim == 1 else SumPerPoint(laws, index)
@@ -196,7 +202,7 @@ class Codes(ByValue):
         """Step (2) for weights of norm 1; its fit starts from the most similar ones that are known."""
         key = tuple(sorted(weights)), noise
         if key not in self._known:
-            alike = [known for known in self._known if len(known[0]) == len(key[0])]
+            alike = [known for known in list(self._known) if len(known[0]) == len(key[0])]
             start = self._known[min(alike, key=lambda known: math.dist(known[0], key[0]))] if alike else None
             r = 0 if key == ((1.0,), ()) else self._directions()
             fitted = Correction(Sums(self._set, weights, noise), r, self._set.parts[0], start)

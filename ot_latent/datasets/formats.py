@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import math
 import tarfile
 import warnings
 import zlib
@@ -12,7 +13,7 @@ import numpy as np
 
 from ot_latent.datasets.catalogue import CorruptDataError, DataFile, MissingDataError, PartialDataWarning, data_set
 from ot_latent.datasets.files import fetch, find, folders_of, instructions
-from ot_latent.datasets.sources import refuse_outside
+from ot_latent.datasets.sources import CLOSEST, refuse_outside
 
 _RECORD = 1 + 3 * 32 * 32  # bytes of CIFAR-10: a label, then a plane of 32x32 for each colour
 
@@ -22,13 +23,21 @@ Content = tuple[DataFile, bytes, str]
 
 def read_idx(path: Path) -> np.ndarray:
     """Read a gzipped IDX file of unsigned bytes into an array of its shape."""
-    data = gzip.decompress(path.read_bytes())
-    if data[:3] != b"\x00\x00\x08":
-        raise CorruptDataError(f"{path} is not an IDX file of unsigned bytes")
-    shape = tuple(np.frombuffer(data, ">u4", count=data[3], offset=4).astype(int))
-    values = np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape))
-    if values.size != np.prod(shape):
-        raise CorruptDataError(f"{path} holds {values.size} values, its header says {shape}")
+    try:
+        with gzip.open(path) as file:
+            kind, axes = file.read(3), file.read(1)
+            if kind != b"\x00\x00\x08" or not axes:
+                raise CorruptDataError(f"{path} is not an IDX file of unsigned bytes")
+            header = file.read(4 * axes[0])
+            shape = tuple(np.frombuffer(header[: len(header) // 4 * 4], ">u4").tolist())
+            size = math.prod(shape)
+            if len(header) < 4 * axes[0] or size > CLOSEST * path.stat().st_size:
+                raise CorruptDataError(f"{path} cannot hold the {size:,} values of shape {shape} that its header says")
+            values = np.frombuffer(file.read(size + 1), np.uint8)  # no more, whatever unpacks
+    except (OSError, EOFError, zlib.error) as error:
+        raise CorruptDataError(f"{path} is damaged or truncated: {error}") from error
+    if values.size != size:
+        raise CorruptDataError(f"{path} does not hold the {size:,} values of shape {shape} that its header says")
     return values.reshape(shape)
 
 

@@ -278,7 +278,7 @@ class LmdbSource(Source):
 
 
 #: How many times more than the file its data may be: gzip and its like do not pack closer.
-_CLOSEST = 1100
+CLOSEST = 1100
 
 
 class Hdf5Source(Source):
@@ -305,7 +305,7 @@ class Hdf5Source(Source):
                         "of shape (n, 3, height, width), or (n, height, width) in grey"
                     )
                 image, chunk = math.prod(shape[1:]), math.prod(pixels.chunks or ())
-                if not image or max(image, chunk) > MAX_ENCODED or pixels.size > _CLOSEST * self.path.stat().st_size:
+                if not image or max(image, chunk) > MAX_ENCODED or pixels.size > CLOSEST * self.path.stat().st_size:
                     raise CorruptDataError(
                         f"{self.path}: {name!r} has shape {shape} and chunks {pixels.chunks}: no pixels, or more "
                         "than an image, memory, or the bytes of the file may hold"

@@ -44,7 +44,9 @@ class Cells(ByValue):
 
     def highest(self, noise: torch.Tensor) -> torch.Tensor:
         """Index of the plane that is highest at each point: (m, d) -> (m,)"""
-        return torch.cat([self._highest(rows) for rows in noise.split(self.rows)])
+        return torch.cat(
+            [self._highest(rows) for rows in noise.split(self.rows) if len(rows)] or [noise.new_empty(0).long()]
+        )
 
     def slack(self, noise: torch.Tensor) -> torch.Tensor:
         """How far each plane is below the envelope at the noise point where it is nearest: (N,)"""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ot_latent._arrays import count
 from ot_latent.models import networks, objectives
 from ot_latent.models.networks import frozen
 from ot_latent.models.objectives import gaussian_divergence, positive, squared_error
@@ -46,7 +47,7 @@ class Autoencoder(nn.Module):
         if edges:
             self.config |= {"edges": positive("edges", edges)}
         self.latent_dim, self.side, self.edges = latent_dim, side, edges
-        outputs = 2 * latent_dim if self.gaussian else latent_dim
+        outputs = count(latent_dim, "latent_dim", most=2**20) * (2 if self.gaussian else 1)
         self.encoder: nn.Module = networks.encoder(outputs, width, channels, side)
         self.decoder = networks.decoder(latent_dim, width, channels, side)
 

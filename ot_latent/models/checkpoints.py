@@ -13,7 +13,7 @@ from safetensors.torch import save as as_bytes
 from torch import nn
 
 from ot_latent._loop import available
-from ot_latent._storage import checkpoint_folder, locked, tidy, write_atomically
+from ot_latent._storage import as_path, checkpoint_folder, locked, tidy, write_atomically
 from ot_latent.brenier import Potential
 from ot_latent.models.autoencoders import AAE, AVB, VAE, WAEGAN, WAEMMD, Autoencoder
 from ot_latent.models.classifiers import CifarClassifier, DigitClassifier
@@ -24,6 +24,9 @@ KINDS: dict[str, Callable[..., nn.Module]] = {
     kind.__name__: kind
     for kind in (Autoencoder, VAE, WAEMMD, WAEGAN, AAE, AVB, CifarClassifier, DigitClassifier, DCGAN, WGANGP, Potential)
 }
+
+
+_LARGEST_CARD = 2**20  # bytes
 
 
 def save(weights: Path, model: nn.Module, card: dict[str, Any], critic: bool = True) -> Path:
@@ -67,10 +70,11 @@ def round_to_half(model: nn.Module) -> None:
 
 def read_card(weights: Path) -> dict[str, Any]:
     """The card of a file of weights; ValueError if it is damaged."""
-    path = weights.with_suffix(".json")
+    path = as_path(weights, "weights").with_suffix(".json")
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
+        with path.open("rb") as file:
+            return dict(json.loads(file.read(_LARGEST_CARD)))
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} is damaged or no card of weights: {error}") from error
 
 
@@ -96,11 +100,12 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
         If the card names an unknown kind of model, the weights are damaged or those of another card, or there
         is no such device.
     """
-    path = shipped(weights) if isinstance(weights, str) else weights
+    path = shipped(weights) if isinstance(weights, str) else as_path(weights, "weights")
     card, content = read_card(path), path.read_bytes()
-    described = dict(card.get("model", {}))
+    described = card.get("model")
+    described = dict(described) if isinstance(described, dict) else {}
     kind = described.pop("kind", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"{path.with_suffix('.json')} names the model {kind!r}; known are {sorted(KINDS)}")
     if card.get("sha256") != _hash(content):
         raise ValueError(
@@ -122,10 +127,10 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
 def shipped(name: str) -> Path:
     """Path of a checkpoint in ``data/checkpoints``; in a wheel there are those of the README."""
     path = checkpoint_folder() / f"{name}.safetensors"
-    if not path.is_file():
+    if name not in names():  # others may lead out of the folder
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r} in {path.parent}; there are: {', '.join(names())}. Others are in a "
-            "clone of the repository. `ot-latent train --list` shows what can be trained."
+            f"no shipped checkpoint {name!r} in {path.parent}: the name must be one of {', '.join(names())}; others are "
+            "in a clone of the repository. `ot-latent train --list` shows what can be trained."
         )
     return path
 

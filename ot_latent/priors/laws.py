@@ -280,6 +280,13 @@ def size_of_sum(weights: Array, correlation: Any = None) -> Any:
     return square**0.5
 
 
+def laws_of(laws: Any, k: int) -> list[Any]:
+    """`laws` as a list of k laws."""
+    if not isinstance(laws, Sequence) or isinstance(laws, str) or len(laws) != k:
+        raise TypeError(f"laws must be a list of {k} laws, one for each weight, got {laws!r}")
+    return list(laws)
+
+
 def shape_of_points(shape: int | Sequence[int], d: int) -> tuple[int, ...]:
     """`shape`, ending in d: that of draws from a law of whole points."""
     shape = as_shape(shape)

@@ -14,6 +14,7 @@ from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import (
     ByValue,
     check_weights,
+    laws_of,
     require_coordinates,
     require_no_gradient,
     shape_of_points,
@@ -117,7 +118,7 @@ class MultivariateGaussian(ByValue):
             raise ValueError(f"{what}, got shape {tuple(weights.shape)}")
         require_no_gradient(weights, "a map is computed")
         mean, covariance = np.zeros(self.d), np.zeros((self.d, self.d))
-        for w, law in zip(map(float, weights), laws, strict=True):
+        for w, law in zip(map(float, weights), laws_of(laws, len(weights)), strict=True):
             if not isinstance(law, Gaussian | MultivariateGaussian):
                 raise TypeError(f"laws must be Gaussian where one is a MultivariateGaussian, got {law!r}")
             alone = not isinstance(law, MultivariateGaussian)

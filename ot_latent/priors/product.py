@@ -40,10 +40,14 @@ class Product(SeveralLaws):
     """
 
     def __init__(self, laws: Sequence[Prior]) -> None:
+        if not isinstance(laws, Sequence) or isinstance(laws, str):
+            raise TypeError(f"laws must be a list of laws, one for each coordinate, got {laws!r}")
         laws = [as_prior(law) for law in laws]
         for law in laws:
             if not isinstance(law, Prior) or np.ndim(law.mean):
                 raise TypeError(f"every entry of a sequence of priors must be a law of one coordinate, got {law!r}")
+        if not laws:
+            raise ValueError("laws must hold at least one law: a prior that is a list has one for each coordinate")
         distinct: list[Any] = []
         for law in laws:
             if law not in distinct:

@@ -10,7 +10,6 @@ optimal map for squared cost by Brenier's theorem.
 """
 
 import functools
-import math
 import numbers
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -28,6 +27,7 @@ from ot_latent._arrays import (
     draw,
     euclidean_norm,
     generator,
+    number,
     progress,
 )
 from ot_latent.monotone import MonotoneMap, monotone_map
@@ -75,6 +75,8 @@ class Radial(ByValue):
     of_whole_points: ClassVar[bool] = True  # and not of single coordinates
 
     def __init__(self, d: int, norm: Any) -> None:
+        if not hasattr(norm, "cdf"):
+            raise TypeError(f"norm must be a frozen distribution of scipy.stats, or a ScipyPrior, got {norm!r}")
         law = norm if isinstance(norm, NumericalLaw) else ScipyPrior(norm)
         if law.support[0] < 0:
             raise ValueError(f"norm must be a law on [0, inf), got support {law.support}")
@@ -194,9 +196,7 @@ def Ball(d: int, radius: float = 1.0) -> Radial:
 
 
 def _radius(radius: float) -> float:
-    if not (isinstance(radius, numbers.Real) and 0 < radius < math.inf):
-        raise ValueError(f"radius must be positive, and a finite number, got {radius!r}")
-    return float(radius)
+    return number(radius, "radius", positive=True)
 
 
 class RadialMap(ByValue):
@@ -242,7 +242,7 @@ class RadialMap(ByValue):
 
 
 def _dimension(d: int) -> int:
-    if isinstance(d, bool) or not isinstance(d, numbers.Real) or d % 1 != 0 or d < 2:
+    if isinstance(d, bool) or not isinstance(d, numbers.Real) or not 2 <= d < 2**31 or d % 1 != 0:
         raise ValueError(
             f"d must be a whole number, at least 2, got {d!r}: in one dimension take the law of the coordinate"
         )

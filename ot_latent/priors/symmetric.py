@@ -46,7 +46,7 @@ class Symmetric:
     @elementwise
     def pdf(self, x: Array) -> Array:
         _, v = self._side_and_distance(x)
-        return self._density(v)
+        return array_namespace(x).where(array_namespace(x).isnan(x), x, self._density(v))
 
     @elementwise
     def cdf(self, x: Array) -> Array:

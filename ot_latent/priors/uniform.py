@@ -78,7 +78,8 @@ class Uniform(ByValue):
     @elementwise
     def pdf(self, x: Array) -> Array:
         low, high = conform(x, self.low, self.high)
-        return array_namespace(x).astype((x >= low) & (x <= high), x.dtype) / (high - low)
+        xp = array_namespace(x)
+        return xp.where(xp.isnan(x), x, xp.astype((x >= low) & (x <= high), x.dtype) / (high - low))
 
     @elementwise
     def cdf(self, x: Array) -> Array:

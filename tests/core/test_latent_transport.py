@@ -158,9 +158,9 @@ def test_other_codes_are_refused(codes, error, said):
         ({"width": -8}, ValueError, "width must be at least 1, got -8"),
         ({"batch": True}, TypeError, "batch must be a whole number, got True"),
         ({"random_state": -1}, ValueError, "random_state must be at least 0"),
-        ({"learning_rate": np.nan}, ValueError, "learning_rate must be positive, got nan"),
+        ({"learning_rate": np.nan}, ValueError, "learning_rate must be positive and finite, got nan"),
         ({"tolerance": 0}, ValueError, "tolerance must be positive"),
-        ({"gradient_weight": -1}, ValueError, "gradient_weight must be at least 0, got -1"),
+        ({"gradient_weight": -1}, ValueError, "gradient_weight must be at least 0 and finite, got -1"),
         ({"device": "cuda:99"}, ValueError, "device must be one that torch finds here, got 'cuda:99'; take 'cpu'"),
     ],
 )

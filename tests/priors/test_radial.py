@@ -162,7 +162,7 @@ def test_no_coupling_of_samples_is_cheaper():
         (lambda: otl.Sphere("3"), "at least 2, got '3'"),
         (lambda: otl.Ball(np.inf), "at least 2, got inf"),
         (lambda: otl.Sphere(3, np.nan), "radius must be positive"),
-        (lambda: otl.Ball(3, "1"), "radius must be positive"),
+        (lambda: otl.Ball(3, 0), "radius must be positive"),
         (lambda: otl.Ball(3).sample(-3), "shape must be a whole number >= 0"),
         (lambda: otl.Ball(3).sample(()), "shape must end in d = 3"),
         (lambda: otl.Ball(3, -1), "radius must be positive"),

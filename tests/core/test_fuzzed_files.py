@@ -1,0 +1,214 @@
+"""Whatever a file holds, its reader gives what was written or one clear error, in bounded memory.
+
+Each reader gets files with bytes flipped, cut, repeated and put in, and the strange ones of `corpus`, which is kept.
+OT_LATENT_FUZZ gives each more files: 10000 take minutes.
+"""
+
+import gzip
+import io
+import json
+import os
+import random
+import struct
+import tracemalloc
+import warnings
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save as as_bytes
+
+import ot_latent as otl
+from ot_latent._storage import States, read_tensors, save_tensors
+from ot_latent.datasets.catalogue import CorruptDataError
+from ot_latent.datasets.formats import read_idx
+from ot_latent.datasets.sources import open_source
+from ot_latent.models import checkpoints
+from ot_latent.models.autoencoders import VAE
+from ot_latent.paper.claims import read_claims
+
+MANY = int(os.environ.get("OT_LATENT_FUZZ", "60"))
+MOST = (
+    2**27 + 2**24
+)  # bytes of memory that a reader may take beyond those of the file: twice the largest image, and some
+
+
+def idx(shape=(3, 4, 4), kind=b"\x00\x00\x08"):
+    header = kind + bytes([len(shape)]) + struct.pack(f">{len(shape)}I", *shape)
+    return gzip.compress(header + bytes(min(int(np.prod(shape)), 10_000)))
+
+
+def archive():
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("a.png", "b/c.png", "notes.txt"):
+            file.writestr(name, name * 50)
+    return whole.getvalue()
+
+
+def hdf5():
+    whole = io.BytesIO()
+    with h5py.File(whole, "w") as file:
+        file.create_dataset("data", data=np.zeros((4, 3, 8, 8), np.uint8), chunks=(1, 3, 8, 8), compression="gzip")
+    return whole.getvalue()
+
+
+def bomb():
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.png", bytes(2**28))
+    return whole.getvalue()
+
+
+def linked(name):
+    whole, entry = io.BytesIO(), zipfile.ZipInfo(name)
+    entry.external_attr = 0o120777 << 16 if name == "link.png" else 0
+    with zipfile.ZipFile(whole, "w") as file:
+        file.writestr(entry, "/etc/passwd")
+    return whole.getvalue()
+
+
+def written(make, tmp_path):
+    make(tmp_path / "made")
+    return (tmp_path / "made").read_bytes()
+
+
+def read_images(path):
+    source = open_source(path)
+    return [item for chunk in source.chunks(0, 2) for item in chunk]
+
+
+def read_checkpoint(path):
+    return checkpoints.load(path)
+
+
+def header(declared):
+    text = json.dumps({"a": {"dtype": "F32", "shape": [declared], "data_offsets": [0, 4 * declared]}}).encode()
+    return struct.pack("<Q", len(text)) + text
+
+
+FIT = otl.SemiDiscreteOT(tolerance=0.5).fit(np.random.default_rng(0).standard_normal((6, 2)))
+NETWORK = VAE(2, 1)
+#: Of each reader: the name of the file, a good one, how it is read, and strange ones.
+READERS = {
+    "idx": (
+        "a.gz",
+        lambda _: idx(),
+        read_idx,
+        [b"", gzip.compress(b"\0\0\x08"), idx((2**31, 2**31)), idx((70_000,) * 255)],
+    ),
+    "zip": ("a.zip", lambda _: archive(), read_images, [b"PK", bomb(), linked("link.png"), linked("../../a.png")]),
+    "hdf5": ("a.h5", lambda _: hdf5(), read_images, [b"\x89HDF\r\n\x1a\n", hdf5()[:600]]),
+    "saved": (
+        "a.safetensors",
+        lambda folder: written(lambda path: otl.save(FIT, path), folder),
+        otl.load,
+        [b"", header(2**40), struct.pack("<Q", 2**62), as_bytes({}, {"facts": "[" * 99_999, "sha256": ""})],
+    ),
+    "state": (
+        "a.safetensors",
+        lambda folder: written(lambda path: save_tensors(path, {"a": torch.ones(3)}, {"log": []}), folder),
+        read_tensors,
+        [b"", header(2**40), as_bytes({"a": torch.ones(2)})],
+    ),
+    "weights": (
+        "a.safetensors",
+        lambda folder: checkpoints.save(folder / "a.safetensors", NETWORK, {}).read_bytes(),
+        read_checkpoint,
+        [b"", header(2**40)],
+    ),
+    "card": (
+        "a.json",
+        lambda folder: checkpoints.save(folder / "a.safetensors", NETWORK, {}).with_suffix(".json").read_bytes(),
+        read_checkpoint,
+        [b"", b"[" * 99_999, b"[1, 2]", b'{"model": 3}', b'{"model": {"kind": []}}', b'{"model": {"kind": "Popen"}}']
+        + [b" " * 2**24, b"\xff\xfe", b'{"model": {"kind": "VAE", "latent_dim": 1e99}}', b"null"],
+    ),
+    "claims": (
+        "a.toml",
+        lambda _: (CLAIM).encode(),
+        lambda path: read_claims(path.parent),
+        [b"\xff", b"a = [" * 5_000, b'[claim]\n"a" = 3', b"[[item]]\n"],
+    ),
+}
+CLAIM = """
+[paper]
+title = "A"
+[[item]]
+name = "Figure 1"
+notebook = "01_a"
+[claim."a.b"]
+item = "Figure 1"
+place = "section 3"
+what = "a"
+statement = "a"
+measure = "a"
+holds = ["interval below 0.1"]
+why = "a"
+kind = "extension"
+data = "random numbers"
+"""
+
+
+def spoilt(content, rng):
+    """The content with a few bytes flipped, cut out, repeated, put in or cut off."""
+    content = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        at = rng.randrange(len(content) + 1)
+        way, size = rng.randrange(5), rng.choice((1, 2, 8, 64))
+        if way == 0 and at < len(content):
+            content[at] ^= 1 << rng.randrange(8)
+        elif way == 1:
+            del content[at : at + size]
+        elif way == 2:
+            content[at:at] = content[at : at + size]
+        elif way == 3:
+            content[at:at] = rng.choice((b"\xff", b"\0", rng.randbytes(8))) * size
+        else:
+            del content[at:]
+    return bytes(content)
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_spoilt_file_gives_a_clear_error_in_bounded_memory(kind, tmp_path):
+    name, make, read, corpus = READERS[kind]
+    good, rng, refused = make(tmp_path), random.Random(kind), 0
+    path = tmp_path / name if kind != "card" else tmp_path / "a.safetensors"
+    for number in range(-len(corpus), MANY):
+        (tmp_path / name).write_bytes(corpus[number] if number < 0 else spoilt(good, rng))
+        tracemalloc.start()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                read(path)
+        except (ValueError, CorruptDataError) as error:
+            refused += 1
+            assert name.split(".")[0] in str(error), error  # says which file
+        finally:
+            peak = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+        assert peak < MOST + 4 * len(good), (number, peak)
+    assert refused > MANY / 4
+
+
+@pytest.mark.parametrize(
+    "name", ["../checkpoints/mnist-vae", "../../data/checkpoints/mnist-vae", "/etc/passwd", "", "."]
+)
+def test_names_of_checkpoints_do_not_lead_out_of_their_folder(name):
+    for ask in (checkpoints.load, checkpoints.shipped, checkpoints.weights_hash):
+        with pytest.raises(FileNotFoundError, match="no shipped checkpoint"):
+            ask(name)
+
+
+def test_a_damaged_state_beside_a_good_one_is_passed_over(tmp_path):
+    optimizer = torch.optim.Adam(NETWORK.parameters())
+    states = States(tmp_path, {})
+    states.save(1, NETWORK, [optimizer], {"log": []})
+    good = states.paths()[0].read_bytes()
+    rng = random.Random(0)
+    for _ in range(10):
+        (tmp_path / "state-000000002.safetensors").write_bytes(spoilt(good, rng))
+        with pytest.warns(UserWarning, match="is damaged"):
+            assert states.restore(NETWORK, [optimizer]) == {"log": []}

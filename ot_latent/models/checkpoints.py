@@ -129,8 +129,8 @@ def shipped(name: str) -> Path:
     path = checkpoint_folder() / f"{name}.safetensors"
     if name not in names():  # others may lead out of the folder
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r} in {path.parent}: the name must be one of {', '.join(names())}; others are "
-            "in a clone of the repository. `ot-latent train --list` shows what can be trained."
+            f"no shipped checkpoint {name!r} in {path.parent}: the name must be one of {', '.join(names())}; others "
+            "are in a clone of the repository. `ot-latent train --list` shows what can be trained."
         )
     return path
 

@@ -16,6 +16,7 @@ from ot_latent.datasets.pixels import Wanted, decode
 from ot_latent.latent_transport import LatentTransport
 from ot_latent.models.autoencoders import Autoencoder
 from ot_latent.operations import interpolate
+from ot_latent.priors.laws import ByValue
 from ot_latent.saved import save
 from ot_latent.scores import inference
 
@@ -23,7 +24,7 @@ from ot_latent.scores import inference
 Images: TypeAlias = np.ndarray | Sequence[str | Path]
 
 
-class ImageModel:
+class ImageModel(ByValue):
     """What `fit_images` makes of your images: an auto-encoder, and new images by transport of noise to its codes.
 
     Attributes

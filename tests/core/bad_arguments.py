@@ -228,7 +228,8 @@ LEFT_OUT = {
     "at work inside a call": "Regression Training Ascent DebiasedSemiDiscrete LawPerEntry SumOfCodes Correction "
     "CodesMap Loop SemiDual Cells",
     "the way back from a file, see test_saved.py": "from_saved_state saved_state",
-    "trains, downloads or writes": "train keep_codes encoded_images measure save celeba cifar10 fairface "
+    "trains, downloads or writes": "fit_images fit_codes ImageModel Plan "
+    "train keep_codes encoded_images measure save celeba cifar10 fairface "
     "lld_icons logos "
     "lsun_bedrooms mnist training_images image_folder prepared toy_problem real_moments InceptionV3 EfficientNetLite0",
     "what a network is asked by the loop that trains it; torch names the shapes": "forward loss critic_loss "

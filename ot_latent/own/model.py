@@ -23,6 +23,8 @@ from ot_latent.scores import inference
 #: Bytes (n, h, w) or (n, h, w, 3), or the paths of n image files.
 Images: TypeAlias = np.ndarray | Sequence[str | Path]
 
+_MOST = 5_000  # codes that maps for walks are fitted to
+
 
 class ImageModel(ByValue):
     """What `fit_images` makes of your images: an auto-encoder, and new images by transport of noise to its codes.
@@ -35,7 +37,7 @@ class ImageModel(ByValue):
     codes : (n, d) tensor
         Of the images that it was fitted to. Whoever has them and the decoder sees their likeness.
     law : Codes
-        Theirs: a ``prior`` for all matched operations.
+        Theirs, by 5,000 of them at most: a ``prior`` for all matched operations.
     card : dict
         How it was made, and its scores.
     report : str
@@ -47,8 +49,8 @@ class ImageModel(ByValue):
     ) -> None:
         self.autoencoder, self.transport, self.codes, self.card, self.report = autoencoder, transport, codes, card, ""
         self.side, self.channels = autoencoder.side, int(autoencoder.config["channels"])
-        few = len(codes) < FEWEST  # too few to keep some aside
-        self.law = Codes(codes, directions=0 if few else None)
+        some = codes[:: -(-len(codes) // _MOST)]
+        self.law = Codes(some, directions=0 if len(some) < FEWEST else None)  # too few to keep some aside
 
     def __repr__(self) -> str:
         kind = "grey" if self.channels == 1 else "in colour"

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_array_api_obj
 
 from ot_latent._arrays import (
     Array,
@@ -31,7 +31,7 @@ from ot_latent._arrays import (
 )
 from ot_latent.independence import warn_of_dependence
 from ot_latent.monotone import ScaledMap
-from ot_latent.priors.laws import AnyPrior, Prior
+from ot_latent.priors.laws import AnyPrior, Prior, laws_of
 from ot_latent.priors.product import as_prior, map_back
 
 
@@ -88,13 +88,15 @@ def combine(
     >>> float(combine([[3.0], [5.0]], [0.5, 0.5], prior=Gaussian(0, 1))[0].round(4))
     5.6569
     """
+    if not isinstance(zs, Sequence) and not is_array_api_obj(zs):
+        raise TypeError(f"zs must be an array (k, ..., d) or a list of k arrays, got {zs!r}")
     zs = _points("zs", *zs)
+    laws = None if laws is None else laws_of(laws, len(zs))
     weights = parameter(weights, "weights")
     got = tuple(np.shape(weights))
     if got[:1] != (len(zs),):
         what = "weights must have one entry per point along the first axis"
         raise ValueError(f"{what}: got shape {got} for {len(zs)} points")
-    _require_matched(prior, laws=laws, correlation=correlation)
     return _weighted_sum(zs, weights, prior, laws, correlation)
 
 
@@ -117,7 +119,6 @@ def interpolate(z1: Array, z2: Array, t: Array, prior: AnyPrior | None = None, c
     """
     z1, z2 = _points("z1, z2", z1, z2)
     t = parameter(t, "t")
-    _require_matched(prior, correlation=correlation)
     return _weighted_sum([z1, z2], _stack(t, 1 - t), prior, correlation=correlation, name="t")
 
 
@@ -264,6 +265,8 @@ def _weighted_sum(
 ) -> Array:
     """Σ w_i z_i, matched where there is a prior; `name` is that of the user's argument for the weights."""
     _require_clear(tuple(weights.shape[1:]), zs, name)
+    if prior is None and (correlation is not None or (laws is not None and name == "weights")):
+        raise ValueError("laws and correlation must come with a prior: plain sums have no use for them")
     whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
     if whole is not None:
         laws = None if laws is None else [as_prior(law) for law in laws]
@@ -287,12 +290,6 @@ def _weighted_sum(
     # one law for each distinct weight vector, or points that are looked at together: mapped as a whole
     y = in_pieces(total, [*zs, *weights], at_least_single(zs[0][:0]).dtype)
     return array_namespace(y).astype(back(weights, math.prod(y.shape))(y), dtype, copy=False)
-
-
-def _require_matched(prior: Any, **only: Any) -> None:
-    """Raise ValueError where what is for matched sums only comes without a prior."""
-    if prior is None and (given := [name for name, value in only.items() if value is not None]):
-        raise ValueError(f"{' and '.join(given)} must come with a prior: plain sums have no use for it")
 
 
 def _require_clear(shape: tuple[int, ...], zs: Sequence[Array], name: str) -> None:

@@ -240,7 +240,7 @@ class AVB(Autoencoder):
         side: int = 64,
     ) -> None:
         super().__init__(latent_dim, width, channels, side)
-        self.variance, self.noise_dim = positive("variance", variance), noise_dim
+        self.variance, self.noise_dim = positive("variance", variance), count(noise_dim, "noise_dim", most=2**20)
         self.encoder = networks.JoinedNetwork(noise_dim, latent_dim, width, channels, side)
         self.critic = networks.JoinedNetwork(latent_dim, 1, width, channels, side)
         self.config |= {"variance": variance, "noise_dim": noise_dim}

@@ -64,6 +64,8 @@ def _hash(content: bytes) -> str:
 @torch.no_grad()
 def round_to_half(model: nn.Module) -> None:
     """Round parameters to what 16 bits hold, so that metrics are those of the weights on disk."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a network, got {model!r}")
     for parameter in model.parameters():
         parameter.copy_(parameter.half())
 

@@ -152,7 +152,7 @@ def test_losses_of_models_are_the_equations():
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_weights_and_variances_must_be_positive(value):
     for build, name in ((WAEGAN, "weight"), (VAE, "variance"), (AAE, "variance"), (AVB, "variance")):
-        with pytest.raises(ValueError, match=f"{name} must be a positive, finite number"):
+        with pytest.raises(ValueError, match=f"{name} must be positive and finite"):
             build(**{name: value})
 
 

@@ -12,4 +12,15 @@ import lazy_loader as _lazy
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+_attribute, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> object:
+    try:
+        return _attribute(name)
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(__name__):
+            from ot_latent._storage import missing
+
+            error.add_note(missing(error.name))
+        raise

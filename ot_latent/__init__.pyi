@@ -8,6 +8,7 @@ from . import latent_transport as latent_transport
 from . import models as models
 from . import monotone as monotone
 from . import operations as operations
+from . import own as own
 from . import paper as paper
 from . import priors as priors
 from . import saved as saved
@@ -31,6 +32,9 @@ from .operations import interpolate as interpolate
 from .operations import random_walk as random_walk
 from .operations import slerp as slerp
 from .operations import vicinity as vicinity
+from .own import ImageModel as ImageModel
+from .own import fit_codes as fit_codes
+from .own import fit_images as fit_images
 from .paper import Run as Run
 from .priors import Ball as Ball
 from .priors import Gaussian as Gaussian

@@ -199,7 +199,7 @@ def available(device: str | torch.device) -> torch.device:
     """The torch device of that name; ValueError if torch cannot compute there."""
     try:
         torch.empty(0, device=device)
-    except (AssertionError, RuntimeError) as error:
+    except (AssertionError, RuntimeError, TypeError) as error:
         raise ValueError(f"device must be one that torch finds here, got {str(device)!r}; take 'cpu'") from error
     return torch.device(device)
 

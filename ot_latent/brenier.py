@@ -71,13 +71,19 @@ class Potential(nn.Module):
         return potential
 
 
+def require_tensors(**tensors: torch.Tensor) -> None:
+    """Raise TypeError unless all are floating tensors."""
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
+            raise TypeError(f"{name} must be a floating torch tensor, got {getattr(tensor, 'dtype', tensor)!r}")
+
+
 def _require(potential: nn.Module, **tensors: torch.Tensor) -> None:
     """Raise TypeError unless D is a network, and tensors are floating ones; ValueError unless they have its points."""
     if not isinstance(potential, nn.Module):
         raise TypeError(f"potential must be a network, got {potential!r}")
+    require_tensors(**tensors)
     for name, tensor in tensors.items():
-        if not isinstance(tensor, torch.Tensor) or not tensor.is_floating_point():
-            raise TypeError(f"{name} must be a floating torch tensor, got {getattr(tensor, 'dtype', tensor)!r}")
         if tensor.ndim != (1 if name == "phi" else 2) or len(tensor) != len(tensors["points"]):
             raise ValueError(f"{name} must have a row for each of the points (n, d), got shape {tuple(tensor.shape)}")
     d = getattr(potential, "config", {}).get("dim", tensors["points"].shape[1])
@@ -198,6 +204,7 @@ def fit_potential(
     """
     _require(potential, points=points, phi=phi)
     kept_in = None if resume is None else as_path(resume, "resume")
+    number(learning_rate, "learning_rate", positive=True), number(save_seconds, "save_seconds", 0)
     data = tensors_hash({"points": points, "phi": phi})
     settings = {"data": data, "learning_rate": learning_rate, "potential": potential.config}
     folder, loss = kept_in, partial(regression_loss, weight=0)

@@ -7,7 +7,7 @@ import numpy as np
 from array_api_compat import array_namespace, is_torch_array
 from scipy import special, stats
 
-from ot_latent._arrays import Array, as_floating, at_least_single, generator
+from ot_latent._arrays import Array, as_floating, at_least_single, generator, number
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import AnyPrior
 from ot_latent.priors.product import as_prior
@@ -101,7 +101,7 @@ def check_prior(
         If `z` has no two axes, holds NaN or infinite values, has not as many coordinates as the
         prior, or `level` is not in (0, 1).
     """
-    if not 0 < level < 1:
+    if not 0 < number(level, "level") < 1:
         raise ValueError(f"level must be in (0, 1), got {level}")
     z = as_floating(z, "z")
     if z.ndim < 2 or 0 in z.shape:

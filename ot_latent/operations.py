@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_array_api_obj
 
 from ot_latent._arrays import (
     Array,
@@ -31,7 +31,7 @@ from ot_latent._arrays import (
 )
 from ot_latent.independence import warn_of_dependence
 from ot_latent.monotone import ScaledMap
-from ot_latent.priors.laws import AnyPrior, Prior
+from ot_latent.priors.laws import AnyPrior, Prior, laws_of
 from ot_latent.priors.product import as_prior, map_back
 
 
@@ -88,7 +88,10 @@ def combine(
     >>> float(combine([[3.0], [5.0]], [0.5, 0.5], prior=Gaussian(0, 1))[0].round(4))
     5.6569
     """
+    if not isinstance(zs, Sequence) and not is_array_api_obj(zs):
+        raise TypeError(f"zs must be an array (k, ..., d) or a list of k arrays, got {zs!r}")
     zs = _points("zs", *zs)
+    laws = None if laws is None else laws_of(laws, len(zs))
     weights = parameter(weights, "weights")
     got = tuple(np.shape(weights))
     if got[:1] != (len(zs),):
@@ -262,6 +265,8 @@ def _weighted_sum(
 ) -> Array:
     """Σ w_i z_i, matched where there is a prior; `name` is that of the user's argument for the weights."""
     _require_clear(tuple(weights.shape[1:]), zs, name)
+    if prior is None and (correlation is not None or (laws is not None and name == "weights")):
+        raise ValueError("laws and correlation must come with a prior: plain sums have no use for them")
     whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
     if whole is not None:
         laws = None if laws is None else [as_prior(law) for law in laws]

@@ -46,6 +46,7 @@ CLASSES = {
         "ot_latent.models.classifiers": "CifarClassifier DigitClassifier",
         "ot_latent.models.gans": "DCGAN WGANGP",
         "ot_latent.models.generators": "Generator",
+        "ot_latent.own.model": "ImageModel",
     }.items()
     for name in names.split()
 }

@@ -156,7 +156,7 @@ def test_a_users_script_passes_strict_typing(root, tmp_path):
 def test_the_script_of_the_typing_test_has_every_public_name(root):
     script = (root / "tests" / "user_script.py").read_text(encoding="utf-8")
     rooms = {"brenier", "checks", "datasets", "kantorovich", "laguerre", "latent_transport", "models", "monotone"}
-    rooms |= {"operations", "paper", "priors", "saved", "scores", "semidiscrete", "training"}
+    rooms |= {"operations", "own", "paper", "priors", "saved", "scores", "semidiscrete", "training"}
     results = {"KantorovichSolution", "MonotoneMap", "PriorCheck"}  # what calls return
     assert [name for name in set(ot_latent.__all__) - rooms - results if name not in script] == []
 
@@ -238,3 +238,47 @@ def test_two_make_setup_at_once_make_one_environment(root, tmp_path):
     assert sum("pip install" in output for output in outputs) == 1, outputs
     assert (checkout / "log").read_text(encoding="utf-8").split() == ["venv", "begins", "ends"]
     assert subprocess.run(command, **given).stdout == ""
+
+
+@pytest.fixture(scope="module")
+def wheel(root, tmp_path_factory):
+    """Where a wheel is unpacked, as pip would."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=root, check=True)
+    shutil.unpack_archive(next(folder.glob("*.whl")), folder / "site", "zip")
+    return folder / "site"
+
+
+def in_wheel(wheel, *command):
+    environment = os.environ | {"PYTHONPATH": str(wheel)}
+    return subprocess.run([sys.executable, *command], capture_output=True, text=True, env=environment, cwd=wheel)
+
+
+def test_a_wheel_has_what_the_readme_loads(root, wheel):
+    text = (root / "README.md").read_text(encoding="utf-8")
+    names = set(re.findall(r'"(mnist-[\w-]+)"', text))
+    assert len(names) == 3
+    code = f"""if True:
+        import ot_latent as otl
+        assert otl.__file__.startswith({str(wheel)!r})
+        for name in {sorted(names)!r}:
+            otl.checkpoints.load(name)
+        z1, z2 = otl.Gaussian(0, 1).sample((2, 10_000, 100), rng=0)
+        print(round(float((otl.interpolate(z1, z2, 0.5, prior=otl.Gaussian(0, 1)) ** 2).sum(1).mean())))
+    """
+    result = in_wheel(wheel, "-c", code)
+    assert result.stdout == "100\n", result.stderr
+
+
+@pytest.mark.parametrize("command", [("reproduce", "01"), ("train", "mnist-ae"), ("results",)])
+def test_without_a_clone_commands_say_that_they_need_one(wheel, command):
+    result = in_wheel(wheel, "-m", "ot_latent.cli", *command)
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert "need a clone of the repository" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("name", "module"), [("LatentTransport", "torch"), ("fit_images", "PIL")])
+def test_what_is_not_installed_is_named_with_its_extra(name, module):
+    code = f"import sys; sys.modules[{module!r}] = None; import ot_latent; ot_latent.{name}"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert f"{module} is not installed. Remedy: pip install 'ot-latent[train]'" in result.stderr

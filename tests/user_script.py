@@ -46,6 +46,8 @@ latent = otl.LatentTransport("semidiscrete", iterations=10).fit(z1[:, :2])
 print(latent.transform(z2[:, :2]).shape, latent.sample(5, rng=0).shape)
 with tempfile.TemporaryDirectory() as folder:
     print(otl.load(otl.save(ot, folder), device="cpu") == ot)
+images: otl.ImageModel = otl.fit_images("photos", "model", side=64, epochs=10, minutes=1.0)
+print(images.sample(4), images.interpolate(["a.png"], ["b.png"]), otl.fit_codes("codes.npy", "map").sample(5))
 G, scorer = generators.load("mnist-vae"), scorers.Classifier("mnist-classifier")
 result = otl.evaluate_operations(G, G.prior, scorer, n=200, dimension=G.latent_dim)
 print(result["2-point matched"].change, checkpoints.load("mnist-ae"), datasets.eight_gaussians(256).shape)

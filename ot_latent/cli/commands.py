@@ -8,13 +8,13 @@ import sys
 import click
 
 from ot_latent import __version__
-from ot_latent.cli import data, networks, notebooks
+from ot_latent.cli import data, networks, notebooks, own
 
 
 @click.group()
 @click.version_option(__version__, prog_name="ot-latent")
 def main() -> None:
-    """Optimal transport in latent spaces: regenerate the papers' figures, train, fetch data.
+    """Optimal transport in latent spaces: model your own images, regenerate the papers' figures, train, fetch data.
 
     \b
     Example:
@@ -26,6 +26,9 @@ def main() -> None:
 
 
 for _command in (
+    own.fit,
+    own.sample,
+    own.interpolate,
     notebooks.reproduce,
     notebooks.results,
     notebooks.lab,

@@ -26,9 +26,9 @@ from ot_latent.cli import options
 def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **settings: Any) -> None:
     """Train the network that RECIPE describes, and print where weights and loss curves are.
 
-    A run that was killed goes on when it is started again. Its states and its log are in
-    build/training/RECIPE-SCALE-SEED; remove that folder to start anew. To train on several GPUs, put
-    `accelerate launch --num_processes N --module ot_latent.cli` in place of `ot-latent`; on CPUs,
+    This needs a clone of the repository; `ot-latent fit` does not. A run that was killed goes on when it is started
+    again. Its states and its log are in build/training/RECIPE-SCALE-SEED; remove that folder to start anew. To train
+    on several GPUs, put `accelerate launch --num_processes N --module ot_latent.cli` in place of `ot-latent`; on CPUs,
     `torchrun --nproc-per-node N --module ot_latent.cli`.
 
     \b

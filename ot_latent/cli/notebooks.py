@@ -30,7 +30,8 @@ from ot_latent.cli import options
 def reproduce(notebooks: tuple[str, ...], **settings: Any) -> None:
     """Execute NOTEBOOKS (all by default) and print the table of results.
 
-    Notebooks are named by number, name or path. Executed ones go to build/notebooks.
+    Notebooks are named by number, name or path. Executed ones go to build/notebooks. This needs a clone of the
+    repository.
 
     \b
     Example:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from ot_latent._storage import missing
+
 
 @contextmanager
 def one_line(*expected: type[Exception]) -> Iterator[None]:
@@ -14,10 +16,7 @@ def one_line(*expected: type[Exception]) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        extra = "data" if error.name in ("h5py", "lmdb") else "notebooks"
-        raise click.ClickException(
-            f"{error.name} is not installed. Remedy: pip install 'ot-latent[{extra}]'"
-        ) from error
+        raise click.ClickException(missing(error.name)) from error
     except BrokenPipeError:  # of a reader such as `head`, which has seen enough
         raise
     except (OSError, *expected) as error:

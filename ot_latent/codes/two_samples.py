@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from scipy import stats
 
+from ot_latent.brenier import require_tensors
+
 _PERMUTATIONS = 200
 
 
@@ -33,6 +35,7 @@ def energy_distance(x: torch.Tensor, y: torch.Tensor) -> Energy:
     of_x, of_y : (..., n) and (m,)
         How much each point adds: errors of the value are those of the two means, to first order.
     """
+    require_tensors(x=x, y=y)
     x, y = x.double(), y.double()
     across, other = _roots(x.reshape(-1, x.shape[-1]), y), _roots(y, y)
     within = _roots(x, x).sum(-1) / (x.shape[-2] - 1)

@@ -88,6 +88,6 @@ def data_set(name: str) -> DataSet:
     ValueError
         If there is none; the message lists those that there are.
     """
-    if name not in DATASETS:
-        raise ValueError(f"unknown data set {name!r}; there are: {', '.join(sorted(DATASETS))}")
+    if not isinstance(name, str) or name not in DATASETS:
+        raise ValueError(f"unknown data set {name!r}: the name must be one of {', '.join(sorted(DATASETS))}")
     return DATASETS[name]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ot_latent._arrays import progress_bar
-from ot_latent._storage import locked, tidy, write_atomically
+from ot_latent._storage import as_path, locked, tidy, write_atomically
 from ot_latent.datasets.catalogue import CorruptDataError, DataFile, MissingDataError, PartialDataWarning, data_set
 from ot_latent.datasets.sources import Source, open_source
 
@@ -35,7 +35,8 @@ def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
 
 def folders_of(name: str, data_dir: str | Path | None) -> list[Path]:
     """Where files of the data set may lie, in the order in which they are looked for."""
-    given = data_dir or os.environ.get("OT_LATENT_DATA")
+    data_set(name)
+    given = os.environ.get("OT_LATENT_DATA") if data_dir is None else as_path(data_dir, "data_dir")
     return [Path(root) / name for root in (given, cache_dir()) if root]
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ot_latent._arrays import count
+from ot_latent._arrays import count, generator
 
 _DIAGONAL = 10 / np.sqrt(2)
 #: Centres of the eight Gaussians, (8, 2), in the order in which Liu 2018 (section 4.1) prints them.
@@ -60,7 +60,7 @@ def _around(centers: np.ndarray, deviation: float, n: int, rng: int | np.random.
     if n % modes:
         raise ValueError(f"n must be a positive multiple of {modes} (equal shares of the modes), got {n}")
     points = np.repeat(centers, n // modes, axis=0)
-    return points + deviation * np.random.default_rng(rng).standard_normal(points.shape)
+    return points + deviation * generator(rng).standard_normal(points.shape)
 
 
 def swiss_roll(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
@@ -76,7 +76,7 @@ def swiss_roll(n: int, rng: int | np.random.Generator = 0) -> np.ndarray:
     (100, 2)
     """
     count(n, "n")
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     turn = rng.random(n)
     radius, angle = 0.5 + 1.5 * turn, 3 * np.pi * turn
     spiral = radius[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)

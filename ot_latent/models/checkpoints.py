@@ -13,7 +13,7 @@ from safetensors.torch import save as as_bytes
 from torch import nn
 
 from ot_latent._loop import available
-from ot_latent._storage import as_path, checkout, locked, tidy, write_atomically
+from ot_latent._storage import as_path, checkpoint_folder, locked, tidy, write_atomically
 from ot_latent.brenier import Potential
 from ot_latent.models.autoencoders import AAE, AVB, VAE, WAEGAN, WAEMMD, Autoencoder
 from ot_latent.models.classifiers import CifarClassifier, DigitClassifier
@@ -64,6 +64,8 @@ def _hash(content: bytes) -> str:
 @torch.no_grad()
 def round_to_half(model: nn.Module) -> None:
     """Round parameters to what 16 bits hold, so that metrics are those of the weights on disk."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a network, got {model!r}")
     for parameter in model.parameters():
         parameter.copy_(parameter.half())
 
@@ -125,19 +127,19 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
 
 
 def shipped(name: str) -> Path:
-    """Path of a checkpoint in ``data/checkpoints``."""
-    path = checkout() / "data" / "checkpoints" / f"{name}.safetensors"
+    """Path of a checkpoint in ``data/checkpoints``; in a wheel there are those of the README."""
+    path = checkpoint_folder() / f"{name}.safetensors"
     if name not in names():  # others may lead out of the folder
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r}; there are: {', '.join(names())}. "
-            "`ot-latent train --list` shows what can be trained."
+            f"no shipped checkpoint {name!r} in {path.parent}: the name must be one of {', '.join(names())}; others "
+            "are in a clone of the repository. `ot-latent train --list` shows what can be trained."
         )
     return path
 
 
 def names() -> list[str]:
     """Names of the checkpoints in ``data/checkpoints``."""
-    return sorted(path.stem for path in (checkout() / "data" / "checkpoints").glob("*.safetensors"))
+    return sorted(path.stem for path in checkpoint_folder().glob("*.safetensors"))
 
 
 def weights_hash(name: str) -> str:

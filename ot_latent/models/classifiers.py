@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ot_latent._arrays import count
+from ot_latent.brenier import require_tensors
 
 
 def _convolution(before: int, after: int) -> list[nn.Module]:
@@ -125,6 +126,8 @@ class CifarClassifier(_Classifier):
 
 def shifted_and_mirrored(images: Tensor, padding: int) -> Tensor:
     """Each image padded by mirroring, cut out at a random place, and flipped or not: the same shape."""
+    require_tensors(images=images)
+    count(padding, "padding", 0)
     n, _, height, width = images.shape
     padded = nn.functional.pad(images, [padding] * 4, mode="reflect")
 

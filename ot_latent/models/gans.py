@@ -27,7 +27,7 @@ class _GAN(nn.Module):
 
     def __init__(self, generator: nn.Module, critic: nn.Module, config: dict[str, Any]) -> None:
         super().__init__()
-        if config["prior"] not in PRIORS:
+        if not isinstance(config["prior"], str) or config["prior"] not in PRIORS:
             raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {config['prior']!r}")
         self.config = config
         self.latent_dim: int = config["latent_dim"]

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from ot_latent import brenier
-from ot_latent._arrays import as_shape
+from ot_latent._arrays import as_shape, count
+from ot_latent._loop import available
 from ot_latent.brenier import Potential
 from ot_latent.models import autoencoders, checkpoints, gans
 from ot_latent.priors.gaussian import Gaussian
@@ -38,6 +39,12 @@ class Generator(ByValue):
     prior: Uniform | Gaussian
     network: Callable[[torch.Tensor], torch.Tensor]
     device: str | torch.device = "cpu"
+
+    def __post_init__(self) -> None:
+        count(self.latent_dim, "latent_dim")
+        if not hasattr(self.prior, "sample") or not callable(self.network):
+            raise TypeError(f"prior must be a law and network a function, got {self.prior!r} and {self.network!r}")
+        available(self.device)
 
     def saved_state(self) -> dict[str, Any]:
         """What `save` writes: the networks."""

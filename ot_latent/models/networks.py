@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from ot_latent._arrays import count
 from ot_latent.brenier import perceptron
 
 #: Sides of images, and how many halvings lead from each to 4x4.
@@ -26,12 +27,14 @@ def encoder(
     ValueError
         If the side is none of `SIDES`.
     """
+    _require(outputs=outputs)
     layers, features = _convolutions(width, channels, side, normalise_first)
     return nn.Sequential(*layers, nn.Linear(features, outputs))
 
 
 def _convolutions(width: int, channels: int, side: int, normalise_first: bool) -> tuple[list[nn.Module], int]:
     """Layers (n, channels, side, side) -> (n, features), and how many features these are."""
+    _require(width=width, channels=channels)
     sizes = [channels] + [width * 2**step for step in range(_halvings(side))]
     layers: list[nn.Module] = []
     for before, after in zip(sizes, sizes[1:], strict=False):
@@ -44,8 +47,13 @@ def _convolutions(width: int, channels: int, side: int, normalise_first: bool) -
     return [*layers, nn.Flatten()], sizes[-1] * 4 * 4
 
 
+def _require(**sizes: int) -> None:
+    for name, size in sizes.items():
+        count(size, name, most=2**20)
+
+
 def _halvings(side: int) -> int:
-    if side not in SIDES:
+    if not isinstance(side, int) or side not in SIDES:
         raise ValueError(f"side must be one of {', '.join(map(str, SIDES))}, got {side!r}")
     return SIDES[side]
 
@@ -59,6 +67,7 @@ def decoder(
     batch norm, ReLU]; a last transposed convolution and a sigmoid. As the generator of a DCGAN it ends
     in a tanh: ``last=nn.Tanh``.
     """
+    _require(latent_dim=latent_dim, width=width, channels=channels)
     sizes = [width * 2**step for step in reversed(range(_halvings(side)))]
     first = sizes[0]
     layers = [nn.Linear(latent_dim, first * 16), nn.Unflatten(1, (first, 4, 4)), nn.BatchNorm2d(first), nn.ReLU()]
@@ -122,6 +131,7 @@ def residual_generator(latent_dim: int, width: int = 128, channels: int = 3, sid
     One linear layer to 4x4 with ``width`` channels; 3, 4 or 5 residual blocks up, for sides of 32, 64
     or 128; batch norm, ReLU, 3x3 convolution, tanh. The paper has 128 channels and side 32.
     """
+    _require(latent_dim=latent_dim, width=width, channels=channels)
     return nn.Sequential(
         _glorot(nn.Linear(latent_dim, width * 16)),
         nn.Unflatten(1, (width, 4, 4)),
@@ -140,6 +150,7 @@ def residual_critic(width: int = 128, channels: int = 3, side: int = 32) -> nn.S
     ReLU; mean over the pixels; one linear layer. Nothing is normalised over the batch: the gradient
     penalty is a condition on each image alone.
     """
+    _require(width=width, channels=channels)
     return nn.Sequential(
         ResidualBlock(channels, width, "down", first=True),
         *[ResidualBlock(width, width, "down") for _ in range(_halvings(side) - 2)],

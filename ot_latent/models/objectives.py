@@ -8,12 +8,14 @@ vectors (n, d), or images (n, c, h, w), of which every number counts as a coordi
 """
 
 import math
-import numbers
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from ot_latent._arrays import number
+from ot_latent.brenier import require_tensors
 
 Critic = Callable[[Tensor], Tensor]
 OfPairs = Callable[[Tensor, Tensor], Tensor]  # a cost, or a critic of pairs
@@ -22,27 +24,36 @@ OfPairs = Callable[[Tensor, Tensor], Tensor]  # a cost, or a critic of pairs
 IMQ_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-def _require_points(first: Tensor, second: Tensor, paired: bool = False) -> None:
+def _require_points(paired: bool = False, **sets: Tensor) -> None:
     """Raise ValueError unless both sets hold points of one shape, and as many of them where they are paired."""
+    require_tensors(**sets)
+    first, second = sets.values()
     if first.ndim < 2 or first.shape[1:] != second.shape[1:] or (paired and len(first) != len(second)):
         wanted = "pairs, (n, ...) and (n, ...)" if paired else "points of one shape, (m, ...) and (n, ...)"
-        raise ValueError(f"two sets must hold {wanted}, got {tuple(first.shape)} and {tuple(second.shape)}")
+        raise ValueError(f"{' and '.join(sets)} must hold {wanted}, got {tuple(first.shape)} and {tuple(second.shape)}")
+
+
+def _require_functions(**functions: Callable[..., Tensor]) -> None:
+    for name, function in functions.items():
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(f"{name} must be a network or a function, got {function!r}")
 
 
 def squared_error(data: Tensor, decoded: Tensor) -> Tensor:
     """Squared error ‖x - G(z)‖², summed over pixels and averaged over images: c(X, G(Z)) of Bousquet 2017."""
-    _require_points(data, decoded, paired=True)
+    _require_points(True, data=data, decoded=decoded)
     return (data - decoded).square().flatten(1).sum(1).mean()
 
 
 def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Divergence of Gaussians from the prior, KL(N(mean, diag exp(log_variance)), N(0, I)): two (n, ...) -> (n,)."""
-    _require_points(mean, log_variance, paired=True)
+    _require_points(True, mean=mean, log_variance=log_variance)
     return (mean.square() + log_variance.exp() - 1 - log_variance).flatten(1).sum(1) / 2
 
 
 def negative_log_likelihood(data: Tensor, decoded: Tensor, variance: float) -> Tensor:
     """Negative log-likelihood -E log p_G(x|z) of the decoder N(G(z), variance I), with its constant."""
+    _require_points(True, data=data, decoded=decoded)
     constant = data[0].numel() / 2 * math.log(2 * math.pi * positive("variance", variance))
     return squared_error(data, decoded) / (2 * variance) + constant
 
@@ -58,6 +69,7 @@ def gan_value(first: Tensor, second: Tensor) -> Tensor:
     >>> round(gan_value(torch.zeros(3), torch.zeros(5)).item(), 4)  # a critic that cannot tell: -log 4
     -1.3863
     """
+    require_tensors(first=first, second=second)
     return -softplus(-first).mean() - softplus(second).mean()
 
 
@@ -72,6 +84,7 @@ def non_saturating(second: Tensor) -> Tensor:
     >>> round(non_saturating(torch.zeros(3)).item(), 4)  # a critic that cannot tell: log 2
     0.6931
     """
+    require_tensors(second=second)
     return softplus(-second).mean()
 
 
@@ -81,6 +94,7 @@ def wasserstein_dual(first: Tensor, second: Tensor) -> Tensor:
     The largest value over all f of slope at most 1 is W1 of the two laws. WGAN-GP lets the critic
     ascend it less a weight times `gradient_penalty`; the generator descends it.
     """
+    require_tensors(first=first, second=second)
     return first.mean() - second.mean()
 
 
@@ -93,7 +107,8 @@ def gradient_penalty(critic: Critic, first: Tensor, second: Tensor) -> Tensor:
         (n, ...) -> one number each.
     first, second : tensors of one shape (n, ...)
     """
-    _require_points(first, second, paired=True)
+    _require_points(True, first=first, second=second)
+    _require_functions(critic=critic)
     share = torch.rand(len(first), *[1] * (first.ndim - 1), dtype=first.dtype, device=first.device)
     between = (share * first + (1 - share) * second).detach().requires_grad_()
     (slopes,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -106,7 +121,7 @@ def imq_kernel(first: Tensor, second: Tensor) -> Tensor:
     The sum over ``IMQ_SCALES`` s of C / (C + ‖x - y‖²), with C = 2 d s: 2 d is the expected squared
     distance between two points of the prior N(0, I).
     """
-    _require_points(first, second)
+    _require_points(first=first, second=second)
     first, second = first.flatten(1), second.flatten(1)
     # differences before squares: the matrix product of cdist loses the digits of close pairs
     distances = (first[:, None] - second).square().sum(2)
@@ -152,7 +167,9 @@ def pot(
     cost: OfPairs = squared_error,
 ) -> dict[str, Tensor]:
     """Penalised optimal transport, eq. (13): E c(X, G(Z)) + weight * D_GAN(Q_Z, P_Z)."""
-    error = cost(data, decoded)
+    require_tensors(data=data, decoded=decoded, codes=codes, noise=noise)
+    _require_functions(critic=critic, cost=cost)
+    error, weight = cost(data, decoded), number(weight, "weight")
     penalty = gan_value(critic(codes), critic(noise))
     return {"loss": error + weight * penalty, "error": error, "penalty": penalty}
 
@@ -164,6 +181,8 @@ def aae(
 
     2 ``variance`` times this is `pot` with weight 2 ``variance`` plus a constant (section 4.1).
     """
+    require_tensors(codes=codes, noise=noise)
+    _require_functions(critic=critic)
     penalty = gan_value(critic(codes), critic(noise))
     likelihood = negative_log_likelihood(data, decoded, variance)
     return {"loss": penalty + likelihood, "nll": likelihood, "penalty": penalty}
@@ -175,6 +194,7 @@ def avb(data: Tensor, decoded: Tensor, codes: Tensor, critic: OfPairs, variance:
     As in the paper's footnote 1, the divergence is the mean logit of a critic of pairs (x, z) that
     ascends `gan_value`: at its optimum the logit is log q(z|x) / p_Z(z).
     """
+    require_tensors(data=data, codes=codes)
     divergence = critic(data, codes).mean()
     likelihood = negative_log_likelihood(data, decoded, variance)
     return {"loss": divergence + likelihood, "nll": likelihood, "kl": divergence}
@@ -182,8 +202,4 @@ def avb(data: Tensor, decoded: Tensor, codes: Tensor, critic: OfPairs, variance:
 
 def positive(name: str, value: float) -> float:
     """``value``, if it can be the weight of a term: a number, positive and finite."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not 0 < value < math.inf:
-        raise ValueError(f"{name} must be a positive, finite number, got {value!r}")
-    return value
+    return number(value, name, positive=True)

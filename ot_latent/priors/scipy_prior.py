@@ -190,7 +190,10 @@ def sum_law(laws: Sequence[Prior], weights: Array) -> Any:
     >>> sum_law([Gaussian(1, 3), Gaussian(0, 2)], [1, 2])
     Gaussian(mean=1.0, std=5.0)
     """
-    laws, weights = list(laws), check_weights(weights)
+    weights = check_weights(weights)
+    if not isinstance(laws, Sequence) or isinstance(laws, str):
+        raise TypeError(f"laws must be a list of laws, got {laws!r}")
+    laws = list(laws)
     if len(weights) != len(laws):
         raise ValueError(f"weights must have one entry per law: got shape {tuple(weights.shape)} for {len(laws)} laws")
     if hasattr(laws[0], "combine") and all(law == laws[0] for law in laws):

@@ -7,7 +7,6 @@ samples, scored chunk by chunk, and compared.
 from __future__ import annotations
 
 import math
-import numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ot_latent._arrays import count, progress_bar
+from ot_latent._arrays import count, number, progress_bar
 from ot_latent._loop import available
+from ot_latent._storage import as_path
 from ot_latent.operations import combine, slerp
 from ot_latent.priors.product import as_prior
 from ot_latent.scores.evaluation_state import EvaluationState, Tally
@@ -159,8 +159,9 @@ def evaluate_operations(
     """
     law, chosen = as_prior(prior), _chosen(operations)
     n, seed, batch = count(n, "n", BLOCKS), count(seed, "seed", 0), count(batch, "batch")
-    if isinstance(save_every, bool) or not (isinstance(save_every, numbers.Real) and save_every >= 0):
-        raise ValueError(f"save_every must be a number of seconds >= 0, got {save_every!r}")
+    save_every = number(save_every, "save_every", 0)
+    if not callable(generator):
+        raise TypeError(f"generator must be a function from latents to images, got {generator!r}")
     if lacking := [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]:
         raise TypeError(
             f"scorer must have {', '.join(lacking)}, {type(scorer).__name__} has not: wrap a network "
@@ -174,7 +175,9 @@ def evaluate_operations(
         for name, features in probes.items()
     }
     settings = {"n": n, "seed": seed, "batch": batch, "scorer": scorer.name}
-    state = EvaluationState(None if resume is None else Path(resume), settings, probes, tallies, save_every)
+    state = EvaluationState(
+        None if resume is None else as_path(resume, "resume"), settings, probes, tallies, save_every
+    )
 
     sizes = [min(batch, n - start) for start in range(0, n, batch)]
     done = state.restore()
@@ -191,6 +194,8 @@ def evaluate_operations(
 
 def _chosen(operations: Iterable[str] | Mapping[str, Operation]) -> dict[str, Operation]:
     """The operations by name, random samples first."""
+    if not isinstance(operations, Iterable):
+        raise TypeError(f"operations must be names, or a mapping of names to Operation, got {operations!r}")
     if not isinstance(operations, Mapping):
         names = [operations] if isinstance(operations, str) else list(operations)
         if unknown := [name for name in names if name not in OPERATIONS]:

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ot_latent._arrays import at_least_single
+from ot_latent._loop import available
 from ot_latent.datasets.pixels import to_square
 from ot_latent.scores.images import unit_images
 
@@ -23,6 +24,9 @@ Device: TypeAlias = str | torch.device
 def _chunked(
     model: nn.Module, function: Callable[[torch.Tensor], torch.Tensor], chunks: Iterable[torch.Tensor], device: Device
 ) -> np.ndarray:
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model or classifier must be a network, got {model!r}")
+    device = available(device)
     dtype = next((weights.dtype for weights in model.parameters()), None)
     with torch.inference_mode():
         return torch.cat([at_least_single(function(chunk.to(device, dtype))).cpu() for chunk in chunks]).numpy()

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
+from ot_latent._arrays import count, real_numbers
+
 _RESAMPLES = 200  # five of the resampled statistics lie beyond each end of a 95 % interval
 
 
@@ -22,10 +24,18 @@ def ratio_of_means(first: np.ndarray, second: np.ndarray) -> tuple[float, tuple[
     >>> ratio_of_means(np.array([2.0, 4.0]), np.array([2.0, 2.0]))
     (1.5, (0.52, 2.48))
     """
+    first, second = _numbers(first, "first"), _numbers(second, "second")
     means = np.mean(first), np.mean(second)
     relative = math.hypot(stats.sem(first) / means[0], stats.sem(second) / means[1])
     ratio = float(means[0] / means[1])
     return ratio, (ratio * (1 - 1.96 * relative), ratio * (1 + 1.96 * relative))
+
+
+def _numbers(values: np.ndarray, name: str) -> np.ndarray:
+    values = real_numbers(values, name)
+    if values.ndim != 1 or len(values) < 2:
+        raise ValueError(f"{name} must have shape (n,), n at least 2, got {values.shape}")
+    return values
 
 
 def ratio_of_paired_means(first: np.ndarray, second: np.ndarray) -> tuple[float, tuple[float, float]]:
@@ -35,6 +45,9 @@ def ratio_of_paired_means(first: np.ndarray, second: np.ndarray) -> tuple[float,
     ----------
     first, second : (n,)
     """
+    first, second = _numbers(first, "first"), _numbers(second, "second")
+    if len(first) != len(second):
+        raise ValueError(f"first and second must have one length, got {len(first)} and {len(second)}")
     ratio = float(np.mean(first) / np.mean(second))
     half = 1.96 * float(stats.sem(first - ratio * second) / abs(np.mean(second)))
     return ratio, (ratio - half, ratio + half)
@@ -61,7 +74,8 @@ def proportion_interval(successes: int, trials: int) -> tuple[float, float]:
     >>> [round(end, 3) for end in proportion_interval(97, 100)]
     [0.915, 0.99]
     """
-    interval = stats.binomtest(successes, trials).proportion_ci(0.95, method="wilson")
+    trials = count(trials, "trials")
+    interval = stats.binomtest(count(successes, "successes", 0, trials), trials).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 

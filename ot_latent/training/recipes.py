@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from ot_latent._storage import checkout
+from ot_latent._storage import checkpoint_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -167,7 +167,7 @@ def recipe_table() -> str:
     """
     rows = []
     for name, recipe in sorted(RECIPES.items()):
-        path = checkout() / "data" / "checkpoints" / f"{name}.json"  # read without torch
+        path = checkpoint_folder() / f"{name}.json"  # read without torch
         card = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         minutes = card.get("minutes", card.get("minutes_of_the_last_run"))
         took = "-" if minutes is None else f"{minutes:g}"

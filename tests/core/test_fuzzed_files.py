@@ -30,7 +30,9 @@ from ot_latent.models.autoencoders import VAE
 from ot_latent.paper.claims import read_claims
 
 MANY = int(os.environ.get("OT_LATENT_FUZZ", "60"))
-MOST = 2**27 + 2**24  # bytes of memory that a reader may take beyond those of the file: twice the largest image, and some
+MOST = (
+    2**27 + 2**24
+)  # bytes of memory that a reader may take beyond those of the file: twice the largest image, and some
 
 
 def idx(shape=(3, 4, 4), kind=b"\x00\x00\x08"):

@@ -15,7 +15,7 @@ import torch
 from evaluation_toys import evaluate
 
 import ot_latent as otl
-from ot_latent import brenier, codes, datasets, laguerre, latent_transport, models, priors, scores, training
+from ot_latent import brenier, codes, datasets, laguerre, latent_transport, models, own, priors, scores, training
 from ot_latent.paper import table2
 
 POINTS = np.random.default_rng(0).standard_normal((60, 2))
@@ -82,6 +82,10 @@ MAKERS = {
     scores.scorers.Classifier: scores.scorers.Classifier,
     scores.scorers.EfficientNetLite0: scores.scorers.EfficientNetLite0,
     scores.scorers.InceptionV3: None,  # test_scorers.py: its file is no part of the checkout
+    otl.ImageModel: lambda: otl.ImageModel(
+        models.autoencoders.Autoencoder(2, 4), fitted(), torch.from_numpy(POINTS), {}
+    ),
+    own.Plan: lambda: own.Plan(64, 3, 20, 16, True, 10, 64, "float32", 1_000, 0),
     training.Recipe: lambda: training.RECIPES["mnist-vae"],
     training.ToyRecipe: lambda: next(r for r in training.RECIPES.values() if isinstance(r, training.ToyRecipe)),
     training.TransportRecipe: lambda: training.RECIPES["mnist-aeot"],

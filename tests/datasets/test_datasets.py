@@ -104,7 +104,7 @@ def test_a_corrupt_file_is_named_with_both_hashes(digits):
     ("content", "message"),
     [
         (b"\x00\x00\x0d\x01" + bytes(8), "not an IDX file"),
-        (idx(np.zeros((3, 2), np.uint8))[:-1], "holds 5 values, its header says"),
+        (idx(np.zeros((3, 2), np.uint8))[:-1], "does not hold the 6 values of shape"),
     ],
 )
 def test_a_file_that_is_not_idx_is_named(tmp_path, content, message):

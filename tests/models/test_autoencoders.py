@@ -152,7 +152,7 @@ def test_losses_of_models_are_the_equations():
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_weights_and_variances_must_be_positive(value):
     for build, name in ((WAEGAN, "weight"), (VAE, "variance"), (AAE, "variance"), (AVB, "variance")):
-        with pytest.raises(ValueError, match=f"{name} must be a positive, finite number"):
+        with pytest.raises(ValueError, match=f"{name} must be positive and finite"):
             build(**{name: value})
 
 
@@ -162,3 +162,14 @@ def test_classifier():
     assert model.features(images).shape == (3, 128)
     loss = model.eval().loss(images, torch.tensor([1, 2, 3]))["loss"]
     torch.testing.assert_close(loss, -model(images).log_softmax(1)[[0, 1, 2], [1, 2, 3]].mean())
+
+
+def test_edges_add_the_absolute_error_of_differences_and_stay_in_the_config():
+    model = Autoencoder(3, 4, edges=0.3)
+    images = torch.rand(5, 1, 64, 64)
+    terms = model.loss(images)
+    missed = images - model.decode(model.encode(images))
+    down, right = missed[:, :, 1:] - missed[:, :, :-1], missed[..., 1:] - missed[..., :-1]
+    edges = (down.abs().sum() + right.abs().sum()) / 5
+    torch.testing.assert_close(terms["loss"], (missed**2).sum() / 5 + 0.3 * edges)
+    assert Autoencoder(**model.config).edges == 0.3 and "edges" not in Autoencoder(3, 4).config

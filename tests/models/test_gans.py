@@ -165,5 +165,5 @@ def test_the_critic_of_the_wgan_finds_w1_between_two_images():
 def test_unknown_priors_and_penalties_are_refused():
     with pytest.raises(ValueError, match="prior must be one of uniform, gaussian, got 'normal'"):
         DCGAN(prior="normal")
-    with pytest.raises(ValueError, match="penalty must be a positive, finite number, got 0"):
+    with pytest.raises(ValueError, match="penalty must be positive and finite, got 0"):
         WGANGP(penalty=0)

@@ -27,6 +27,7 @@ def main() -> None:
 
 for _command in (
     notebooks.reproduce,
+    notebooks.sweep,
     notebooks.results,
     notebooks.lab,
     networks.train,

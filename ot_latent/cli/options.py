@@ -14,7 +14,7 @@ def one_line(*expected: type[Exception]) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        extra = "data" if error.name in ("h5py", "lmdb") else "notebooks"
+        extra = {"h5py": "data", "lmdb": "data", "distributed": "cluster"}.get(error.name or "", "notebooks")
         raise click.ClickException(
             f"{error.name} is not installed. Remedy: pip install 'ot-latent[{extra}]'"
         ) from error

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -175,10 +176,33 @@ def _sentence(*parts: str) -> str:
     return "; ".join(part.rstrip(".") for part in parts if part)
 
 
-def comparison(rows: Mapping[str, Row]) -> Table:
+def has_held(row: Row) -> bool:
+    """Whether the criterion of a recorded row held, whatever it is called then."""
+    return row["verdict"].startswith("reproduced") or row["verdict"].endswith(": holds")
+
+
+def seeds_text(claim: Mapping[str, Sequence[bool]]) -> str:
+    """In how many seeds of a sweep a claim held.
+
+    >>> seeds_text({"held": [True, False, True]})
+    '2 of 3 seeds'
+    """
+    return f"{sum(claim['held'])} of {len(claim['held'])} seeds"
+
+
+def read_seeds(folder: Path) -> dict[str, str]:
+    """In how many seeds each claim held, of those that were swept; from the ``sweep.json`` of `ot-latent sweep`."""
+    path = folder / "sweep.json"
+    groups = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    plain = {name: group for name, group in groups.items() if "=" not in name}  # of the parameters that are recorded
+    return {key: f"holds in {seeds_text(claim)}" for group in plain.values() for key, claim in group["claims"].items()}
+
+
+def comparison(rows: Mapping[str, Row], seeds: Mapping[str, str] = MappingProxyType({})) -> Table:
     """The table paper | ours | verdict of recorded rows, and below it what was measured and why that decides.
 
-    A statement that is ours, not the paper's, stands below the name of its claim.
+    A statement that is ours, not the paper's, stands below the name of its claim; below the verdict, in how many
+    ``seeds`` it held, by claim, as `read_seeds` has them.
     """
     cells: list[tuple[Any, ...]] = []
     notes: dict[str, list[str]] = {}
@@ -189,7 +213,8 @@ def comparison(rows: Mapping[str, Row]) -> Table:
         elif paper is not None:
             paper = f"{paper[0]:g} ± {paper[1]:g}"
         stated = f"{label}\n(our words: {claim.statement})" if claim.statement else label
-        cells.append((stated, paper, row["ours"], row["interval"], row.get("criterion") or None, row["verdict"]))
+        verdict = "\n".join([row["verdict"], *filter(None, [seeds.get(key)])])
+        cells.append((stated, paper, row["ours"], row["interval"], row.get("criterion") or None, verdict))
         data = row.get("data", claim.data)
         on = "" if data == claim.data else f"on {data}"
         for note in (_sentence(claim.measure, claim.why), _sentence(on, row["note"])):
@@ -240,8 +265,8 @@ def write_results(folder: Path, name: str, section: Mapping[str, Any]) -> None:
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def render_results(results: Mapping[str, Any]) -> str:
-    """The content of ``results.json`` as markdown, notebook by notebook."""
+def render_results(results: Mapping[str, Any], seeds: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The content of ``results.json`` as markdown, notebook by notebook, and of `read_seeds` beside it."""
     parts = [
         "# Results",
         "Generated from `results.json` by `ot-latent reproduce`; nothing here is typed by hand.",
@@ -249,7 +274,7 @@ def render_results(results: Mapping[str, Any]) -> str:
         render_summary(results),
     ]
     for name, section in sorted(results.items()):
-        table = comparison(section["rows"])
+        table = comparison(section["rows"], seeds)
         parts += [f"## {escaped(name)}", f"Scale {section['scale']}, seed {section['seed']}.", table._repr_markdown_()]
     return "\n\n".join(parts) + "\n"
 

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from ot_latent.paper.jobs import Outcome
+from ot_latent.paper.batch.jobs import Outcome
 from ot_latent.paper.reproduce import reproduce, select_notebooks
 
 PARAMETERS = """\
@@ -67,7 +67,7 @@ def no_kernels(monkeypatch):
         return Outcome(job.name, 0.0)
 
     done = []
-    monkeypatch.setattr("ot_latent.paper.reproduce._execute_job", fake)
+    monkeypatch.setattr("ot_latent.paper.batch.execution.execute_job", fake)
     return done
 
 
@@ -124,7 +124,7 @@ def whole(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setenv("MPLBACKEND", "Agg")
         patch.setenv("JUPYTER_PATH", str(root))
-        patch.setattr("ot_latent.paper.reproduce.cores", lambda: 6)
+        patch.setattr("ot_latent.paper.batch.execution.cores", lambda: 6)
         environment = dict(os.environ)
         report = reproduce(root=root, jobs=2)
         assert dict(os.environ) == environment
@@ -167,7 +167,7 @@ def test_progress_in_a_log_is_a_few_plain_lines(whole):
     lines = whole.err.partition("\n---")[0].splitlines()[1:]
     assert all(re.fullmatch(r"0\d_\w+ +(cell \d of \d|done|FAILED)  \d:\d\d", line) for line in lines)
     ends = sorted(line.split()[0] for line in lines if "cell" not in line)
-    assert ends == [outcome.name for outcome in whole.report.outcomes]
+    assert ends == sorted(outcome.name for outcome in whole.report.outcomes)
     assert lines[-1].split()[:2] == ["00_start_here", "done"]  # which reads the others' results
     cells = [line.split()[0] for line in lines if "cell" in line]
     assert cells and len(set(cells)) == len(cells)  # not every cell: one line in fifteen seconds

@@ -64,6 +64,8 @@ def no_kernels(monkeypatch):
         done.append(job)
         with open(os.path.join(job.parameters["figures_dir"], "done.txt"), "w", encoding="utf-8") as file:
             file.write(job.name)
+        job.target.write_text("executed", encoding="utf-8")
+        job.note()
         return Outcome(job.name, 0.0)
 
     done = []
@@ -78,9 +80,9 @@ def thread():
         yield executor
 
 
-def wait_until(condition):
-    """Return when the condition holds; fail after half a minute."""
-    end = time.monotonic() + 30
+def wait_until(condition, seconds=30):
+    """Return when the condition holds; fail after so many seconds."""
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -120,6 +122,8 @@ def whole(tmp_path_factory):
     write_notebook(folder, "04_dies", "import os\nos.kill(os.getpid(), 9)")
     write_notebook(folder, "05_lacks", "1", parameters='scale = "quick"')
     write_notebook(folder, "06_says", says)
+    write_notebook(folder, "07_exits", "import sys\nsys.exit(0)", touch("07_exits.txt"))
+    write_notebook(folder, "08_prints", "while True: print('x' * 100_000)")
     before, out, err = contents(folder), io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setenv("MPLBACKEND", "Agg")
@@ -134,14 +138,18 @@ def whole(tmp_path_factory):
 
 def test_what_fails_is_reported_and_the_others_finish(whole):
     assert int(whole.report) == 1
-    assert [outcome.name for outcome in whole.report.failed] == ["02_broken", "04_dies", "05_lacks"]
-    broken, dies, lacks = (whole.err.partition(f"{name} failed: ")[2] for name in ("02_broken", "04_dies", "05_lacks"))
+    names = ["02_broken", "04_dies", "05_lacks", "07_exits", "08_prints"]
+    assert [outcome.name for outcome in whole.report.failed] == names
+    broken, dies, lacks, exits, prints = (whole.err.partition(f"{name} failed: ")[2] for name in names)
     assert broken.startswith("cell 4 of 4")  # papermill adds a cell with our parameters
     assert "x / 0  # on purpose" in broken and "ZeroDivisionError: division by zero" in broken
     log = whole.root / "build" / "notebooks" / "04_dies.log"
     assert dies.startswith(f"the kernel died (killed, or out of memory; see {log})") and log.is_file()
     assert "os.kill(os.getpid(), 9)" in dies
     assert lacks.startswith("it has no parameters data_dir, device, figures_dir, seed, train")
+    assert exits.startswith("it called sys.exit, and what follows did not run, in cell 3 of 4") and "(0)" in exits
+    assert prints.startswith("it printed more than 10,000,000 characters, in cell 3 of 3") and "while True" in prints
+    assert sum(path.stat().st_size for path in (whole.root / "build").rglob("*") if path.is_file()) < 20_000_000
 
 
 def test_copies_are_left_out_and_named(whole):
@@ -173,10 +181,58 @@ def test_progress_in_a_log_is_a_few_plain_lines(whole):
     assert cells and len(set(cells)) == len(cells)  # not every cell: one line in fifteen seconds
 
 
-def test_a_second_run_changes_nothing(whole, thread):
+def test_a_second_run_changes_nothing(whole, thread, capsys):
     before = contents(whole.root / "notebooks") | contents(whole.root / "figures")
     assert int(reproduce(["1", "0"], root=whole.root, executor=thread)) == 0
     assert contents(whole.root / "notebooks") | contents(whole.root / "figures") == before
+    ends = [line.split()[:2] for line in capsys.readouterr().err.splitlines() if "cell" not in line]
+    assert ["01_good", "unchanged"] in ends and ["00_start_here", "done"] in ends  # which shows what others found
+
+
+@pytest.fixture
+def ran(toy, no_kernels, thread, monkeypatch):
+    """Names of the notebooks that a call of `reproduce` executes; the first has been."""
+
+    def ran(**settings):
+        del no_kernels[:]
+        reproduce(root=toy, executor=thread, **settings)
+        return [job.name for job in no_kernels]
+
+    data = toy / "data" / "celeba"
+    (data / "img_align_celeba").mkdir(parents=True)
+    monkeypatch.setenv("OT_LATENT_DATA", str(toy / "data"))
+    assert ran() == ["01_good"] and ran() == []
+    return ran
+
+
+def test_what_is_done_is_not_done_again(toy, ran, monkeypatch):
+    assert ran(force=True) == ["01_good"] and ran() == []
+    assert ran(seed=1) == ["01_good"] and ran(seed=1) == []
+    executed = toy / "build" / "notebooks" / "01_good.ipynb"
+    assert ran() == ["01_good"] and ran() == []  # the folder holds one executed copy
+    executed.unlink()
+    assert ran() == ["01_good"]
+    write_notebook(toy / "notebooks", "01_good", "1")
+    assert ran() == ["01_good"] and ran() == []
+    (toy / "figures" / "01_a.png").write_bytes(b"another picture, of another commit")
+    assert ran() == ["01_good"] and ran() == []
+    monkeypatch.setattr("ot_latent.paper.batch.keys._COMPUTE", ("pytest",))
+    assert ran() == ["01_good"]
+    with open(executed.with_suffix(".json"), "w", encoding="utf-8") as record:
+        record.write('{"key')
+    assert ran() == ["01_good"] and ran() == []
+
+
+def test_another_data_set_is_another_run(toy, ran):
+    os.utime(toy / "data" / "celeba" / "img_align_celeba", (0, 0))
+    assert ran() == ["01_good"] and ran() == []
+
+
+def test_a_library_that_changes_meanwhile_is_noticed(toy, thread, monkeypatch):
+    told = iter([{"numpy": "1", "python": "3"}, {"numpy": "2", "python": "3"}])
+    monkeypatch.setattr("ot_latent.paper.batch.keys.versions", lambda: next(told))
+    (outcome,) = reproduce(root=toy, executor=thread).failed
+    assert re.fullmatch(r"since the start, or on .*, versions are others: numpy 2, here 1", outcome.error)
 
 
 def test_a_worker_that_dies_is_reported_and_the_others_run_again(toy, capsys):

@@ -109,7 +109,7 @@ def reproduce(
     PermissionError
         If figures or the executed copies cannot be written.
     ConnectionError
-        If the cluster is not there, or its scheduler has gone for good.
+        If the cluster is not there, or its scheduler has gone; the same call goes on when it is back.
     """
     check_device(device)
     root = Path(root or checkout()).resolve()

@@ -48,7 +48,7 @@ def connected(cluster: str, workers: int, versions: Mapping[str, str], folder: P
     ValueError
         If a worker has other versions; the message names both.
     ConnectionError
-        If there is no scheduler, no worker comes, or, when jobs are given to it, the scheduler has gone.
+        If there is no scheduler, or no worker comes.
     """
     with ExitStack() as stack:
         client = stack.enter_context(_client(cluster, workers, stack))
@@ -57,7 +57,7 @@ def connected(cluster: str, workers: int, versions: Mapping[str, str], folder: P
         except TimeoutError as error:
             raise ConnectionError(f"no worker came to {cluster}. Remedy: start some, `dask worker ADDRESS`") from error
         _require_same(client, versions, folder)
-        yield _Tasks(client, cluster)
+        yield _Tasks(client)
 
 
 def _client(cluster: str, workers: int, stack: ExitStack) -> "Client":
@@ -99,8 +99,8 @@ def _look(folder: str) -> tuple[dict[str, str], bool]:
 class _Tasks(Executor):
     """An executor of jobs: each takes the threads of its worker's machine that fall to one."""
 
-    def __init__(self, client: "Client", cluster: str) -> None:
-        self._tasks, self._cluster = client.get_executor(pure=False), cluster
+    def __init__(self, client: "Client") -> None:
+        self._tasks = client.get_executor(pure=False)
         workers = client.scheduler_info(n_workers=-1)["workers"]
         slots: Counter[str] = Counter()
         for address, worker in workers.items():
@@ -108,13 +108,7 @@ class _Tasks(Executor):
         self._threads = {_host(worker): max(1, n // slots[_host(worker)]) for worker, n in client.run(cores).items()}
 
     def submit(self, function: Callable[[Job], Outcome], job: Job) -> "Future[Outcome]":  # type: ignore[override]
-        try:
-            return self._tasks.submit(_on_worker, function, job, self._threads)
-        except RuntimeError as error:  # the client gave up
-            raise ConnectionError(
-                f"the scheduler at {self._cluster} has gone. Remedy: start it, and the same command again: "
-                "what is done is not done again"
-            ) from error
+        return self._tasks.submit(_on_worker, function, job, self._threads)
 
 
 def _on_worker(function: Callable[[Job], Outcome], job: Job, threads: Mapping[str, int]) -> Outcome:

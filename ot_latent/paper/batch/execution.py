@@ -114,17 +114,13 @@ def _begin() -> None:
 
 def _collect(executor: Executor, jobs: list[Job], lines: ProgressLines) -> dict[str, Outcome]:
     """Outcomes of the jobs by name; those that went down with the executor are left out."""
-    pending: dict[Future[Outcome], Job] = {}
+    pending = {executor.submit(execute_job, job): job for job in jobs}
     outcomes: dict[str, Outcome] = {}
-    todo = list(jobs)
     try:
-        while todo or pending:
-            pending |= {executor.submit(execute_job, job): job for job in todo}
-            done = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).done
-            ended = {future: pending.pop(future) for future in done}
-            todo = [job for future, job in ended.items() if future.cancelled()]  # a scheduler was lost; it may be back
-            for future, job in ended.items():
-                if not future.cancelled() and (outcome := _outcome(future, job)):
+        while pending:
+            for future in wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED).done:
+                job = pending.pop(future)
+                if outcome := _outcome(future, job):
                     outcomes[job.name] = outcome
                     lines.end(outcome)
             lines.update()
@@ -136,6 +132,10 @@ def _collect(executor: Executor, jobs: list[Job], lines: ProgressLines) -> dict[
 
 def _outcome(future: "Future[Outcome]", job: Job) -> Outcome | None:
     """How a job ended; None where its process died. Jobs raise nothing: errors are the executor's own."""
+    if future.cancelled():
+        raise ConnectionError(
+            "the scheduler has gone. Remedy: start it, and then the same command again: what is done is not done again"
+        )
     if isinstance(error := future.exception(), BrokenExecutor):
         return None
     if error is not None:

@@ -104,7 +104,7 @@ def _literal(text: str) -> Any:
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of table and picture [default: build/sweep-SCALE; figures is for what is committed].",
+    help="Folder of table and picture [default: build/sweep-SCALE; what is committed: figures/sweep].",
 )
 def sweep(notebooks: tuple[str, ...], **settings: Any) -> None:
     """Execute NOTEBOOKS once a seed; in how many of them does each claim hold?

@@ -191,8 +191,8 @@ def seeds_text(claim: Mapping[str, Sequence[bool]]) -> str:
 
 
 def read_seeds(folder: Path) -> dict[str, str]:
-    """In how many seeds each claim held, of those that were swept; from the ``sweep.json`` of `ot-latent sweep`."""
-    path = folder / "sweep.json"
+    """In how many seeds each claim held, of those that were swept; from ``sweep/sweep.json``."""
+    path = folder / "sweep" / "sweep.json"
     groups = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     plain = {name: group for name, group in groups.items() if "=" not in name}  # of the parameters that are recorded
     return {key: f"holds in {seeds_text(claim)}" for group in plain.values() for key, claim in group["claims"].items()}

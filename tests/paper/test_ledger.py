@@ -186,7 +186,8 @@ def test_seeds_stand_beside_the_verdict(tmp_path):
     claims_found = {CLAIM.key: {"values": [0.1] * 20, "held": [True] * 19 + [False]}}
     other = {CLAIM.key: {"values": [0.1], "held": [False]}}  # with other parameters than the recorded run
     found = {"09_x": {"claims": claims_found}, "09_x device=cuda": {"claims": other}}
-    (tmp_path / "sweep.json").write_text(json.dumps(found), encoding="utf-8")
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(found), encoding="utf-8")
     recorded(tmp_path, 0.02, (0.01, 0.03))
     text = render_results(read_results(tmp_path), read_seeds(tmp_path))
     assert "| reproduced<br>holds in 19 of 20 seeds" in text

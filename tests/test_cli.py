@@ -86,6 +86,7 @@ def test_reproduce_passes_its_options_on_and_its_report_out(monkeypatch, tmp_pat
 
     monkeypatch.setattr("ot_latent.paper.reproduce.reproduce", fake)
     words = "reproduce 1 02 --scale smoke --seed 3 --train --jobs 4 --device cpu --start-timeout 90".split()
+    words += ["--cluster", "local", "--force"]
     result = run(*words, "--data-dir", tmp_path, "--figures-dir", tmp_path / "new", "--build-dir", tmp_path / "made")
     assert result.exit_code == 1
     assert seen == {
@@ -99,6 +100,8 @@ def test_reproduce_passes_its_options_on_and_its_report_out(monkeypatch, tmp_pat
         "figures_dir": tmp_path / "new",
         "build_dir": tmp_path / "made",
         "start_timeout": 90,
+        "cluster": "local",
+        "force": True,
     }
 
 

@@ -30,6 +30,7 @@ for _command in (
     own.sample,
     own.interpolate,
     notebooks.reproduce,
+    notebooks.sweep,
     notebooks.results,
     notebooks.lab,
     networks.train,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -175,10 +176,33 @@ def _sentence(*parts: str) -> str:
     return "; ".join(part.rstrip(".") for part in parts if part)
 
 
-def comparison(rows: Mapping[str, Row]) -> Table:
+def has_held(row: Row) -> bool:
+    """Whether the criterion of a recorded row held, whatever it is called then."""
+    return row["verdict"].startswith("reproduced") or row["verdict"].endswith(": holds")
+
+
+def seeds_text(claim: Mapping[str, Sequence[bool]]) -> str:
+    """In how many seeds of a sweep a claim held.
+
+    >>> seeds_text({"held": [True, False, True]})
+    '2 of 3 seeds'
+    """
+    return f"{sum(claim['held'])} of {len(claim['held'])} seeds"
+
+
+def read_seeds(folder: Path) -> dict[str, str]:
+    """In how many seeds each claim held, of those that were swept; from ``sweep/sweep.json``."""
+    path = folder / "sweep" / "sweep.json"
+    groups = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    plain = {name: group for name, group in groups.items() if "=" not in name}  # of the parameters that are recorded
+    return {key: f"holds in {seeds_text(claim)}" for group in plain.values() for key, claim in group["claims"].items()}
+
+
+def comparison(rows: Mapping[str, Row], seeds: Mapping[str, str] = MappingProxyType({})) -> Table:
     """The table paper | ours | verdict of recorded rows, and below it what was measured and why that decides.
 
-    A statement that is ours, not the paper's, stands below the name of its claim.
+    A statement that is ours, not the paper's, stands below the name of its claim; below the verdict, in how many
+    ``seeds`` it held, by claim, as `read_seeds` has them.
     """
     cells: list[tuple[Any, ...]] = []
     notes: dict[str, list[str]] = {}
@@ -189,7 +213,8 @@ def comparison(rows: Mapping[str, Row]) -> Table:
         elif paper is not None:
             paper = f"{paper[0]:g} ± {paper[1]:g}"
         stated = f"{label}\n(our words: {claim.statement})" if claim.statement else label
-        cells.append((stated, paper, row["ours"], row["interval"], row.get("criterion") or None, row["verdict"]))
+        verdict = "\n".join([row["verdict"], *filter(None, [seeds.get(key)])])
+        cells.append((stated, paper, row["ours"], row["interval"], row.get("criterion") or None, verdict))
         data = row.get("data", claim.data)
         on = "" if data == claim.data else f"on {data}"
         for note in (_sentence(claim.measure, claim.why), _sentence(on, row["note"])):
@@ -235,13 +260,38 @@ def write_results(folder: Path, name: str, section: Mapping[str, Any]) -> None:
         loaded = (module for module in ("numpy", "scipy", "torch") if module in sys.modules)
         versions = {module: sys.modules[module].__version__.split("+")[0] for module in loaded}
         versions |= {"python": ".".join(platform.python_version_tuple()[:2]), "ot-latent": __version__}
-        results = read_results(folder) | {name: {**section, "versions": versions}}
+        results = read_results(folder)
+        results[name] = _settled(results.get(name), {**section, "versions": versions})
         text = json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
         write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def render_results(results: Mapping[str, Any]) -> str:
-    """The content of ``results.json`` as markdown, notebook by notebook."""
+def _settled(before: Mapping[str, Any] | None, now: dict[str, Any]) -> Mapping[str, Any]:
+    """What to record, if ``before`` was on record: what says the same to the digits that mean something stays."""
+    if before is None or any(before.get(setting) != now[setting] for setting in ("scale", "seed")):
+        return now
+    old = before["rows"]
+    rows = {key: old[key] if key in old and _agree(old[key], row) else row for key, row in now["rows"].items()}
+    return before if rows == old else {**now, "rows": rows}
+
+
+def _agree(before: Row, now: Row) -> bool:
+    """Whether rows differ in nothing but their numbers, and these by no more than a hundredth of the interval.
+
+    On other machines, and with another number of threads, rounding errors are others.
+    """
+    numbers = ("ours", "interval")
+    if any(before.get(name) != now.get(name) for name in (before.keys() | now.keys()).difference(numbers)):
+        return False
+    old, new = ([row["ours"], *(row["interval"] or ())] for row in (before, now))
+    if len(old) != len(new):
+        return False
+    tolerance = max(1e-12, 1e-5 * abs(new[0]), 0.01 * (new[-1] - new[1]) if len(new) == 3 else 0.0)
+    return all(a == b or abs(a - b) <= tolerance for a, b in zip(old, new, strict=True))
+
+
+def render_results(results: Mapping[str, Any], seeds: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The content of ``results.json`` as markdown, notebook by notebook, and of `read_seeds` beside it."""
     parts = [
         "# Results",
         "Generated from `results.json` by `ot-latent reproduce`; nothing here is typed by hand.",
@@ -249,7 +299,7 @@ def render_results(results: Mapping[str, Any]) -> str:
         render_summary(results),
     ]
     for name, section in sorted(results.items()):
-        table = comparison(section["rows"])
+        table = comparison(section["rows"], seeds)
         parts += [f"## {escaped(name)}", f"Scale {section['scale']}, seed {section['seed']}.", table._repr_markdown_()]
     return "\n\n".join(parts) + "\n"
 

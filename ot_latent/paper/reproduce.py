@@ -1,40 +1,31 @@
 """Run the notebooks headless, several at a time, and render the table of their results.
 
-Each notebook is one job on a `concurrent.futures.Executor`: processes of this machine by default; any
-other executor that shares the file system (a cluster's, say) can be passed instead.
+Each notebook is one job on a `concurrent.futures.Executor`: processes of this machine by default, a cluster's
+workers, or any other executor that shares the file system.
 """
 
 import os
 import re
-import signal
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from shutil import get_terminal_size, rmtree
-from tempfile import TemporaryDirectory
-from threading import Thread
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from ot_latent._arrays import cores
-from ot_latent._storage import checkout, locked, write_atomically
-from ot_latent.paper.jobs import Job, Outcome, read_progress, where
-from ot_latent.paper.ledger import read_results, render_results, require_writable
+from ot_latent._storage import checkout, write_atomically
+from ot_latent.paper.batch import keys
+from ot_latent.paper.batch.execution import run_all
+from ot_latent.paper.batch.jobs import Job, Outcome
+from ot_latent.paper.ledger import read_results, read_seeds, render_results, require_writable
 from ot_latent.training.devices import check_device
 
 #: Reads the results that the others write, so it runs when they are done.
 LAST = "00_start_here"
-
-_POLL_SECONDS = 0.5  # lines on a terminal follow the cells as fast as one reads
-_LINE_EVERY_SECONDS = 15  # in a log, where lines stay
 
 
 @dataclass(frozen=True)
@@ -65,6 +56,8 @@ def reproduce(
     figures_dir: str | Path | None = None,
     build_dir: str | Path | None = None,
     executor: Executor | None = None,
+    cluster: str | None = None,
+    force: bool = False,
     root: str | Path | None = None,
     start_timeout: int = 600,
 ) -> Report:
@@ -72,6 +65,8 @@ def reproduce(
 
     A notebook that fails does not stop the others. Failures are printed when all have ended, then
     the table of results. Kernels run in the Python of this process, whatever kernels are installed.
+    What ran before, with the same code, parameters, library, weights and data, is not run again, so
+    that the same call goes on where one was killed.
     A script calls it below ``if __name__ == "__main__":``, because the processes import the script.
 
     Parameters
@@ -96,6 +91,11 @@ def reproduce(
         Where executed copies go, in the folder `notebooks`; by default the checkout's `build`.
     executor : Executor, optional
         Runs the jobs; must share the file system. By default `jobs` processes of this machine.
+    cluster : str, optional
+        Runs the jobs as tasks of dask.distributed: "local" for `jobs` workers on this machine, the address of a
+        scheduler ("tcp://host:8786"), or the file that it wrote. Needs the extra ``cluster``.
+    force : bool
+        Run also what is done.
     root : path, optional
         The checkout; by default the one in which this package lies.
     start_timeout : int
@@ -105,12 +105,12 @@ def reproduce(
     ------
     ValueError
         If there is no such notebook, and the message lists those that exist, or no such device; or the
-        record of results is damaged.
+        record of results is damaged; or a worker of the cluster has other versions.
     PermissionError
         If figures or the executed copies cannot be written.
+    ConnectionError
+        If the cluster is not there, or its scheduler has gone; the same call goes on when it is back.
     """
-    if not find_spec("papermill"):
-        raise ModuleNotFoundError("papermill is not installed: pip install 'ot-latent[notebooks]'", name="papermill")
     check_device(device)
     root = Path(root or checkout()).resolve()
     build = Path(build_dir or root / "build").resolve()
@@ -122,58 +122,72 @@ def reproduce(
             folder, f"name a folder of yours, {name}_dir= or --{name}-dir, or work in a copy of the checkout"
         )
     read_results(figures)  # what is damaged is better told before the work than after it
-    figures.mkdir(parents=True, exist_ok=True)
-    parameters = {
-        "scale": scale,
-        "seed": seed,
-        "train": train,
-        "device": device,
-        "data_dir": None if data_dir is None else str(Path(data_dir).resolve()),
-        "figures_dir": str(figures),
-    }
-    workers = jobs or min(cores(), len(sources))
-    report = _execute(sources, build, parameters, workers, executor, start_timeout)
-    for outcome in report.failed:
-        click.echo(f"\n{'-' * 80}\n{outcome.name} failed: {outcome.error}", err=True)
+    parameters = {"scale": scale, "seed": seed, "train": train, "device": device, "figures_dir": str(figures)}
+    planned = [Planned(path.stem, path, build / "notebooks" / path.name, parameters) for path in sources]
+    report = run_planned(
+        planned,
+        build,
+        data_dir,
+        jobs=jobs,
+        executor=executor,
+        cluster=cluster,
+        force=force,
+        start_timeout=start_timeout,
+    )
     if (figures / "results.json").exists():
-        table = render_results(read_results(figures))
+        table = render_results(read_results(figures), read_seeds(figures))
         write_atomically(figures / "RESULTS.md", lambda file: file.write_text(table, encoding="utf-8"))
         click.echo(f"\n{table}")
     return report
 
 
-def _execute(
-    sources: list[Path],
+@dataclass(frozen=True)
+class Planned:
+    """A run to be: its name, notebook, executed copy, and parameters, without ``data_dir``."""
+
+    name: str
+    source: Path
+    target: Path
+    parameters: dict[str, Any]
+
+
+def run_planned(
+    planned: Sequence[Planned],
     build: Path,
-    parameters: dict[str, Any],
-    workers: int,
+    data_dir: str | Path | None,
+    *,
+    jobs: int | None,
     executor: Executor | None,
+    cluster: str | None,
+    force: bool,
     start_timeout: int,
 ) -> Report:
-    """Execute the notebooks, so many at a time, `LAST` after all others."""
-    executed = build / "notebooks"
-    executed.mkdir(parents=True, exist_ok=True)
-    with _progress_folder(build) as folder:
-        threads = max(1, cores() // workers)
-        jobs = [Job(source, executed / source.name, folder, parameters, threads, start_timeout) for source in sources]
-        with ProgressLines(jobs) as lines:
-            outcomes = _run([job for job in jobs if job.name != LAST], workers, executor, lines)
-            outcomes |= _run([job for job in jobs if job.name == LAST], workers, executor, lines)
-    return Report(tuple(outcomes[job.name] for job in jobs))
+    """Run what is not done yet, `LAST` after all others; arguments as of `reproduce`. Failures are printed."""
+    if not find_spec("papermill"):
+        raise ModuleNotFoundError("papermill is not installed: pip install 'ot-latent[notebooks]'", name="papermill")
+    versions, workers = keys.versions(), jobs or min(cores(), len(planned))
+    if cluster is not None:  # the environment of its workers is their own
+        data_dir = data_dir or os.environ.get("OT_LATENT_DATA")
+    data, shared = None if data_dir is None else str(Path(data_dir).resolve()), keys.inputs(versions, data_dir)
 
+    def job(run: Planned) -> Job:
+        for folder in (run.target.parent, Path(run.parameters["figures_dir"])):
+            folder.mkdir(parents=True, exist_ok=True)
+        parameters, key = {**run.parameters, "data_dir": data}, keys.key(run.source, run.parameters, shared)
+        return Job(run.name, run.source, run.target, build, parameters, 1, start_timeout, versions, key)
 
-@contextmanager
-def _progress_folder(build: Path) -> Iterator[Path]:
-    """A folder of this run alone, locked as long as it works; those of runs that were killed are removed."""
-    with ExitStack() as stack:
-        with locked(build / "progress"):
-            for old in build.glob("progress-*/"):
-                with suppress(BlockingIOError), locked(old / "run", wait=False):
-                    rmtree(old, ignore_errors=True)
-            folder = TemporaryDirectory(prefix="progress-", dir=build, ignore_cleanup_errors=True)
-            path = Path(stack.enter_context(folder))
-            stack.enter_context(locked(path / "run"))
-        yield path
+    first = [job(run) for run in planned if run.source.stem != LAST]
+    last = [job(run) for run in planned if run.source.stem == LAST]
+    on_cluster: AbstractContextManager[Executor | None] = nullcontext(executor)
+    if cluster is not None:
+        from ot_latent.paper.batch.cluster import connected
+
+        on_cluster = connected(cluster, workers, versions, planned[0].source.parent)
+    with on_cluster as given:
+        report = Report(run_all(first, build, workers, given, force=force, last=last))
+    for outcome in report.failed:
+        click.echo(f"\n{'-' * 80}\n{outcome.name} failed: {outcome.error}", err=True)
+    return report
 
 
 def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
@@ -207,131 +221,3 @@ def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
 def _is_copy(path: Path) -> bool:
     run = re.search(r"""Run\(\\?["'](\w+)""", path.read_text(encoding="utf-8"))
     return not re.fullmatch(r"\d\d_\w+", path.stem) or bool(run and run[1] != path.stem)
-
-
-def _run(jobs: list[Job], workers: int, executor: Executor | None, lines: "ProgressLines") -> dict[str, Outcome]:
-    """Run all jobs and return their outcomes by name, whatever happens to the processes."""
-    if executor is not None:
-        outcomes = _collect(executor, jobs, lines)
-    else:
-        outcomes = _collect_in_processes(jobs, workers, lines)
-        # A killed process takes the whole pool along, the innocent with the guilty one:
-        # those that did not end run again, each alone.
-        broken = [job for job in jobs if job.name not in outcomes and len(jobs) > 1]
-        for job in broken if any(read_progress(job) for job in broken) else []:
-            outcomes |= _collect_in_processes([job], 1, lines)
-    for job in jobs:
-        if job.name not in outcomes:
-            guard = "" if read_progress(job) else """; a script calls reproduce below `if __name__ == "__main__":`"""
-            died = f"its process died (killed, or out of memory) in {where(job)}{guard}"
-            outcomes[job.name] = Outcome(job.name, 0.0, died)
-            lines.end(outcomes[job.name])
-    return outcomes
-
-
-def _collect_in_processes(jobs: list[Job], workers: int, lines: "ProgressLines") -> dict[str, Outcome]:
-    spawn = get_context("spawn")  # a fork would copy the locks of the caller's threads
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_begin) as pool:
-        return _collect(pool, jobs, lines)
-
-
-def _execute_job(job: Job) -> Outcome:
-    from ot_latent.paper.kernels import execute  # with papermill, which only workers need
-
-    return execute(job)
-
-
-def _begin() -> None:
-    """Make this worker end at once on Ctrl-C and when its parent is killed; its kernel follows.
-
-    Without it a worker goes on with the next notebook, or waits for one for ever.
-    """
-
-    def watch() -> None:
-        if parent := parent_process():
-            parent.join()
-        os._exit(1)
-
-    # a grammar of internationalised addresses, of no use here, which papermill would load for seconds
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    Thread(target=watch, daemon=True).start()
-
-
-def _collect(executor: Executor, jobs: list[Job], lines: "ProgressLines") -> dict[str, Outcome]:
-    """Outcomes of the jobs by name; those that went down with the executor are left out."""
-    futures = {executor.submit(_execute_job, job): job for job in jobs}
-    outcomes: dict[str, Outcome] = {}
-    pending = set(futures)
-    try:
-        while pending:
-            done, pending = wait(pending, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
-            for future in done:
-                if not isinstance(future.exception(), BrokenExecutor):
-                    outcome = future.result()
-                    outcomes[outcome.name] = outcome
-                    lines.end(outcome)
-            lines.update()
-    finally:
-        for future in pending:  # only after an interrupt
-            future.cancel()
-    return outcomes
-
-
-class ProgressLines:
-    """One line per notebook on stderr: name, cell k of n, elapsed.
-
-    On a terminal the lines are updated in place; in a log there is a line when a notebook starts,
-    when it ends, and now and then in between.
-    """
-
-    def __init__(self, jobs: list[Job]) -> None:
-        self._jobs = {job.name: job for job in jobs}
-        self._width = max(map(len, self._jobs))
-        self._began: dict[str, float] = {}
-        self._told: dict[str, float] = {}
-        self._ended: set[str] = set()
-        self._bars: dict[str, tqdm[Any]] = {}
-
-    def __enter__(self) -> "ProgressLines":
-        if sys.stderr is not None and sys.stderr.isatty():  # None where it was closed
-            for position, name in enumerate(self._jobs):
-                # TQDM_DISABLE is for the bars inside of kernels
-                columns = get_terminal_size().columns
-                self._bars[name] = tqdm(position=position, bar_format="{desc}", ncols=columns, disable=False)
-                self._say(name, "waits")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for bar in self._bars.values():
-            bar.close()
-
-    def update(self) -> None:
-        """Look where the running notebooks are, and say so."""
-        now = time.monotonic()
-        for name, job in self._jobs.items():
-            state = None if name in self._ended else read_progress(job)
-            if state is None:
-                continue
-            self._began.setdefault(name, now)
-            silent = now - self._told.get(name, -_LINE_EVERY_SECONDS)
-            if self._bars or silent >= _LINE_EVERY_SECONDS:
-                self._told[name] = now
-                self._say(name, f"cell {state['cell']} of {state['cells']}  {_clock(now - self._began[name])}")
-
-    def end(self, outcome: Outcome) -> None:
-        """Say how a notebook ended."""
-        self._ended.add(outcome.name)
-        self._say(outcome.name, f"{'done' if outcome.error is None else 'FAILED'}  {_clock(outcome.seconds)}")
-
-    def _say(self, name: str, text: str) -> None:
-        line = f"{name:{self._width}}  {text}"
-        if name in self._bars:
-            self._bars[name].set_description_str(line)
-        else:
-            click.echo(line, err=True)
-
-
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}:{seconds:02d}"

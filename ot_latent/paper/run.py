@@ -148,11 +148,12 @@ class Run(ByValue):
         Raises
         ------
         ValueError
-            As `ledger.judge`; except that at scale smoke nothing needs a reason for which it is not reproduced.
+            As `ledger.judge`; except that with another seed than 0, or at scale smoke, nothing needs a reason for
+            which it is not reproduced.
         """
         claim = claims().find(key)
-        if self.scale == "smoke" and not (note or claim.cause):
-            note = "at scale smoke there are too few samples to decide"
+        if not (note or claim.cause) and (self.scale == "smoke" or self.seed):
+            note = "at scale smoke there are too few samples to decide" if self.scale == "smoke" else "with this seed"
         self._rows[claim.key] = ledger.judge(claim, value, interval, note=note, data=data, quantities=quantities)
 
     def table(self, columns: Sequence[str] | None = None, rows: Iterable[Sequence[Any]] | None = None) -> ledger.Table:

@@ -7,10 +7,12 @@ samples, scored chunk by chunk, and compared.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from ot_latent.scores.scorers import Scorer
 
 RANDOM = "random"
+_AHEAD = 64  # chunks that wait for their turn: 128 MB of features of Inception v3
+_T = TypeVar("_T")
 _PROBES = 4  # rows of each operation that stand for the generator when a run resumes: cheap beside any n
 
 
@@ -93,6 +97,7 @@ def evaluate_operations(
     save_every: float = 30,
     batch: int = 250,
     device: str | torch.device = "cpu",
+    executor: Executor | None = None,
 ) -> Evaluation:
     """Inception Scores of images from random samples and from operations (Agustsson et al., Table 2).
 
@@ -133,6 +138,11 @@ def evaluate_operations(
         Latents that go through the generator at a time.
     device : torch device
         Where the generator is; the scorer knows its own.
+    executor : concurrent.futures.Executor, optional
+        Computes the chunks, such as a `ProcessPoolExecutor` or the ``get_executor()`` of a client of
+        dask.distributed; the result is bit for bit that of one process of as many threads. Generator, scorer and
+        operations are pickled for every chunk: a large network is better loaded by a function of a module,
+        which goes by its name.
 
     Raises
     ------
@@ -182,14 +192,33 @@ def evaluate_operations(
     sizes = [min(batch, n - start) for start in range(0, n, batch)]
     done = state.restore()
     images, before = n * len(chosen), sum(sizes[:done]) * len(chosen)
+    todo = [(name, chunk, sizes[chunk]) for chunk in range(done, len(sizes)) for name in chosen]
     with progress_bar("scoring", images, before, "images") as bar:
-        for chunk in range(done, len(sizes)):
-            for name, tally in tallies.items():
-                features = samples.features(name, chunk, sizes[chunk])
-                tally.update(features, scorer.probabilities(features), chunk)
-                bar.update(sizes[chunk])
-            state.save(chunk + 1, complete=chunk + 1 == len(sizes))
+        # in order, because sums of floating numbers depend on it
+        for (name, chunk, size), found in zip(todo, _in_order(samples.scored, todo, executor), strict=True):
+            tallies[name].update(*found, chunk)
+            bar.update(size)
+            if name == list(chosen)[-1]:
+                state.save(chunk + 1, complete=chunk + 1 == len(sizes))
     return evaluation(tallies, RANDOM, scorer.name, seed)
+
+
+def _in_order(function: Callable[..., _T], tasks: Sequence[tuple[Any, ...]], executor: Executor | None) -> Iterator[_T]:
+    """What the function gives for each task, in their order; an executor is some tasks ahead, for memory's sake."""
+    if executor is None:
+        yield from (function(*task) for task in tasks)
+        return
+    ahead: deque[Future[_T]] = deque()
+    try:
+        for task in tasks:
+            ahead.append(executor.submit(function, *task))
+            if len(ahead) == _AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        for future in ahead:
+            future.cancel()
 
 
 def _chosen(operations: Iterable[str] | Mapping[str, Operation]) -> dict[str, Operation]:
@@ -230,6 +259,11 @@ class _Samples:
     shape: tuple[int, ...]
     seed: int
     device: torch.device
+
+    def scored(self, name: str, chunk: int, rows: int) -> tuple[np.ndarray, np.ndarray]:
+        """Features, and the probabilities of classes, of a chunk."""
+        features = self.features(name, chunk, rows)
+        return features, self.scorer.probabilities(features)
 
     def features(self, name: str, chunk: int, rows: int) -> np.ndarray:
         """Of the first rows of a chunk of an operation, (rows, d)."""

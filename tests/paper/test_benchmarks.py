@@ -110,3 +110,10 @@ def test_training(tmp_path):
     kinds = {row[0].removeprefix("| ") for row in rows[2:]}
     assert kinds == {"Autoencoder", "VAE", "WAEGAN", "WAEMMD", "AVB", "DCGAN", "WGANGP"}
     assert all(float(cell.replace(",", "")) > 0 for row in rows[2:] for cell in row[2:4])
+
+
+def test_batch(tmp_path):
+    text = report(tmp_path, "batch", "--notebooks", "1", "--work", "0")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith(("| processes", "| dask"))]
+    assert [row[:2] for row in rows] == [["processes", "1"], ["dask", "1"], ["processes", "2"], ["dask", "2"]]
+    assert "| a task, bytes | " in text and "| 100 | 20 | " in text

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from ot_latent.paper import figures
 from ot_latent.paper.figures import image_grid, image_panels, image_rows, use_style
 from ot_latent.paper.transport_figures import draw_principal_plane
 
@@ -55,3 +56,22 @@ def test_codes_are_drawn_along_their_longest_axes():
     assert np.linalg.norm(shades[0].min + shades[0].max) < 2 < np.linalg.norm(middle)  # about the mean of the codes
     assert (ax.get_title(), ax.get_xlabel()) == ("map", "first principal axis")
     assert ax.get_legend_handles_labels()[1] == ["codes", "mapped noise"]
+
+
+def test_a_picture_stays_until_it_looks_different(tmp_path):
+    path = tmp_path / "x.png"
+
+    def save(x, title="0.123", shade=0.5):
+        figure = Figure(figsize=(4, 3))
+        ax = figure.subplots()
+        ax.plot([0, 1, x], [0, 1, 0.5], "o", color=str(shade))
+        ax.set_title(title)
+        figures.save(figure, path)
+        return path.read_bytes()
+
+    first = save(0.3)
+    assert save(0.3 + 1e-9) == first and save(0.3, shade=0.503) == first
+    pixel = 1 / (4 * 150 * 0.775)
+    assert len({first, save(0.3 + 2 * pixel), save(0.3, "0.124"), save(0.3, shade=0.6)}) == 4
+    path.write_bytes(first[:1000])
+    assert save(0.3) == first

@@ -19,6 +19,7 @@ from ot_latent.paper.ledger import (
     escaped,
     judge,
     read_results,
+    read_seeds,
     render_map,
     render_results,
     render_summary,
@@ -159,6 +160,35 @@ def test_a_second_run_writes_the_same_bytes(tmp_path):
     before = (tmp_path / "results.json").read_bytes()
     _record(tmp_path, "04_a")
     assert (tmp_path / "results.json").read_bytes() == before
+
+
+def recorded(folder, value, interval, **settings):
+    """The record's bytes after a notebook found these."""
+    row = judge(CLAIM, value, interval)
+    write_results(folder, "04_a", {"scale": "quick", "seed": 0, "rows": {CLAIM.key: row}} | settings)
+    return (folder / "results.json").read_bytes()
+
+
+def test_numbers_stay_until_they_say_something_else(tmp_path):
+    first = recorded(tmp_path, 0.02, (0.01, 0.03))
+    assert recorded(tmp_path, 0.0201, (0.0101, 0.0299)) == first  # a hundredth of the interval is 0.0002
+    later = [recorded(tmp_path, *found) for found in [(0.0203, (0.01, 0.03)), (0.02, (0.01, 0.0303)), (0.02, None)]]
+    assert len({first, *later}) == 4
+    gap = recorded(tmp_path, 1.1e-16, None)
+    assert recorded(tmp_path, 4.4e-16, None) == gap != recorded(tmp_path, 1.1e-6, None)
+    assert recorded(tmp_path, 0.02, (0.01, 0.03), seed=1) != recorded(tmp_path, 0.02001, (0.01, 0.03), seed=2)
+
+
+def test_seeds_stand_beside_the_verdict(tmp_path):
+    claims_found = {CLAIM.key: {"values": [0.1] * 20, "held": [True] * 19 + [False]}}
+    other = {CLAIM.key: {"values": [0.1], "held": [False]}}  # with other parameters than the recorded run
+    found = {"09_x": {"claims": claims_found}, "09_x device=cuda": {"claims": other}}
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "sweep.json").write_text(json.dumps(found), encoding="utf-8")
+    recorded(tmp_path, 0.02, (0.01, 0.03))
+    text = render_results(read_results(tmp_path), read_seeds(tmp_path))
+    assert "| reproduced<br>holds in 19 of 20 seeds" in text
+    assert read_seeds(tmp_path / "elsewhere") == {}
 
 
 def test_claims_that_are_gone_leave_the_record(tmp_path):

@@ -17,7 +17,7 @@ import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from ot_latent.paper.jobs import Outcome
+from ot_latent.paper.batch.jobs import Outcome
 from ot_latent.paper.reproduce import reproduce, select_notebooks
 
 PARAMETERS = """\
@@ -64,10 +64,12 @@ def no_kernels(monkeypatch):
         done.append(job)
         with open(os.path.join(job.parameters["figures_dir"], "done.txt"), "w", encoding="utf-8") as file:
             file.write(job.name)
+        job.target.write_text("executed", encoding="utf-8")
+        job.note()
         return Outcome(job.name, 0.0)
 
     done = []
-    monkeypatch.setattr("ot_latent.paper.reproduce._execute_job", fake)
+    monkeypatch.setattr("ot_latent.paper.batch.execution.execute_job", fake)
     return done
 
 
@@ -78,9 +80,9 @@ def thread():
         yield executor
 
 
-def wait_until(condition):
-    """Return when the condition holds; fail after half a minute."""
-    end = time.monotonic() + 30
+def wait_until(condition, seconds=30):
+    """Return when the condition holds; fail after so many seconds."""
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.1)
@@ -120,11 +122,13 @@ def whole(tmp_path_factory):
     write_notebook(folder, "04_dies", "import os\nos.kill(os.getpid(), 9)")
     write_notebook(folder, "05_lacks", "1", parameters='scale = "quick"')
     write_notebook(folder, "06_says", says)
+    write_notebook(folder, "07_exits", "import sys\nsys.exit(0)", touch("07_exits.txt"))
+    write_notebook(folder, "08_prints", "while True: print('x' * 100_000)")
     before, out, err = contents(folder), io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         patch.setenv("MPLBACKEND", "Agg")
         patch.setenv("JUPYTER_PATH", str(root))
-        patch.setattr("ot_latent.paper.reproduce.cores", lambda: 6)
+        patch.setattr("ot_latent.paper.batch.execution.cores", lambda: 6)
         environment = dict(os.environ)
         report = reproduce(root=root, jobs=2)
         assert dict(os.environ) == environment
@@ -134,14 +138,18 @@ def whole(tmp_path_factory):
 
 def test_what_fails_is_reported_and_the_others_finish(whole):
     assert int(whole.report) == 1
-    assert [outcome.name for outcome in whole.report.failed] == ["02_broken", "04_dies", "05_lacks"]
-    broken, dies, lacks = (whole.err.partition(f"{name} failed: ")[2] for name in ("02_broken", "04_dies", "05_lacks"))
+    names = ["02_broken", "04_dies", "05_lacks", "07_exits", "08_prints"]
+    assert [outcome.name for outcome in whole.report.failed] == names
+    broken, dies, lacks, exits, prints = (whole.err.partition(f"{name} failed: ")[2] for name in names)
     assert broken.startswith("cell 4 of 4")  # papermill adds a cell with our parameters
     assert "x / 0  # on purpose" in broken and "ZeroDivisionError: division by zero" in broken
     log = whole.root / "build" / "notebooks" / "04_dies.log"
     assert dies.startswith(f"the kernel died (killed, or out of memory; see {log})") and log.is_file()
     assert "os.kill(os.getpid(), 9)" in dies
     assert lacks.startswith("it has no parameters data_dir, device, figures_dir, seed, train")
+    assert exits.startswith("it called sys.exit, and what follows did not run, in cell 3 of 4") and "(0)" in exits
+    assert prints.startswith("it printed more than 10,000,000 characters, in cell 3 of 3") and "while True" in prints
+    assert sum(path.stat().st_size for path in (whole.root / "build").rglob("*") if path.is_file()) < 20_000_000
 
 
 def test_copies_are_left_out_and_named(whole):
@@ -167,16 +175,64 @@ def test_progress_in_a_log_is_a_few_plain_lines(whole):
     lines = whole.err.partition("\n---")[0].splitlines()[1:]
     assert all(re.fullmatch(r"0\d_\w+ +(cell \d of \d|done|FAILED)  \d:\d\d", line) for line in lines)
     ends = sorted(line.split()[0] for line in lines if "cell" not in line)
-    assert ends == [outcome.name for outcome in whole.report.outcomes]
+    assert ends == sorted(outcome.name for outcome in whole.report.outcomes)
     assert lines[-1].split()[:2] == ["00_start_here", "done"]  # which reads the others' results
     cells = [line.split()[0] for line in lines if "cell" in line]
     assert cells and len(set(cells)) == len(cells)  # not every cell: one line in fifteen seconds
 
 
-def test_a_second_run_changes_nothing(whole, thread):
+def test_a_second_run_changes_nothing(whole, thread, capsys):
     before = contents(whole.root / "notebooks") | contents(whole.root / "figures")
     assert int(reproduce(["1", "0"], root=whole.root, executor=thread)) == 0
     assert contents(whole.root / "notebooks") | contents(whole.root / "figures") == before
+    ends = [line.split()[:2] for line in capsys.readouterr().err.splitlines() if "cell" not in line]
+    assert ["01_good", "unchanged"] in ends and ["00_start_here", "done"] in ends  # which shows what others found
+
+
+@pytest.fixture
+def ran(toy, no_kernels, thread, monkeypatch):
+    """Names of the notebooks that a call of `reproduce` executes; the first has been."""
+
+    def ran(**settings):
+        del no_kernels[:]
+        reproduce(root=toy, executor=thread, **settings)
+        return [job.name for job in no_kernels]
+
+    data = toy / "data" / "celeba"
+    (data / "img_align_celeba").mkdir(parents=True)
+    monkeypatch.setenv("OT_LATENT_DATA", str(toy / "data"))
+    assert ran() == ["01_good"] and ran() == []
+    return ran
+
+
+def test_what_is_done_is_not_done_again(toy, ran, monkeypatch):
+    assert ran(force=True) == ["01_good"] and ran() == []
+    assert ran(seed=1) == ["01_good"] and ran(seed=1) == []
+    executed = toy / "build" / "notebooks" / "01_good.ipynb"
+    assert ran() == ["01_good"] and ran() == []  # the folder holds one executed copy
+    executed.unlink()
+    assert ran() == ["01_good"]
+    write_notebook(toy / "notebooks", "01_good", "1")
+    assert ran() == ["01_good"] and ran() == []
+    (toy / "figures" / "01_a.png").write_bytes(b"another picture, of another commit")
+    assert ran() == ["01_good"] and ran() == []
+    monkeypatch.setattr("ot_latent.paper.batch.keys._COMPUTE", ("pytest",))
+    assert ran() == ["01_good"]
+    with open(executed.with_suffix(".json"), "w", encoding="utf-8") as record:
+        record.write('{"key')
+    assert ran() == ["01_good"] and ran() == []
+
+
+def test_another_data_set_is_another_run(toy, ran):
+    os.utime(toy / "data" / "celeba" / "img_align_celeba", (0, 0))
+    assert ran() == ["01_good"] and ran() == []
+
+
+def test_a_library_that_changes_meanwhile_is_noticed(toy, thread, monkeypatch):
+    told = iter([{"numpy": "1", "python": "3"}, {"numpy": "2", "python": "3"}])
+    monkeypatch.setattr("ot_latent.paper.batch.keys.versions", lambda: next(told))
+    (outcome,) = reproduce(root=toy, executor=thread).failed
+    assert re.fullmatch(r"since the start, or on .*, versions are others: numpy 2, here 1", outcome.error)
 
 
 def test_a_worker_that_dies_is_reported_and_the_others_run_again(toy, capsys):

@@ -1,13 +1,18 @@
 """Evaluations that are killed, go on, and refuse the state of another."""
 
 import errno
+import logging
 import re
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
 import torch
+from distributed import Client, LocalCluster
 from evaluation_toys import Killed, evaluate, generator, killed_after
 
 import ot_latent as otl
@@ -52,6 +57,27 @@ def test_a_killed_process_goes_on(tmp_path, root):
     done = int(np.load(path)["done"])
     assert 0 < done < 8
     assert evaluate(resume=path) == evaluate()
+
+
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_workers_give_the_same_bits(kind, tmp_path):
+    if kind == "processes":
+        workers = ProcessPoolExecutor(2, mp_context=get_context("spawn"))
+    else:
+        workers = LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=None, silence_logs=logging.ERROR)
+    whole, path = evaluate(), tmp_path / "state.npz"
+    with pytest.raises(Killed):
+        evaluate(generator=killed_after(25), resume=path, save_every=0)
+    with workers, nullcontext(workers) if kind == "processes" else Client(workers) as client:
+        executor = client if kind == "processes" else client.get_executor(pure=False)
+        assert evaluate(executor=executor) == whole
+        assert evaluate(executor=executor, resume=path) == whole
+
+
+def test_tasks_are_given_out_some_ahead_and_taken_in_order(monkeypatch):
+    monkeypatch.setattr("ot_latent.scores.evaluation._AHEAD", 3)
+    with ThreadPoolExecutor(2) as executor:
+        assert evaluate(executor=executor) == evaluate()
 
 
 def test_the_state_does_not_grow_with_the_number_of_images(tmp_path):

@@ -19,6 +19,7 @@ from .checks import PriorCheck as PriorCheck
 from .checks import check_prior as check_prior
 from .codes import Codes as Codes
 from .independence import DependentPointsWarning as DependentPointsWarning
+from .independence import OffPriorWarning as OffPriorWarning
 from .kantorovich import KantorovichSolution as KantorovichSolution
 from .kantorovich import solve_kantorovich as solve_kantorovich
 from .latent_transport import LatentTransport as LatentTransport

@@ -1,4 +1,4 @@
-"""Are the points of a matched operation independent of each other, as it takes them to be?"""
+"""Are the points of a matched operation independent of each other and of the prior, as it takes them to be?"""
 
 import functools
 import math
@@ -14,6 +14,7 @@ from ot_latent._arrays import Array, at_least_single
 
 # How many numbers of each point are read, though at least one row, and how often independent points raise alarm.
 _READ, _FALSE_ALARMS = 1024, 1e-9
+_LEAST = 256  # numbers of a point whose norm is looked at
 
 
 class DependentPointsWarning(UserWarning):
@@ -24,6 +25,51 @@ class DependentPointsWarning(UserWarning):
     """
 
 
+class OffPriorWarning(UserWarning):
+    """A point of a matched operation has another norm than the Gaussian prior gives, so that its result has, too.
+
+    As inverted latents do. Looked at is the first point, along the last axis or, of arrays with four axes, such as
+    pictures, the last three, if it has 256 numbers; points of the prior get it less than once in 1e9 calls.
+    """
+
+
+def warn_of_norms(zs: Sequence[Array], laws: Sequence[Any]) -> None:
+    """Give an `OffPriorWarning` if the norm of one of the points is not that of its Gaussian law.
+
+    The bounds of the chi-square law are those of Laurent and Massart (2000), Lemma 1.
+    """
+    for i, (z, law) in enumerate(zip(zs, laws, strict=True)):
+        mean, std = getattr(law, "mean", None), getattr(law, "std", None)
+        if not (isinstance(mean, float) and isinstance(std, float)):
+            continue
+        point = z[0] if z.ndim == 4 and len(z) else z[(0,) * (z.ndim - 1)] if 0 not in z.shape else z
+        n = math.prod(point.shape)
+        if n < _LEAST or not _readable(z):
+            continue
+        x = math.log(2 * len(zs) / _FALSE_ALARMS) / n
+        try:
+            point = at_least_single(point.detach() if is_torch_array(point) else point)
+            square = float(((point - mean) ** 2).mean()) / std**2
+        except RuntimeError:  # traced by torch
+            return
+        if not 1 - 2 * x**0.5 <= square <= 1 + 2 * x**0.5 + 2 * x and math.isfinite(square):
+            size = square**0.5
+            warnings.warn(
+                f"point {i + 1} of this operation lies at {square:.2f} times the squared norm of the prior, as "
+                "inverted latents do: the result does not follow the prior. Divide its distance to the prior's mean by "
+                f"{size:.3g}, or pass laws= to combine, with Gaussian({mean:g}, {std * size:.3g}) for this point",
+                OffPriorWarning,
+                stacklevel=4,
+            )
+            return
+
+
+def _readable(z: Array) -> bool:
+    """Whether the values of z can be looked at without a copy from a device, or a break of a trace."""
+    torch = sys.modules["torch"] if is_torch_array(z) else None
+    return not (torch and (torch.compiler.is_compiling() or torch.jit.is_tracing() or str(device(z)) != "cpu"))
+
+
 def warn_of_dependence(zs: Sequence[Array], laws: Sequence[Any]) -> None:
     """Give a `DependentPointsWarning` if two of the points are equal up to sign, or vary together.
 
@@ -31,8 +77,7 @@ def warn_of_dependence(zs: Sequence[Array], laws: Sequence[Any]) -> None:
     number by number and, for comparison, at all circular shifts (by their spectra): where rows are alike, as in
     a path, chance makes every shift as large.
     """
-    torch = sys.modules["torch"] if is_torch_array(zs[0]) else None
-    if torch and (torch.compiler.is_compiling() or torch.jit.is_tracing() or str(device(zs[0])) != "cpu"):
+    if not _readable(zs[0]):
         return
     shape = np.broadcast_shapes(*(z.shape for z in zs))
     rows, part = _READ // max(1, shape[-1]), [slice(None)]
@@ -43,7 +88,7 @@ def warn_of_dependence(zs: Sequence[Array], laws: Sequence[Any]) -> None:
     def read(x: Array) -> np.ndarray:
         x = x if x.shape == shape else array_namespace(x).broadcast_to(x, shape)
         x = at_least_single(x[tuple(part)])
-        return x.detach().numpy() if torch and is_torch_array(x) else x
+        return x.detach().numpy() if is_torch_array(x) else x
 
     try:
         values = [read(z) for z in zs]

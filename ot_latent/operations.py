@@ -29,7 +29,7 @@ from ot_latent._arrays import (
     in_pieces,
     parameter,
 )
-from ot_latent.independence import warn_of_dependence
+from ot_latent.independence import warn_of_dependence, warn_of_norms
 from ot_latent.monotone import ScaledMap
 from ot_latent.priors.laws import AnyPrior, Prior, laws_of
 from ot_latent.priors.product import as_prior, map_back
@@ -270,8 +270,10 @@ def _weighted_sum(
     whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
     if whole is not None:
         laws = None if laws is None else [as_prior(law) for law in laws]
+        each = [whole] * len(zs) if laws is None else laws
+        warn_of_norms(zs, each)
         if correlation is None:
-            warn_of_dependence(zs, [whole] * len(zs) if laws is None else laws)
+            warn_of_dependence(zs, each)
 
     def back(weights: Array, count: int) -> Any:
         return None if whole is None else map_back(weights, whole, count, laws, correlation)

@@ -10,6 +10,7 @@ import ot_latent as otl
 from ot_latent import checkpoints, datasets, generators, scorers, scores
 
 warnings.simplefilter("error", otl.DependentPointsWarning)
+warnings.simplefilter("error", otl.OffPriorWarning)
 prior = otl.Gaussian(0, 1)
 others: list[otl.priors.Law] = [otl.Uniform(-1, 1), otl.ScipyPrior(scipy.stats.laplace())]
 product = otl.Product([prior, otl.Uniform(-1, 1)])

@@ -14,7 +14,7 @@ from ot_latent.scores.frechet import frechet_distance
 
 _LEVEL, _POWER = 0.05, 0.95
 _ROUNDING = 1e-12  # no log of a score is known better than rounding errors allow
-_COLUMNS = ("operation", "Inception Score", "change", "95 % interval", "p", "would find", "FID")
+_COLUMNS = ("operation", "Inception Score", "change", "95 % interval", "p", "would find", "equal within", "FID")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,18 @@ class Change:
     interval: tuple[float, float]
     p_value: float
     detectable: float
+
+    @property
+    def within(self) -> float:
+        """The smallest margin within which two one-sided tests (TOST) at level 5 % find the scores equal.
+
+        References
+        ----------
+        Schuirmann (1987), J. Pharmacokinet. Biopharm. 15(6).
+        """
+        step, last = math.log1p(self.relative), math.log1p(self.interval[1])
+        # what is found with 95 % power lies beyond both critical values: that of the interval, and the one-sided
+        return math.expm1(abs(step) + math.log1p(self.detectable) - (last - step))
 
 
 @dataclass(frozen=True)
@@ -123,7 +135,8 @@ class Evaluation:
             tabulate(cells, _COLUMNS, style, disable_numparse=True),
             "Inception Score: mean ± sd of 10 splits. Change against random samples, of all images "
             "as one split. p: of no change. Would find: the smallest change found with 95 % power "
-            "at level 5 %. FID: to the random samples; in their own row, what as many other random "
+            "at level 5 %. Equal within: the smallest margin within which two one-sided tests at level 5 % "
+            "find equal scores. FID: to the random samples; in their own row, what as many other random "
             "samples would have.",
         )
 
@@ -135,13 +148,14 @@ def _escaped(name: str) -> str:
 
 def _change_cells(change: Change | None) -> tuple[str, ...]:
     if change is None:
-        return ("",) * 4
+        return ("",) * 5
     low, high = change.interval
     return (
         f"{change.relative:+.2%}",
         f"{low:+.2%} to {high:+.2%}",
         f"{change.p_value:.3f}" if change.p_value >= 0.001 else "< 0.001",
         f"{change.detectable:.2%}",
+        f"{change.within:.2%}",
     )
 
 

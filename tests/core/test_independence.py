@@ -9,7 +9,7 @@ import torch
 
 import ot_latent as otl
 from ot_latent import independence
-from ot_latent.independence import DependentPointsWarning
+from ot_latent.independence import DependentPointsWarning, OffPriorWarning
 
 UNIT = otl.Uniform(-1, 1)
 
@@ -85,3 +85,32 @@ def test_false_alarms_are_rare():
                     independence.warn_of_dependence(list(pair), [law, law])
             counts[name] = len(caught)
     assert max(counts.values()) < 40, counts
+
+
+def test_inverted_latents_whose_norms_are_off_are_named_with_the_remedy():
+    """At 0.88 times the squared norm, in 16,384 numbers 16 standard errors off; passing their law mends it."""
+    prior, size = otl.Gaussian(), 0.88**0.5
+    z = size * prior.sample((2, 2, 4, 64, 64), rng=0)
+    for points in (z, torch.tensor(z).bfloat16(), z.reshape(2, 2, -1)):
+        with pytest.warns(OffPriorWarning, match=r"point 1 .* at 0.88 .* Gaussian\(0, 0.93"):
+            otl.interpolate(*points, 0.5, prior=prior)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y = otl.combine(z, [0.5, 0.5], prior=prior, laws=[otl.Gaussian(0, size)] * 2)
+    assert otl.check_prior(y.reshape(4, -1)[:2], prior)
+
+
+@pytest.mark.filterwarnings("error")
+def test_norms_of_the_prior_give_no_warning():
+    """At a rate of 1 % a call, not 1e-9: fewer than that in 2,000 calls; not of others' laws, nor of few numbers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(independence, "_FALSE_ALARMS", 0.01)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for pair in otl.Gaussian(1, 2).sample((2000, 2, 1, 300), rng=0):
+                independence.warn_of_norms(list(pair), [otl.Gaussian(1, 2)] * 2)
+    assert len(caught) < 20
+    correlated = otl.MultivariateGaussian(np.zeros(300), 0.99 + 0.01 * np.eye(300))
+    for prior in (correlated, otl.Sphere(300)):
+        otl.interpolate(*prior.sample((2, 1, 300), rng=0), 0.5, prior=prior)
+    otl.interpolate(np.full((1, 255), 5.0), otl.Gaussian().sample((1, 255), rng=0), 0.5, prior=otl.Gaussian())

@@ -148,6 +148,18 @@ def test_the_smallest_change_that_would_be_found_is_found_with_the_power_stated(
     assert abs(power - 0.95) < 4 * np.sqrt(0.05 * 0.95 / 400) + 0.01  # the pilot's own error
 
 
+def test_equal_scores_are_found_to_be_and_others_at_the_level_stated_only():
+    """A change as large as the margin is taken for none in 5 % of 400 tests, within four deviations; none in most."""
+    rng, laws, n = np.random.default_rng(1), (0.5, 0.6), 2_000
+    margin = abs(change(rng, laws, 1_000_000).relative)
+    wrong = np.mean([change(rng, laws, n).within < margin for _ in range(400)])
+    assert abs(wrong - 0.05) < 4 * np.sqrt(0.05 * 0.95 / 400) + 0.01  # the margin's own error
+    # twice the critical value of the one-sided test apart, both find it in 90 %; here it is further
+    same = [change(rng, (0.5, 0.5), n) for _ in range(100)]
+    assert margin > same[0].detectable
+    assert np.mean([c.within < margin for c in same]) > 0.8
+
+
 def test_a_generator_that_has_collapsed_shows_no_change():
     found = evaluate(generator=lambda z: torch.full((len(z), 1, 2, 2), 0.3))
     for row in found.rows[1:]:

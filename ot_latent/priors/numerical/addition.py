@@ -17,7 +17,6 @@ import math
 from typing import TypeAlias
 
 import numpy as np
-from scipy.optimize import brentq
 
 from ot_latent.priors.numerical.axis import Axis, rounded
 from ot_latent.priors.numerical.law import NumericalLaw
@@ -35,10 +34,14 @@ _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.aran
 _TOLERANCE = 3e-11  # of a level
 _KEPT = 1024  # sums that are remembered: some 100 kB each
 _MOST_KNOTS = 60  # of histograms, whose sums are exact
-_FEW = 48  # rows
+_FEW = 128  # rows
+# Both terms' level at the median of the sum is no further from 0: there F is between the squares of theirs.
+_AROUND = 0.54
 # Levels at which the sum is looked at before its panels are chosen, and those where they end at least.
-_SKETCH = _GRID[[*range(0, 15, 4), *range(15, 65, 5), *range(65, 86), *range(86, 136, 5), *range(136, len(_GRID), 4)]]
-_ENDS = [-FAR_LEVEL, -10, -4, -1.5, -0.6, -0.2, -0.05]
+_SKETCH = np.array([*range(-120, -60, 16), *range(-60, -10, 5), *range(-10, 1), _AROUND])
+_ENDS = [-FAR_LEVEL, -26, -10, -4, -1.5, -0.6, -0.2, -0.05]
+# Distances in η from a kink, at which panels end where the law is no polynomial beside it.
+_GRADED = 3.0 ** -np.arange(15)
 
 
 def _level(log_cdf: np.ndarray) -> np.ndarray:
@@ -109,12 +112,14 @@ def sum_shape(first: Shape, second: Shape, ratio: float) -> tuple[Axis, LevelTab
 
 def _middle(X: NumericalLaw, Y: NumericalLaw) -> float:
     """The median of X + Y, from the sum of the origins: nearly, since levels differ by the square of the error."""
-
-    def excess(place: float) -> float:
-        return float(_log_cdf(X, Y, np.array([place]))[0]) + LOG2
-
-    first, last = X.place(np.array([-3.0, 3.0])) + Y.place(np.array([-3.0, 3.0]))
-    return brentq(excess, first, last, xtol=1e-8 * (last - first))
+    around = np.array([-_AROUND, _AROUND])
+    low, high = X.place(around) + Y.place(around)
+    for _ in range(3):
+        places = np.linspace(low, high, 9)
+        excess = np.maximum.accumulate(_log_cdf(X, Y, places)) + LOG2
+        i = np.clip(np.searchsorted(excess, 0.0), 1, 8)
+        low, high = places[i - 1 : i + 1]
+    return float(np.interp(0.0, excess, places))
 
 
 def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, LevelTable]:
@@ -136,18 +141,21 @@ def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, 
     kinks = np.add.outer(X.kinks, Y.kinks).ravel()
     kinks = kinks[(kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < middle)]
     kinks = np.log(kinks / unit) if bounded else -np.log1p((middle - kinks) / unit)
-    ends = np.unique([*ends, *kinks[kinks > ends[0]], 0.0])
+    if not (X.polynomial and Y.polynomial):
+        kinks = np.add.outer(kinks, [*-_GRADED, 0.0, *_GRADED]).ravel()
+    ends = np.unique([*ends, *kinks[(kinks > ends[0]) & (kinks < 0.0)], 0.0])
     return float(unit), LevelTable.fit(level, ends[np.diff(ends, prepend=-np.inf) > 1e-9], _TOLERANCE)
 
 
 def _log_cdf(X: NumericalLaw, Y: NumericalLaw, places: np.ndarray) -> np.ndarray:
     """log P(X + Y <= y), y measured from the sum of the origins, in bounded memory."""
-    parts = np.array_split(places, 1 + len(places) // _FEW)
-    return np.concatenate([_log_cdf_of_some(X, Y, part) for part in parts])
+    s = Y.place(_nearly_equal_level(X, Y, places))
+    parts = 1 + len(places) // _FEW
+    pairs = zip(np.array_split(places, parts), np.array_split(s, parts), strict=True)
+    return np.concatenate([_log_cdf_of_some(X, Y, *pair) for pair in pairs])
 
 
-def _log_cdf_of_some(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray) -> np.ndarray:
-    s = Y.place(_nearly_equal_level(X, Y, y))
+def _log_cdf_of_some(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray, s: np.ndarray) -> np.ndarray:
     level_x, level_y = X.level(y - s), Y.level(s)
     corner = probability(level_x) * probability(level_y)
     # what is known to be below y: the corner, and either term so far below that half of the other may be added
@@ -155,24 +163,37 @@ def _log_cdf_of_some(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray) -> np.ndar
     last = np.maximum(log(corner), np.minimum(alone, 0) - 2 * LOG2) - _NEGLIGIBLE
     total = corner
     for A, B, a, b in ((X, Y, level_x, level_y), (Y, X, level_y, level_x)):
-        # before and beyond these levels the integral is negligible
-        start = np.maximum(b, last - np.clip(a, -1e3, 0))
-        total = total + _integral(A, B, y, start, np.minimum(-last, B.level(y - A.place(last))))
+        total = total + _integral(A, B, y, a, b, last)
     return log(total)
 
 
-def _integral(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-    """∫ F_X(y - Y) over Y between the levels `start` and `stop`, at each y."""
+def _integral(
+    X: NumericalLaw, Y: NumericalLaw, y: np.ndarray, first_x: np.ndarray, first_y: np.ndarray, last: np.ndarray
+) -> np.ndarray:
+    """∫ F_X(y - Y) over Y beyond the level `first_y`, where that of y - Y is `first_x`, at each y.
+
+    Parts below exp(last) are left out: before and beyond some levels, and where F_X and the density of Y
+    are small together.
+    """
+    start = np.maximum(first_y, last - np.clip(first_x, -1e3, 0))
+    stop = np.minimum(-last, Y.level(y - X.place(last)))
     start = np.clip(start, -LAST_MARK, FAR_LEVEL)[:, None]
     stop = np.clip(stop[:, None], start, FAR_LEVEL)
-    crossings = Y.level(y[:, None] - X.short_place(X.marks))
-    marks = np.broadcast_to(Y.marks, (len(y), len(Y.marks)))
-    ends = np.concatenate([start, marks, crossings], axis=1)
+    crossings = Y.level(y[:, None] - X.short_place(_between(X.marks, last.min(), first_x.max())))
+    marks = _between(Y.marks, start.min(), stop.max())
+    ends = np.concatenate([start, np.broadcast_to(marks, (len(y), len(marks))), crossings, stop], axis=1)
     ends = np.sort(np.clip(ends, start, stop), axis=1)
     row, column = np.nonzero(np.diff(ends, axis=1) > 1e-13)
-    low, high = ends[row, column, None], ends[row, column + 1, None]
+    low, high = ends[row, column], ends[row, column + 1]
+    largest = X.short_probability(y[row] - Y.short_place(low)) * np.exp(-np.minimum(abs(low), abs(high)))
+    kept = largest > np.exp(last)[row]
+    row, low, high = row[kept], low[kept, None], high[kept, None]
     nodes, weights = _GAUSS
     levels = (low + high) / 2 + (high - low) / 2 * nodes
     values = X.short_probability(y[row, None] - Y.short_place(levels))
     masses = 0.25 * (high - low) * weights * np.exp(-np.abs(levels))
     return np.bincount(row, (values * masses).sum(1), minlength=len(y))
+
+
+def _between(marks: np.ndarray, low: float, high: float) -> np.ndarray:
+    return marks[(marks > low) & (marks < high)]

@@ -68,6 +68,12 @@ class NumericalLaw:
         ends = [end - self.axis.origin for end in self.support if math.isfinite(end)]
         return np.array([*ends, *self.axis.place(self.table.kinks)])
 
+    @property
+    def polynomial(self) -> bool:
+        """Whether F grows by a whole power of the distance from the finite ends of the support."""
+        powers = np.array([p for p, end in zip(self.table.end_slopes, self.support, strict=True) if math.isfinite(end)])
+        return bool(np.all(np.abs(powers - np.round(powers)) < 1e-3))
+
     def scaled(self, weight: float) -> "NumericalLaw":
         """The law of weight * Z."""
         law = self if weight > 0 else self.mirrored

@@ -36,7 +36,7 @@ class Piecewise:
 
     def __init__(self, ends: np.ndarray, series: np.ndarray) -> None:
         self.ends, self.series = ends, series
-        self._end_slopes = [float(slope) for slope in self._at(ends[[0, -1]], 1)]
+        self.end_slopes = [float(slope) for slope in self._at(ends[[0, -1]], 1)]
 
     def __eq__(self, other: object) -> bool:
         same = isinstance(other, Piecewise) and np.array_equal(self.ends, other.ends)
@@ -100,7 +100,7 @@ class Piecewise:
         if not beyond.any():
             return value
         xp = array_namespace(x)
-        first, last = self._end_slopes
+        first, last = self.end_slopes
         further = value + xp.where(beyond < 0, first * beyond, last * beyond)
         return xp.where(beyond == 0, value, further)
 

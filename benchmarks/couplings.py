@@ -56,6 +56,8 @@ def couplings(codes, tolerance=0.05):
 def of_batches(run):
     """Milliseconds of a batch of pairs of noise with normal codes, the least of three. *Batches to win*: how many
     batches of torchcfm's pairs (or ours, without it) cost as much as the fit and the same number of semi-discrete ones.
+    A matching of 64 points is so small a problem that among many codes, or in many dimensions, it costs no more than
+    64 looks for the highest plane; it is also the coarsest.
     """
     rows = []
     for n, d in run.problems:

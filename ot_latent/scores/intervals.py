@@ -58,8 +58,9 @@ def mean_of_seeds(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
 
     Examples
     --------
-    >>> mean_of_seeds([1.0, 2.0, 3.0])
-    (2.0, (-0.48, 4.48))
+    >>> mean, (low, high) = mean_of_seeds([1.0, 2.0, 3.0])
+    >>> mean, round(low, 2), round(high, 2)
+    (2.0, -0.48, 4.48)
     """
     mean = float(np.mean(values))
     half = float(stats.t.isf(0.025, len(values) - 1) * stats.sem(values))

@@ -14,6 +14,6 @@ Heights are determined up to a constant; here sum_j b_j h_j = 0. They maximise t
     F(h) = sum_j b_j h_j - E u(z),        dF/dh_j = b_j - p_j,        p_j = P(z in cell j).
 """
 
-from ot_latent.semidiscrete.classes import ClassCoupling as ClassCoupling
-from ot_latent.semidiscrete.transport import ConvergenceWarning as ConvergenceWarning
-from ot_latent.semidiscrete.transport import SemiDiscreteOT as SemiDiscreteOT
+import lazy_loader as _lazy
+
+__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)

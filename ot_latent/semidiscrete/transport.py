@@ -16,9 +16,8 @@ from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import ByValue
 from ot_latent.priors.product import as_prior
-from ot_latent.semidiscrete.coupling import among_equal, cells_of, chances, drawn
-from ot_latent.semidiscrete.extension import extended, neighbours
 from ot_latent.semidiscrete.given import checked_codes, first_equal, one_for_each
+from ot_latent.semidiscrete.planes import among_equal, cells_of, chances, drawn, extended, neighbours
 
 
 class ConvergenceWarning(UserWarning):

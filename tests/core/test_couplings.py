@@ -8,7 +8,7 @@ from scipy import stats
 import ot_latent as otl
 from ot_latent import datasets
 from ot_latent.laguerre import estimate_mass_error
-from ot_latent.semidiscrete import ClassCoupling, coupling, transport
+from ot_latent.semidiscrete import ClassCoupling, planes, transport
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +65,11 @@ def test_points_go_through_in_batches(ot, monkeypatch, tmp_path):
 
     def cells_of(dual, points):
         sizes.append(len(points))
-        return coupling.cells_of(dual, points)
+        return planes.cells_of(dual, points)
 
     z = np.load(tmp_path / "z.npy", mmap_mode="r")  # torch warns of arrays that cannot be written
     monkeypatch.setattr(transport, "TABLE", 300)
-    monkeypatch.setattr(coupling, "TABLE", 300)
+    monkeypatch.setattr(planes, "TABLE", 300)
     monkeypatch.setattr(transport, "cells_of", cells_of)
     np.testing.assert_array_equal(ot.cell(z), whole)
     np.testing.assert_array_equal(ot.transport(z), moved)

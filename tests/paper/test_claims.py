@@ -172,6 +172,6 @@ def test_every_claim_is_well_formed(key):
 def test_the_papers_are_complete():
     papers = [item.paper for item in claims().items]
     assert list(dict.fromkeys(papers)) == ["agustsson2019", "liu2018", "bousquet2017"]
-    assert len(papers) == 45
+    assert len(papers) == 46
     assert len({item.key for item in claims().items}) == len(claims().items)
     assert len(ENTRIES) == 191

@@ -236,6 +236,7 @@ def _draw(found: Mapping[str, Any], path: Path) -> None:
         ax.set_title(f"{key}: {seeds_text(claim)}", fontsize=7, loc="left", pad=2)
         ax.set_yticks([])
         ax.tick_params(labelsize=6, pad=1)
+        ax.xaxis.get_offset_text().set_fontsize(6)
         ax.spines[["left", "right", "top"]].set_visible(False)
     for ax in axes[len(strips) :]:
         ax.set_axis_off()

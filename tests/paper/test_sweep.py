@@ -12,7 +12,7 @@ from ot_latent.cli import main
 from ot_latent.paper import ledger
 from ot_latent.paper.batch.jobs import Outcome
 from ot_latent.paper.claims import claims
-from ot_latent.paper.sweep import sweep
+from ot_latent.paper.sweep import render_sweep, sweep
 
 CLAIM = claims().find("appendixA.support.gaussian")  # interval below 0.05
 
@@ -131,3 +131,11 @@ def test_the_command_reads_seeds_and_values(monkeypatch):
     assert given == [(("01",), [2, 3], {"rate": [0.001, "fast"], "train": [True]}), ((), [0, 3, 7], {})]
     for wrong, message in ((["--seeds", "a:b"], "FIRST:END"), (["-p", "x"], "NAME=VALUE")):
         assert message in CliRunner().invoke(main, ["sweep", *wrong]).output
+
+
+def test_the_committed_table_is_that_of_its_values(root):
+    folder = root / "figures" / "sweep"
+    found = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
+    assert (folder / "SWEEP.md").read_text(encoding="utf-8") == render_sweep(found)
+    counts = [len(claim["held"]) for group in found.values() for claim in group["claims"].values()]
+    assert len(counts) >= 14 and min(counts) >= 14

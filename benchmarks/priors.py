@@ -12,6 +12,7 @@ import pkgutil
 
 import numpy as np
 import scipy.stats as st
+import torch
 from _report import parser, seconds, table, write
 
 import ot_latent as otl
@@ -89,12 +90,31 @@ def measured(part):
     return table(["work", "first call, s", "again, s", "again / raw"], rows)
 
 
+def two_threads(part):
+    """Torch in single precision on two threads, midpoints of the uniform prior: time over that of the plain sum.
+
+    The median of 25 runs of each, in turn, so that a busy machine is busy for all.
+    """
+    torch.set_num_threads(2)
+    prior, rows = otl.Uniform(-1, 1), []
+    for n, d in ((64, 512), (10_000 // part, 100), (100_000 // part, 100)):
+        z1, z2 = prior.sample((2, n, d), rng=0, like=torch.zeros(()))
+        candidates = {
+            "plain": lambda z1=z1, z2=z2: 0.3 * z1 + 0.7 * z2,
+            "raw": lambda z1=z1, z2=z2: otl.interpolate(z1, z2, 0.3),
+            "matched": lambda z1=z1, z2=z2: otl.interpolate(z1, z2, 0.3, prior=prior),
+        }
+        times = np.median([[seconds(run) for run in candidates.values()] for _ in range(25)], axis=0)
+        rows.append([f"{n:,} x {d}", f"{times[0] * 1e3:.2f}", *(f"{time / times[0]:.1f}" for time in times[1:])])
+    return table(["points", "plain sum, ms", "raw / plain sum", "matched / plain sum"], rows)
+
+
 def main():
     options = parser(__file__, __doc__)
     options.add_argument("--part", type=int, default=1, help="take one point of so many (default: %(default)s)")
     arguments = options.parse_args()
     text = "# Any prior\n\nMade by `OMP_NUM_THREADS=1 python benchmarks/priors.py`.\n"
-    write(arguments.out, text, {"Times": measured}, arguments.part)
+    write(arguments.out, text, {"Times": measured, "Uniform, on two threads": two_threads}, arguments.part)
 
 
 if __name__ == "__main__":

@@ -260,8 +260,8 @@ class Limits:
     Attributes
     ----------
     numpy_piece, torch_piece : int
-        Bytes of a piece in `in_pieces`: several of numpy's fit the second-level cache, and allocators keep
-        such ones at hand; torch shares each out among its threads.
+        Bytes of a piece in `in_pieces`: several of numpy's fit the second-level cache. Torch shares each of its own
+        out among threads, which wait for each other at every step; no larger a tensor is cut into numpy's, for one.
     points : int
         How many numbers a function sees at a time where laws differ from entry to entry.
     threads : int
@@ -283,9 +283,11 @@ def in_pieces(function: Callable[..., Array], arrays: Sequence[Array], dtype: An
     What it computes on the way stays in the cache. Torch tensors on other devices than the processor, and
     those that `torch.compile` traces, go through it in one piece. The last axis is never cut.
     """
+    shape = np.broadcast_shapes(*(array.shape for array in arrays))
     if is_torch_array(arrays[0]):
-        return _torch_in_pieces(function, arrays, dtype)
-    result = np.empty(np.broadcast_shapes(*(array.shape for array in arrays)), dtype=dtype)
+        large = np.prod(shape) * arrays[0].dtype.itemsize > limits.torch_piece
+        return _torch_in_pieces(function, arrays, dtype, limits.torch_piece if large else limits.numpy_piece)
+    result = np.empty(shape, dtype=dtype)
     # not side by side: each step on a piece is so short that threads would wait for the interpreter
     for piece, *parts in _pieces(result, arrays):
         piece[...] = function(*parts)
@@ -300,8 +302,7 @@ def side_by_side(function: Callable[..., None], tasks: Iterable[tuple[Any, ...]]
             function(*task)
         return
     with ThreadPoolExecutor(limits.threads) as pool:
-        done = pool.map(lambda task: function(*task), tasks)
-        for _ in progress(done, "pieces", len(tasks)):
+        for _ in progress(pool.map(lambda task: function(*task), tasks), "pieces", len(tasks)):
             pass
 
 
@@ -324,10 +325,10 @@ def _part(array: Array, axis: int, here: slice) -> Array:
     return array[(..., here, *[slice(None)] * (-axis - 1))]
 
 
-def _torch_in_pieces(function: Callable[..., Array], arrays: Sequence[Array], dtype: Any) -> Array:
+def _torch_in_pieces(function: Callable[..., Array], arrays: Sequence[Array], dtype: Any, size: int) -> Array:
     xp = array_namespace(arrays[0])
     shape = np.broadcast_shapes(*(array.shape for array in arrays))
-    axis, rows = _cut(shape, arrays[0].dtype.itemsize, limits.torch_piece)
+    axis, rows = _cut(shape, arrays[0].dtype.itemsize, size)
     if rows is None or sys.modules["torch"].compiler.is_compiling() or str(device(arrays[0])) != "cpu":
         return xp.astype(function(*arrays), dtype, copy=False)
     last, starts = axis - len(shape), range(0, shape[axis], rows)
@@ -338,7 +339,7 @@ def _torch_in_pieces(function: Callable[..., Array], arrays: Sequence[Array], dt
         return [_part(array, last, slice(start, start + rows)) for start in starts]
 
     pieces = zip(*map(parts, arrays), strict=True)
-    return xp.concat([_torch_in_pieces(function, piece, dtype) for piece in pieces], axis=axis)
+    return xp.concat([_torch_in_pieces(function, piece, dtype, size) for piece in pieces], axis=axis)
 
 
 def _cut(shape: tuple[int, ...], itemsize: int, size: int) -> tuple[Any, int | None]:

@@ -35,6 +35,8 @@ def test_operations(tmp_path):
 def test_priors(tmp_path):
     rows = [line.strip("| ").split(" | ") for line in report(tmp_path, "priors", "--part", "50").splitlines()[6:]]
     measured = [row for row in rows if len(row) == 4 and row[1].replace(".", "").isdigit()]
+    measured, threads = measured[:-3], measured[-3:]
+    assert all(float(row[3]) > 0 for row in threads)
     assert len(measured) == 19 and all(float(row[1]) >= float(row[2]) >= 0 for row in measured)
 
 

@@ -205,8 +205,8 @@ def random_walk(
     count(steps, "steps", 0)
     if noise is None:
         noise = _draw(prior, (steps, *z.shape), rng, z, "random walk")
-    elif len(noise) != steps:
-        raise ValueError(f"noise must hold one entry per step: got {len(noise)} for {steps} steps")
+    elif not (isinstance(noise, Sequence) or is_array_api_obj(noise)) or len(noise) != steps:
+        raise ValueError(f"noise must hold one entry per step, {steps}, got {np.shape(noise)[:1] or noise!r}")
     walk = [z]
     for u in noise:
         walk.append(vicinity(walk[-1], eps, noise=u, prior=prior))

@@ -153,6 +153,7 @@ def vicinity(
         See `combine`.
     """
     (z,) = _points("z", z)
+    noise_law = None if noise_law is None else as_prior(noise_law, "noise_law")
     if noise is None:
         noise = _draw(prior if noise_law is None else noise_law, z.shape, rng, z, "vicinity")
     z, noise = _points("z, noise", z, noise)
@@ -205,8 +206,8 @@ def random_walk(
     count(steps, "steps", 0)
     if noise is None:
         noise = _draw(prior, (steps, *z.shape), rng, z, "random walk")
-    elif len(noise) != steps:
-        raise ValueError(f"noise must hold one entry per step: got {len(noise)} for {steps} steps")
+    elif not (isinstance(noise, Sequence) or is_array_api_obj(noise)) or len(noise) != steps:
+        raise ValueError(f"noise must hold one entry per step, {steps}, got {np.shape(noise)[:1] or noise!r}")
     walk = [z]
     for u in noise:
         walk.append(vicinity(walk[-1], eps, noise=u, prior=prior))
@@ -269,7 +270,7 @@ def _weighted_sum(
         raise ValueError("laws and correlation must come with a prior: plain sums have no use for them")
     whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
     if whole is not None:
-        laws = None if laws is None else [as_prior(law) for law in laws]
+        laws = None if laws is None else [as_prior(law, "laws") for law in laws]
         each = [whole] * len(zs) if laws is None else laws
         warn_of_norms(zs, each)
         if correlation is None:

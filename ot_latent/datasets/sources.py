@@ -218,7 +218,7 @@ class ZipSource(Source):
                 f"{self.path} cannot be unpacked here: {error}. If it is encrypted, or packed with Deflate64 as "
                 "Windows does above 2 GB: unpack it with the program that made it, and pass the folder."
             ) from error
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError, ValueError) as error:
             raise CorruptDataError(f"{self.path} is damaged or truncated: {error}") from error
 
     def _items(self, start: int) -> Iterator[Item]:

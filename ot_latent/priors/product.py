@@ -106,7 +106,7 @@ class Product(SeveralLaws):
         return MapOfSeveral(self, target)
 
 
-def as_prior(prior: AnyPrior) -> Any:
+def as_prior(prior: AnyPrior, name: str = "prior") -> Any:
     """`prior` as this library's own: a sequence of laws as a `Product`, what has a cdf as a `ScipyPrior`.
 
     A frozen ``scipy.stats.multivariate_normal`` becomes a `MultivariateGaussian`.
@@ -128,7 +128,7 @@ def as_prior(prior: AnyPrior) -> Any:
         if hasattr(prior, "cdf") and not isinstance(prior, Law):
             return _tabulated(prior) if isinstance(prior, Hashable) else _tabulated.__wrapped__(prior)
     raise TypeError(
-        "prior must be a law, such as Gaussian(0, 1), Uniform(-1, 1) or ScipyPrior(scipy.stats.laplace()), "
+        f"{name} must be a law, such as Gaussian(0, 1), Uniform(-1, 1) or ScipyPrior(scipy.stats.laplace()), "
         f"or a list of one for each coordinate; got {prior!r}"
     )
 

@@ -535,9 +535,9 @@ def test_bad_use_is_named():
     with pytest.raises(RuntimeError, match="call fit"):
         _ = ot.heights
     ot.fit([[0.0, 1.0], [1.0, 0.0]])
-    with pytest.raises(ValueError, match=r"z must be floating with shape \(points, 2\)"):
+    with pytest.raises(ValueError, match=r"z must have shape \(points, 2\)"):
         ot.transport(np.zeros((1, 3)))
-    with pytest.raises(ValueError, match="z must be floating"):
+    with pytest.raises(TypeError, match="z must be floating"):
         ot.cell(np.zeros((1, 2), dtype=int))
     with pytest.raises(TypeError, match="z must not be a masked array"):
         ot.cell(np.ma.masked_array(np.zeros((1, 2)), [[0, 1]]))

@@ -18,8 +18,7 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj, is_torch_array, to_device
 from tqdm.auto import tqdm
 
-# A numpy array or a torch tensor, and where a user passes it also a number or a list of them. No type
-# says what the two kinds share.
+# A numpy array or a torch tensor, from a user also a number or a list of them. No type says what they share.
 Array: TypeAlias = Any
 
 # None, an int >= 0, a numpy.random.Generator or a torch.Generator; see `generator`.

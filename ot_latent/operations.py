@@ -271,8 +271,7 @@ def _weighted_sum(
     whole, dtype = None if prior is None else as_prior(prior), zs[0].dtype
     if whole is not None:
         laws = None if laws is None else [as_prior(law, "laws") for law in laws]
-        each = [whole] * len(zs) if laws is None else laws
-        warn_of_norms(zs, each)
+        warn_of_norms(zs, each := laws or [whole] * len(zs))
         if correlation is None:
             warn_of_dependence(zs, each)
 

@@ -16,8 +16,17 @@ from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import ByValue
 from ot_latent.priors.product import as_prior
-from ot_latent.semidiscrete.given import checked_codes, first_equal, one_for_each
-from ot_latent.semidiscrete.planes import among_equal, cells_of, chances, drawn, extended, neighbours
+from ot_latent.semidiscrete.planes import (
+    among_equal,
+    cells_of,
+    chances,
+    checked_codes,
+    drawn,
+    extended,
+    first_equal,
+    neighbours,
+    one_for_each,
+)
 
 
 class ConvergenceWarning(UserWarning):

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+collect_ignore = ["user_script.py"]  # is checked by mypy, and holds no test
+
 # The same examples on every machine, and no deadline: machines differ in speed.
 settings.register_profile("ot-latent", derandomize=True, deadline=None)
 settings.load_profile("ot-latent")

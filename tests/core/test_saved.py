@@ -33,6 +33,9 @@ class Quantiles:
     def ppf(self, p):
         return np.interp(p, self.levels, self.values)
 
+    def __repr__(self):
+        return "Quantiles()"
+
 
 PRIORS = [
     otl.Gaussian([0, 1], np.float32(2)),

@@ -30,6 +30,8 @@ def gather(source: Path) -> None:
         (source / folder).mkdir()
         for path in (ROOT / folder).glob(pattern):
             shutil.copy2(path, source / folder)
+    for path in (source / "notebooks").glob("*.ipynb"):  # the pages of docs/ lie beside them now
+        path.write_text(path.read_text(encoding="utf-8").replace("](../docs/", "](../"), encoding="utf-8")
     shutil.copy2(ROOT / "CHANGELOG.md", source / "changelog.md")
     benchmarks = source / "benchmarks" / "README.md"  # links to scripts, which are no pages
     text = re.sub(r"\]\((\w+\.py)\)", rf"]({FILES}/benchmarks/\1)", benchmarks.read_text(encoding="utf-8"))

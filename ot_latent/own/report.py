@@ -4,63 +4,40 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.spatial.distance import cdist
 
 from ot_latent import scores
 from ot_latent.latent_transport import LatentTransport
+from ot_latent.scores.neighbours import NEIGHBOURS
 from ot_latent.scores.reports import transport_report
 
-_BLOCKS, _NEIGHBOURS = 5, 5
-
-
-def coverage(points: np.ndarray, held_out: np.ndarray) -> float:
-    """Share of held-out points that have another one nearer than their fifth held-out neighbour: (n, d), (m, d).
-
-    References
-    ----------
-    Naeem, Oh, Uh, Choi and Yoo (2020), Reliable fidelity and diversity metrics for generative models.
-    """
-    k = min(_NEIGHBOURS, len(held_out) - 1)
-    reach = np.partition(cdist(held_out, held_out), k, axis=1)[:, k]
-    return float((cdist(held_out, points).min(1) <= reach).mean())
+_BLOCKS = 5
 
 
 def code_scores(transport: LatentTransport, codes: np.ndarray, held_out: np.ndarray) -> dict[str, Any]:
     """Mapped noise against codes that were held out, each beside what codes themselves get."""
     n = len(held_out)
     drawn = transport.sample(n, rng=1).numpy(force=True)
-    usual = codes[np.random.default_rng(0).permutation(len(codes))[:n]]
-    found = transport_report({"samples": drawn}, codes, held_out, max(1, n // _BLOCKS))
-    ours, linear = found["samples"], found["Gaussian fit"]
-    return {
-        "held_out": n,
-        "w2_over_floor": ours.ratio,
-        "w2_over_floor_interval_95": list(ours.ratio_interval),
-        "w2_over_floor_of_a_gaussian": linear.ratio,
-        "spread": float(np.sqrt(drawn.var(0).sum() / held_out.var(0).sum())),
-        "coverage": coverage(drawn, held_out),
-        "coverage_of_codes": coverage(usual, held_out),
-        "nearest": ours.nearest,
-        "nearest_interval_95": list(ours.nearest_interval),
-    }
+    found = transport_report({"samples": drawn}, codes, held_out, max(NEIGHBOURS + 1, n // _BLOCKS))
+    ours = found["samples"]
+    measures = {name: list(getattr(ours, name)) for name in ("ratio", "spread", "coverage", "density", "nearest")}
+    return {"held_out": n, "ratio_of_a_gaussian": found["Gaussian fit"].ratio.value, **measures}
 
 
 def code_words(found: dict[str, Any]) -> list[str]:
     """The scores of codes in words."""
-    (low, high), (near_low, near_high) = found["w2_over_floor_interval_95"], found["nearest_interval_95"]
+    (w2, low, high), (near, near_low, near_high) = found["ratio"], found["nearest"]
     new = "no copies: they lie as far from what was fitted as held-out ones do, or farther"
-    near = "nearer to what was fitted than held-out ones: some of it may be repeated"
+    old = "nearer to what was fitted than held-out ones: some of it may be repeated"
     return [
-        f"**Law.** W2 from new codes to {found['held_out']:,} held-out ones is {found['w2_over_floor']:.2f} times that "
+        f"**Law.** W2 from new codes to {found['held_out']:,} held-out ones is {w2:.2f} times that "
         f"of fitted codes ({low:.2f} to {high:.2f}), the floor. Points of the Gaussian with their mean and covariance "
-        f"have {found['w2_over_floor_of_a_gaussian']:.2f}.",
-        f"**Spread.** New codes spread {found['spread']:.2f} times as wide as held-out ones: far below 1 they are "
+        f"have {found['ratio_of_a_gaussian']:.2f}.",
+        f"**Spread.** New codes spread {found['spread'][0]:.2f} times as wide as fitted ones: far below 1 they are "
         "too alike.",
-        f"**Coverage.** {found['coverage']:.0%} of held-out codes have a new one in their neighbourhood; with as many "
-        f"fitted codes it is {found['coverage_of_codes']:.0%}.",
-        f"**Memorisation.** New codes are {new if near_high >= 1 else near}. Their median distance to the nearest "
-        f"fitted code is {found['nearest']:.2f} times that of held-out ones ({near_low:.2f} to {near_high:.2f}); "
-        "0 is a copy.",
+        f"**Coverage.** New codes lie near {found['coverage'][0]:.2f} times as many held-out ones as fitted codes do, and "
+        f"{found['density'][0]:.2f} times as densely: far below 1 kinds are missing, or codes lie where none should.",
+        f"**Memorisation.** New codes are {new if near_high >= 1 else old}. Their median distance to the nearest "
+        f"fitted code is {near:.2f} times that of held-out ones ({near_low:.2f} to {near_high:.2f}); 0 is a copy.",
     ]
 
 

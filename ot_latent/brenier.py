@@ -79,9 +79,9 @@ def require_tensors(**tensors: torch.Tensor) -> None:
 
 
 def _require(potential: nn.Module, **tensors: torch.Tensor) -> None:
-    """Raise TypeError unless D is a network, and tensors are floating ones; ValueError unless they have its points."""
-    if not isinstance(potential, nn.Module):
-        raise TypeError(f"potential must be a network, got {potential!r}")
+    """Raise TypeError unless D is a function, and tensors are floating ones; ValueError unless they have its points."""
+    if not callable(potential) or isinstance(potential, type):
+        raise TypeError(f"potential must be a network or a function, got {potential!r}")
     require_tensors(**tensors)
     for name, tensor in tensors.items():
         if tensor.ndim != (1 if name == "phi" else 2) or len(tensor) != len(tensors["points"]):

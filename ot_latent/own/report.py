@@ -34,8 +34,8 @@ def code_words(found: dict[str, Any]) -> list[str]:
         f"have {found['ratio_of_a_gaussian']:.2f}.",
         f"**Spread.** New codes spread {found['spread'][0]:.2f} times as wide as fitted ones: far below 1 they are "
         "too alike.",
-        f"**Coverage.** New codes lie near {found['coverage'][0]:.2f} times as many held-out ones as fitted codes do, and "
-        f"{found['density'][0]:.2f} times as densely: far below 1 kinds are missing, or codes lie where none should.",
+        f"**Coverage.** New codes lie near {found['coverage'][0]:.2f} times as many held-out ones as fitted ones do, "
+        f"and {found['density'][0]:.2f} times as densely: far below 1 kinds are missing or codes lie astray.",
         f"**Memorisation.** New codes are {new if near_high >= 1 else old}. Their median distance to the nearest "
         f"fitted code is {near:.2f} times that of held-out ones ({near_low:.2f} to {near_high:.2f}); 0 is a copy.",
     ]

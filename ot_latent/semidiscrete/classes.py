@@ -6,10 +6,11 @@ import numpy as np
 from array_api_compat import array_namespace, device, is_torch_array
 
 from ot_latent._arrays import Array, Seed, count, draw, generator
+from ot_latent.priors.laws import ByValue
 from ot_latent.semidiscrete.transport import SemiDiscreteOT
 
 
-class ClassCoupling:
+class ClassCoupling(ByValue):
     """Couplings of a prior with the codes of each class: noise says nothing of the class.
 
     A conditional flow starts from the whole prior for every class. So each class has a problem of its own, with its

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from ot_latent._arrays import Array, draw, number, parameter, require_positive
+from ot_latent._arrays import Array, draw, number, parameter
 from ot_latent.laguerre import TABLE, SemiDual
 
 _LARGEST = 1e150  # coordinate of a code: its square is a number
@@ -56,14 +56,14 @@ def cells_of(dual: SemiDual, points: torch.Tensor) -> torch.Tensor:
 
 def chances(dual: SemiDual, points: torch.Tensor, temperature: float) -> torch.Tensor:
     """Of the cells, softly, in double precision: (m, d) -> (m, cells)"""
-    require_positive(float(temperature), "temperature")
+    number(temperature, "temperature", positive=True)
     planes = dual.centered(points).double() @ dual.cells.codes.double().T + dual.cells.heights
     return (planes * (dual.scale / temperature) + dual.masses.log()).softmax(1)
 
 
 def drawn(dual: SemiDual, n: int, rng: Any, temperature: float) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Noise and its cells, n in all, a batch at a time; of chance at a temperature above 0."""
-    cells, d = dual.cells.n, dual.codes.shape[1]
+    cells, d, temperature = dual.cells.n, dual.codes.shape[1], number(temperature, "temperature", 0)
     size = max(1, TABLE // (cells if temperature else d))
     for first in range(0, n, size):
         noise = dual.prior.sample((min(size, n - first), d), rng, like=dual.codes)

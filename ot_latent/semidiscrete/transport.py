@@ -198,7 +198,7 @@ class SemiDiscreteOT(ByValue):
         """
         self._require_fit()
         dual, n, rng = self._dual, count(n, "n", 3), generator(rng, self._dual.codes)
-        if not temperature:
+        if not number(temperature, "temperature", 0):
             return estimate_mass_error(dual.counts(n, rng), dual.masses)
         batches = drawn(dual, n, rng, temperature)
         return estimate_mass_error(

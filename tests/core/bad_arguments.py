@@ -376,6 +376,8 @@ def cases() -> Iterator[Case]:
                     and "str" in str(p.annotation)
                 ):
                     continue
+                if p.name == "name" and name.endswith("as_prior"):  # says in messages whose law it is
+                    continue
                 if (p.name, kind) in {("like", "nan"), ("zs", "ragged"), ("noise", "ragged")}:  # these are right
                     continue
                 arguments = needed | {p.name: value}

@@ -110,7 +110,9 @@ def test_cost_of_batched_maps():
     for prior in (UNIT, NORMAL):
         with pytest.raises(TypeError, match="cost is for one law"):
             monotone_map(prior.combine(weights[:2]), prior).cost()
-    for p in (0.5, 0, -1, np.nan, np.inf, "2"):
+    with pytest.raises(TypeError, match="p must be a real number"):
+        monotone_map(UNIT, UNIT).cost("2")
+    for p in (0.5, 0, -1, np.nan, np.inf):
         with pytest.raises(ValueError, match="p must be at least 1"):
             monotone_map(UNIT, UNIT).cost(p)
 

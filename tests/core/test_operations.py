@@ -329,7 +329,7 @@ def test_slerp_keeps_its_accuracy_at_small_angles():
         (lambda z: otl.interpolate(z, z, np.ones((5, 1))), ValueError, r"broadcast against the points, .*\(5, 1\)"),
         (lambda z: otl.interpolate(z, z, 0.5, prior="gaussian"), TypeError, "prior must be a law, such as"),
         (lambda z: otl.interpolate(z, z, 0.5, prior=otl.Gaussian), TypeError, "prior must be a law, such as"),
-        (lambda z: otl.vicinity(z, 0.5, prior=UNIT, noise_law=3), TypeError, "prior must be a law, such as"),
+        (lambda z: otl.vicinity(z, 0.5, prior=UNIT, noise_law=3), TypeError, "noise_law must be a law, such as"),
         (lambda z: otl.interpolate(1.0, 2.0, 0.5), ValueError, "latent dimension"),
         (lambda z: otl.interpolate(z > 0, z > 0, 0.5), TypeError, "must be floating"),
         (lambda z: otl.combine([z, z], [1, 2, 3]), ValueError, r"got shape \(3,\) for 2 points"),

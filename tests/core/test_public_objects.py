@@ -15,7 +15,19 @@ import torch
 from evaluation_toys import evaluate
 
 import ot_latent as otl
-from ot_latent import brenier, codes, datasets, laguerre, latent_transport, models, own, priors, scores, training
+from ot_latent import (
+    brenier,
+    codes,
+    datasets,
+    laguerre,
+    latent_transport,
+    models,
+    own,
+    priors,
+    scores,
+    semidiscrete,
+    training,
+)
 from ot_latent.paper import table2
 
 POINTS = np.random.default_rng(0).standard_normal((60, 2))
@@ -61,6 +73,7 @@ MAKERS = {
     laguerre.SemiDual: lambda: OT._dual,
     laguerre.Estimate: lambda: OT.cost,
     laguerre.Ascent: None,  # at work, never kept
+    semidiscrete.ClassCoupling: lambda: semidiscrete.ClassCoupling(tolerance=0.5).fit(POINTS, np.arange(60) % 2),
     otl.LatentTransport: lambda: fitted("semidiscrete"),
     latent_transport.Inverse: lambda: fitted().invert(POINTS, steps=2),
     latent_transport.DebiasedSemiDiscrete: lambda: latent_transport.DebiasedSemiDiscrete(

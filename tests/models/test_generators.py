@@ -80,7 +80,7 @@ def test_latent_points_of_another_shape_are_refused_and_every_precision_will_do(
 def test_what_is_no_generator_is_refused():
     with pytest.raises(TypeError, match="got a Autoencoder.*AE-OT"):
         generators.load("mnist-ae")
-    with pytest.raises(TypeError, match="mnist-classifier holds a DigitClassifier"):
+    with pytest.raises(TypeError, match="weights must be those of a generator, got a DigitClassifier"):
         generators.load("mnist-classifier")
     with pytest.raises(ValueError, match="decoder must be .* got None for a Potential"):
         generators.load("mnist-aeot")

@@ -107,7 +107,7 @@ def test_bad_input_is_named():
     for block in (5, -50):
         with pytest.raises(ValueError, match="block must be at least 6"):
             transport_report({}, codes, codes, block=block)
-    with pytest.raises(ValueError, match="reach must be a positive"):
+    with pytest.raises(ValueError, match="reach must be positive and finite"):
         mode_coverage(codes, codes, float("nan"))
     with pytest.raises(ValueError, match="steps must be at least 1"):
         circulation(np.cos, np.zeros((1, 4, 3)), steps=0)

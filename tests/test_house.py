@@ -5,7 +5,7 @@ import ast
 import pytest
 
 MOST = {"lines of a file": 350, "lines of a function": 45, "modules of a room": 12}
-CORE, LIBRARY = 8_000, 21_000  # lines; but for what is new to do, they shall only fall
+CORE, LIBRARY = 8_013, 20_146  # lines; but for what is new to do, they shall only fall
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,6 @@ def test_rooms_hold_few_modules(files):
 
 def test_the_library_is_thin(files, root):
     lines = {path.relative_to(root / "ot_latent"): len(text.splitlines()) for path, text in files.items()}
-    core = sum(n for path, n in lines.items() if len(path.parts) == 1 or path.parts[0] in ("priors", "laguerre"))
+    core = sum(n for path, n in lines.items() if len(path.parts) == 1 or path.parts[0] in ("priors", "laguerre", "semidiscrete"))
     assert core < CORE
     assert sum(lines.values()) < LIBRARY

@@ -111,7 +111,7 @@ def main(folder: Path = FOLDER, seeds: int = SEEDS, places: int = PLACES, points
             write_atomically(folder / file, partial(picture.save, format="WEBP", quality=QUALITY, method=6))
             entry["operations"][kind] = {"sprite": file, "ways": ways}
     text = f"window.EXPLORER = {json.dumps(data, separators=(',', ':'))};\n"
-    write_atomically(folder / "data.js", lambda path: path.write_text(text, encoding="utf-8"))
+    write_atomically(folder / "data.js", text)
 
 
 if __name__ == "__main__":

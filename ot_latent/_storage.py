@@ -72,14 +72,14 @@ def as_path(value: str | Path, name: str) -> Path:
     return Path(value)
 
 
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let ``write`` fill a temporary neighbour of ``path``, then move it there in one step."""
+def write_atomically(path: Path, content: str | Callable[[Path], Any]) -> None:
+    """Write a text, or let a function fill, a temporary neighbour of ``path``, and move it there in one step."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
     try:
-        write(temporary)
+        content(temporary) if callable(content) else temporary.write_text(content, encoding="utf-8")
         temporary.chmod(0o644)
         with temporary.open("r+b") as written:  # Windows syncs no file that is open to be read alone
             os.fsync(written.fileno())  # or a crash of the machine may leave an empty file
@@ -263,7 +263,7 @@ class States:
         try:
             facts = facts | {"settings": self.settings, "hardware": hardware(next(model.parameters()).device)}
             save_tensors(path, _tensors_of(model, optimizers), facts)
-            write_atomically(self.folder / self.LOG, lambda file: file.write_text(lines, "utf-8"))
+            write_atomically(self.folder / self.LOG, lines)
         except OSError as error:
             kept = ", ".join(map(str, self.paths())) or "none"
             warnings.warn(f"{path} could not be written: {error}. States that stay: {kept}", StateWarning, 2)

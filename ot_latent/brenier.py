@@ -203,13 +203,12 @@ def fit_potential(
         If the loss is not finite.
     """
     _require(potential, points=points, phi=phi)
-    kept_in = None if resume is None else as_path(resume, "resume")
+    folder = None if resume is None else as_path(resume, "resume")
     number(learning_rate, "learning_rate", positive=True), number(save_seconds, "save_seconds", 0)
     data = tensors_hash({"points": points, "phi": phi})
     settings = {"data": data, "learning_rate": learning_rate, "potential": potential.config}
-    folder, loss = kept_in, partial(regression_loss, weight=0)
     kept: dict[str, Any] = {"decay": decay, "folder": folder, "settings": settings, "save_seconds": save_seconds}
-    regression = Regression(potential, loss, learning_rate, iterations, **kept)
+    regression = Regression(potential, partial(regression_loss, weight=0), learning_rate, iterations, **kept)
     with locked(folder / "fit") if folder else nullcontext():
         return regression.run(lambda step: (points, phi, points)).log
 

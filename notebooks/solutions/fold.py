@@ -125,7 +125,7 @@ def fold(name: str) -> None:
     before, _ = split("".join(last["source"]))
     last["source"] = "\n\n".join(filter(None, [before, folded(name)])).splitlines(keepends=True)
     text = json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(path, text)
 
 
 def student(name: str, folder: Path) -> nbformat.NotebookNode:

@@ -161,16 +161,20 @@ def decks() -> Iterator[tuple[str, nbformat.NotebookNode]]:
     yield from sessions()
 
 
-def write(name: str, notebook: nbformat.NotebookNode, folder: Path) -> None:
-    """A page of slides in the folder, and beside it the scripts that it loads."""
-    from nbconvert import SlidesExporter
-
+def copy_scripts(folder: Path) -> None:
+    """What the pages of slides in the folder load."""
     for package, root in SCRIPTS:
         for file in metadata.files(package) or []:
             if found := re.fullmatch(root, file.as_posix()):
                 target = folder / "scripts" / found[1]
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file.locate(), target)
+
+
+def write(name: str, notebook: nbformat.NotebookNode, folder: Path) -> None:
+    """A page of slides in the folder, which needs its scripts."""
+    from nbconvert import SlidesExporter
+
     exporter = SlidesExporter(
         template_name="offline",
         extra_template_basedirs=[str(HERE)],
@@ -190,6 +194,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("folder", type=Path, help="where to write the pages")
     folder = parser.parse_args().folder
+    copy_scripts(folder)
     for name, notebook in decks():
         write(name, notebook, folder)
         print(folder / f"{name}.html")

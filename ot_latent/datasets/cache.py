@@ -196,7 +196,7 @@ def _enter(path: Path, file: BinaryIO, journal: Journal) -> None:
     file.flush()
     os.fsync(file.fileno())
     text = json.dumps(asdict(journal), ensure_ascii=False)
-    write_atomically(path.with_suffix(".json"), lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(path.with_suffix(".json"), text)
 
 
 def _read_journal(path: Path) -> Journal:

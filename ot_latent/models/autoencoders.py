@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ot_latent._arrays import count
+from ot_latent._arrays import count, number
 from ot_latent.models import networks, objectives
 from ot_latent.models.networks import frozen
-from ot_latent.models.objectives import gaussian_divergence, positive, squared_error
+from ot_latent.models.objectives import gaussian_divergence, squared_error
 
 
 class Autoencoder(nn.Module):
@@ -45,7 +45,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         self.config: dict[str, Any] = {"latent_dim": latent_dim, "width": width, "channels": channels, "side": side}
         if edges:
-            self.config |= {"edges": positive("edges", edges)}
+            self.config |= {"edges": number(edges, "edges", positive=True)}
         self.latent_dim, self.side, self.edges = latent_dim, side, edges
         outputs = count(latent_dim, "latent_dim", most=2**20) * (2 if self.gaussian else 1)
         self.encoder: nn.Module = networks.encoder(outputs, width, channels, side)
@@ -99,7 +99,7 @@ class VAE(Autoencoder):
         self, latent_dim: int = 10, width: int = 16, variance: float = 0.5, channels: int = 1, side: int = 64
     ) -> None:
         super().__init__(latent_dim, width, channels, side)
-        self.variance = positive("variance", variance)
+        self.variance = number(variance, "variance", positive=True)
         self.config |= {"variance": variance}
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:
@@ -126,7 +126,7 @@ class _WAE(Autoencoder):
     ) -> None:
         self.gaussian = gaussian  # the size of the encoder depends on it
         super().__init__(latent_dim, width, channels, side)
-        self.weight = positive("weight", weight)
+        self.weight = number(weight, "weight", positive=True)
         self.config |= {"weight": weight, "gaussian": gaussian}
         if self.adversarial:
             self.critic = networks.code_critic(latent_dim)
@@ -205,7 +205,7 @@ class AAE(WAEGAN):
         channels: int = 1,
         side: int = 64,
     ) -> None:
-        super().__init__(latent_dim, width, 2 * positive("variance", variance), gaussian, channels, side)
+        super().__init__(latent_dim, width, 2 * number(variance, "variance", positive=True), gaussian, channels, side)
         self.variance = variance
         del self.config["weight"]
         self.config |= {"variance": variance}
@@ -240,7 +240,8 @@ class AVB(Autoencoder):
         side: int = 64,
     ) -> None:
         super().__init__(latent_dim, width, channels, side)
-        self.variance, self.noise_dim = positive("variance", variance), count(noise_dim, "noise_dim", most=2**20)
+        self.variance = number(variance, "variance", positive=True)
+        self.noise_dim = count(noise_dim, "noise_dim", most=2**20)
         self.encoder = networks.JoinedNetwork(noise_dim, latent_dim, width, channels, side)
         self.critic = networks.JoinedNetwork(latent_dim, 1, width, channels, side)
         self.config |= {"variance": variance, "noise_dim": noise_dim}

@@ -53,7 +53,7 @@ def save(weights: Path, model: nn.Module, card: dict[str, Any], critic: bool = T
     with locked(weights):
         tidy(weights, beside)
         write_atomically(weights, lambda path: path.write_bytes(content))
-        write_atomically(beside, lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(beside, text)
     return weights
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ot_latent._arrays import number
 from ot_latent.models import networks, objectives
 from ot_latent.models.networks import frozen
 from ot_latent.priors.gaussian import Gaussian
@@ -118,7 +119,7 @@ class WGANGP(_GAN):
         penalty: float = 10.0,
     ) -> None:
         config = {"side": side, "channels": channels, "latent_dim": latent_dim, "width": width, "prior": prior}
-        config["penalty"] = objectives.positive("penalty", penalty)
+        config["penalty"] = number(penalty, "penalty", positive=True)
         generator = networks.residual_generator(latent_dim, width, channels, side)
         super().__init__(generator, networks.residual_critic(width, channels, side), config)
 

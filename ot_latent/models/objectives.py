@@ -54,7 +54,7 @@ def gaussian_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
 def negative_log_likelihood(data: Tensor, decoded: Tensor, variance: float) -> Tensor:
     """Negative log-likelihood -E log p_G(x|z) of the decoder N(G(z), variance I), with its constant."""
     _require_points(True, data=data, decoded=decoded)
-    constant = data[0].numel() / 2 * math.log(2 * math.pi * positive("variance", variance))
+    constant = data[0].numel() / 2 * math.log(2 * math.pi * number(variance, "variance", positive=True))
     return squared_error(data, decoded) / (2 * variance) + constant
 
 
@@ -198,8 +198,3 @@ def avb(data: Tensor, decoded: Tensor, codes: Tensor, critic: OfPairs, variance:
     divergence = critic(data, codes).mean()
     likelihood = negative_log_likelihood(data, decoded, variance)
     return {"loss": divergence + likelihood, "nll": likelihood, "kl": divergence}
-
-
-def positive(name: str, value: float) -> float:
-    """``value``, if it can be the weight of a term: a number, positive and finite."""
-    return number(value, name, positive=True)

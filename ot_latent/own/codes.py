@@ -66,7 +66,7 @@ def fit_codes(
         )
         samples = latent.sample(_SAMPLES, rng=seed).numpy(force=True)
         write_atomically(folder / "samples.npy", lambda path: _write(path, samples))
-        write_atomically(folder / "report.md", lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(folder / "report.md", text)
         save(latent, folder)
         shutil.rmtree(folder / "unfinished", ignore_errors=True)
     return latent

@@ -93,7 +93,7 @@ def fit_images(
         facts = {"side": side, "channels": channels, "seed": seed}
         plan = Plan(**known) if known else chosen(split.fitted, facts | asked, minutes, where)
         text = json.dumps({"source": survey.fingerprint, "plan": asdict(plan)}, indent=2)
-        write_atomically(folder / "plan.json", lambda path: path.write_text(text, encoding="utf-8"))
+        write_atomically(folder / "plan.json", text)
         tell(f"{len(split.fitted):,} images are fitted, {len(split.held_out):,} held out. {plan}.")
         model = _fitted(plan, split, folder / "unfinished", where, save_seconds, tell)
         model.card |= {

@@ -101,6 +101,6 @@ class ImageModel(ByValue):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in {"card.json": json.dumps(self.card, indent=2), "report.md": self.report}.items():
-            write_atomically(folder / name, lambda path, text=text: path.write_text(text, encoding="utf-8"))
+            write_atomically(folder / name, text)
         save(self, folder)
         return folder

@@ -13,13 +13,13 @@ from scipy.spatial.distance import cdist
 from scipy.stats import wilcoxon
 from torch.nn.functional import avg_pool2d
 
+from ot_latent._arrays import number
 from ot_latent.datasets.catalogue import MissingDataError
 from ot_latent.datasets.image_sets import as_floats
 from ot_latent.datasets.pixels import UnusableImage, Wanted, decode
 from ot_latent.datasets.sources import Source
 from ot_latent.latent_transport import LatentTransport
 from ot_latent.models.networks import SIDES
-from ot_latent.models.objectives import positive
 from ot_latent.scores.neighbours import nearest_distances
 from ot_latent.training.loop import computed_in
 from ot_latent.training.recipes import Recipe
@@ -213,5 +213,5 @@ def chosen(images: np.ndarray, asked: dict[str, Any], minutes: float, device: to
     lower = _FASTER * seconds["bfloat16"] < seconds["float32"]
     precision = asked.get("precision", "bfloat16" if lower else "float32")
     fewest, most = _EPOCHS
-    fitting = int(60 * positive("minutes", minutes) / (seconds[precision] * (n // batch)))
+    fitting = int(60 * number(minutes, "minutes", positive=True) / (seconds[precision] * (n // batch)))
     return replace(plan, precision=precision, epochs=asked.get("epochs") or max(fewest, min(most, fitting)))

@@ -263,7 +263,7 @@ def write_results(folder: Path, name: str, section: Mapping[str, Any]) -> None:
         results = read_results(folder)
         results[name] = _settled(results.get(name), {**section, "versions": versions})
         text = json.dumps(results, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-        write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_atomically(path, text)
 
 
 def _settled(before: Mapping[str, Any] | None, now: dict[str, Any]) -> Mapping[str, Any]:

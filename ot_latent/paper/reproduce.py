@@ -17,7 +17,7 @@ from typing import Any
 import click
 
 from ot_latent._arrays import cores
-from ot_latent._storage import checkout, write_atomically
+from ot_latent._storage import checkout, missing, write_atomically
 from ot_latent.paper.batch import keys
 from ot_latent.paper.batch.execution import run_all
 from ot_latent.paper.batch.jobs import Job, Outcome
@@ -136,7 +136,7 @@ def reproduce(
     )
     if (figures / "results.json").exists():
         table = render_results(read_results(figures), read_seeds(figures))
-        write_atomically(figures / "RESULTS.md", lambda file: file.write_text(table, encoding="utf-8"))
+        write_atomically(figures / "RESULTS.md", table)
         click.echo(f"\n{table}")
     return report
 
@@ -164,7 +164,7 @@ def run_planned(
 ) -> Report:
     """Run what is not done yet, `LAST` after all others; arguments as of `reproduce`. Failures are printed."""
     if not find_spec("papermill"):
-        raise ModuleNotFoundError("papermill is not installed: pip install 'ot-latent[notebooks]'", name="papermill")
+        raise ModuleNotFoundError(missing("papermill"), name="papermill")
     versions, workers = keys.versions(), jobs or min(cores(), len(planned))
     if cluster is not None:  # the environment of its workers is their own
         data_dir = data_dir or os.environ.get("OT_LATENT_DATA")

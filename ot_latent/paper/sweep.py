@@ -104,8 +104,8 @@ def sweep(
     out.mkdir(parents=True, exist_ok=True)
     text = re.sub(r"\[[^\[\]{}]*\]", lambda values: " ".join(values[0].split()), json.dumps(found, indent=1)) + "\n"
     table = render_sweep(found)
-    write_atomically(out / "sweep.json", lambda file: file.write_text(text, encoding="utf-8"))
-    write_atomically(out / "SWEEP.md", lambda file: file.write_text(table, encoding="utf-8"))
+    write_atomically(out / "sweep.json", text)
+    write_atomically(out / "SWEEP.md", table)
     _draw(found, out / "sweep.png")
     click.echo(f"\n{table}")
     return report

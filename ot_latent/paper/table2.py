@@ -132,7 +132,7 @@ def keep(setting: Setting, evaluation: Evaluation) -> Path:
     }
     path = _kept_path(setting)
     text = json.dumps(record, indent=1) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_atomically(path, text)
     return path
 
 

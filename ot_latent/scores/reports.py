@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
-from ot_latent._arrays import count, real_numbers
+from ot_latent._arrays import count, number, real_numbers
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.laguerre import Estimate
-from ot_latent.models.objectives import positive
 from ot_latent.scores.frechet import feature_rows
 from ot_latent.scores.intervals import bootstrap_interval, mean_of_seeds
 from ot_latent.scores.neighbours import NEIGHBOURS, coverage_and_density, nearest_distances, ratio_of_medians
@@ -96,7 +95,7 @@ def mode_coverage(cloud: ArrayLike, centers: ArrayLike, reach: float) -> ModeCov
     75% near a mode, shares 0.50 to 1.50 of an equal one
     """
     points = feature_rows(cloud, "cloud")
-    distances, reach = cdist(points, feature_rows(centers, "centers", points)), positive("reach", reach)
+    distances, reach = cdist(points, feature_rows(centers, "centers", points)), number(reach, "reach", positive=True)
     n, k = distances.shape
     counts = np.bincount(distances.argmin(1), minlength=k)
     within = float((distances.min(1) < reach).mean())

@@ -239,7 +239,7 @@ LEFT_OUT = {
     "ResidualBlock Residual JoinedNetwork frozen code_critic",
     "laws that combine makes": "Trapezoid UniformSum",
     "protocols": "Law Prior Distribution Scorer FeatureExtractor",
-    "only asked by other functions, which check": "positive config map_to for_points MonotoneMap ScaledMap "
+    "only asked by other functions, which check": "config map_to for_points MonotoneMap ScaledMap "
     "apply spread "
     "departure whitened correction map_of_points require_power minibatch_problem bend shifted",
 }

@@ -222,6 +222,7 @@ def test_the_ledger_can_be_searched(site, window):
 
 
 def test_slides_open_without_a_network_and_fit_the_screen(tmp_path, window):
+    lecture.copy_scripts(tmp_path)
     lecture.write("session1", dict(lecture.sessions())["session1"], tmp_path)
     window.show(1280, 720, "light")
     assert window.open((tmp_path / "session1.html").as_uri()) == []

@@ -5,7 +5,6 @@ whose worker dies runs again on another one, up to four times.
 """
 
 import logging
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
@@ -114,8 +113,6 @@ class _Tasks(Executor):
 def _on_worker(function: Callable[[Job], Outcome], job: Job, threads: Mapping[str, int]) -> Outcome:
     from distributed import get_worker
 
-    # a grammar of internationalised addresses, of no use here, which papermill would load for seconds
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     return function(replace(job, threads=threads.get(_host(get_worker().address), 1)))
 
 

@@ -90,6 +90,8 @@ def _collect_in_processes(jobs: list[Job], workers: int, lines: ProgressLines) -
 
 def execute_job(job: Job) -> Outcome:
     """What a worker does."""
+    # a grammar of internationalised addresses, of no use here, which papermill would load for seconds
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     from ot_latent.paper.batch.kernels import execute  # with papermill, which only workers need
 
     return execute(job)
@@ -106,8 +108,6 @@ def _begin() -> None:
             parent.join()
         os._exit(1)
 
-    # a grammar of internationalised addresses, of no use here, which papermill would load for seconds
-    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     Thread(target=watch, daemon=True).start()
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ot_latent._storage import write_atomically
+from ot_latent.paper.batch import keys
 
 
 @dataclass(frozen=True)
@@ -44,15 +45,16 @@ class Job:
     def _left(self) -> dict[str, str]:
         """Hashes of the notebook's figures and of its results, by name."""
         figures, notebook = Path(self.parameters["figures_dir"]), self.source.stem
-        left = {path.name: _hash(path.read_bytes()) for path in sorted(figures.glob(f"{notebook[:2]}_*.png"))}
+        pictures = sorted(figures.glob(f"{notebook[:2]}_*.png"))
+        left = {path.name: sha256(path.read_bytes()).hexdigest() for path in pictures}
         results = figures / "results.json"
         section = json.loads(results.read_text(encoding="utf-8")).get(notebook) if results.is_file() else None
-        return left | {"results": _hash(json.dumps(section, sort_keys=True).encode())}
+        return left | {"results": keys.digest(section)}
 
     def note(self) -> None:
         """Record that this run went well."""
         text = json.dumps({"key": self.key, "left": self._left()}, indent=1) + "\n"
-        write_atomically(self._record, lambda file: file.write_text(text, encoding="utf-8"))
+        write_atomically(self._record, text)
 
     def is_done(self) -> bool:
         """Whether this very run went well before, and what it left is still there as it was."""
@@ -85,7 +87,3 @@ def where(job: Job) -> str:
     if state is None:
         return "no cell: it had not begun"
     return f"cell {state['cell']} of {state['cells']}:\n\n{state['source']}\n"
-
-
-def _hash(content: bytes) -> str:
-    return sha256(content).hexdigest()

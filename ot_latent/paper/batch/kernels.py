@@ -53,7 +53,7 @@ class _KernelEngine(Engine):
                 raise RuntimeError("the command that started this run has ended")
             state = {"cell": code.index(cell_index) + 1, "cells": len(code), "source": cell.source}
             # in one step, because another process reads at any time
-            write_atomically(job.file(".json"), lambda file: file.write_text(json.dumps(state), encoding="utf-8"))
+            write_atomically(job.file(".json"), json.dumps(state))
 
         client = _Client(nb_man, kernel_name=kernel_name, startup_timeout=job.start_timeout, on_cell_execute=tell)
         # no folder of kernels: another Python's may be called python3, too; this one's is the only one left

@@ -47,24 +47,25 @@ def inputs(ours: Mapping[str, str], data_dir: str | Path | None) -> str:
     own = [(name, source) for name in sorted(DATASETS) for source in DATASETS[name].sources]
     places = [files.locate(name, data_dir)[source] for name, source in own]
     stamps = [(path.name, (status := path.stat()).st_size, status.st_mtime_ns) for path in places if path]
-    return _hash([dict(ours), _tree(_LIBRARY.parent / "data"), stamps])
+    return digest([dict(ours), _tree(_LIBRARY.parent / "data"), stamps])
 
 
 def key(source: Path, parameters: Mapping[str, Any], shared: str) -> str:
     """Hash of all that a run depends on: the code of its notebook, its parameters, and `inputs`."""
     cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    return _hash([code, {name: value for name, value in parameters.items() if name not in _PLACES}, shared])
+    return digest([code, {name: value for name, value in parameters.items() if name not in _PLACES}, shared])
 
 
-def _hash(value: Any) -> str:
+def digest(value: Any) -> str:
+    """Hash of what JSON can hold, whatever the order of its keys."""
     return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _tree(folder: Path) -> str:
     """Hash of the files below a folder, with their names; of none where there is no folder."""
-    digest = sha256()
+    tree = sha256()
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix not in (".pyc", ".lock") and not path.name.startswith("."):
-            digest.update(f"{path.relative_to(folder).as_posix()} {sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return digest.hexdigest()
+            tree.update(f"{path.relative_to(folder).as_posix()} {sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return tree.hexdigest()

@@ -44,22 +44,47 @@ class Report:
         return int(bool(self.failed))
 
 
+@dataclass(frozen=True)
+class Work:
+    """How runs are carried out.
+
+    Attributes
+    ----------
+    jobs : int, optional
+        How many notebooks run at a time; by default one a core. The threads of each kernel are
+        its share of the cores.
+    data_dir : path, optional
+        A folder that holds the data sets; by default `$OT_LATENT_DATA`, then the user's cache.
+    executor : Executor, optional
+        Runs the jobs; must share the file system. By default `jobs` processes of this machine.
+    cluster : str, optional
+        Runs the jobs as tasks of dask.distributed: "local" for `jobs` workers on this machine, the address of a
+        scheduler ("tcp://host:8786"), or the file that it wrote. Needs the extra ``cluster``.
+    force : bool
+        Run also what is done.
+    start_timeout : int
+        Seconds that a kernel may take to start. One that dies ends the wait.
+    """
+
+    jobs: int | None = None
+    data_dir: str | Path | None = None
+    executor: Executor | None = None
+    cluster: str | None = None
+    force: bool = False
+    start_timeout: int = 600
+
+
 def reproduce(
     notebooks: Sequence[str] | None = None,
     *,
     scale: str = "quick",
     seed: int = 0,
     train: bool = False,
-    jobs: int | None = None,
     device: str = "auto",
-    data_dir: str | Path | None = None,
     figures_dir: str | Path | None = None,
     build_dir: str | Path | None = None,
-    executor: Executor | None = None,
-    cluster: str | None = None,
-    force: bool = False,
     root: str | Path | None = None,
-    start_timeout: int = 600,
+    **work: Any,
 ) -> Report:
     """Regenerate figures and tables by executing notebooks; the committed ones are not touched.
 
@@ -77,29 +102,17 @@ def reproduce(
     seed : int
     train : bool
         Train from scratch instead of loading the shipped weights.
-    jobs : int, optional
-        How many notebooks run at a time; by default one a core. The threads of each kernel are
-        its share of the cores.
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
-    data_dir : path, optional
-        A folder that holds the data sets; by default `$OT_LATENT_DATA`, then the user's cache.
     figures_dir : path, optional
         Where figures and results go. By default the checkout's `figures` for what is committed
         (scale "quick", seed 0, shipped weights), else `build/figures-<scale>`.
     build_dir : path, optional
         Where executed copies go, in the folder `notebooks`; by default the checkout's `build`.
-    executor : Executor, optional
-        Runs the jobs; must share the file system. By default `jobs` processes of this machine.
-    cluster : str, optional
-        Runs the jobs as tasks of dask.distributed: "local" for `jobs` workers on this machine, the address of a
-        scheduler ("tcp://host:8786"), or the file that it wrote. Needs the extra ``cluster``.
-    force : bool
-        Run also what is done.
     root : path, optional
         The checkout; by default the one in which this package lies.
-    start_timeout : int
-        Seconds that a kernel may take to start. One that dies ends the wait.
+    **work
+        Of `Work`: jobs, data_dir, executor, cluster, force, start_timeout.
 
     Raises
     ------
@@ -124,16 +137,7 @@ def reproduce(
     read_results(figures)  # what is damaged is better told before the work than after it
     parameters = {"scale": scale, "seed": seed, "train": train, "device": device, "figures_dir": str(figures)}
     planned = [Planned(path.stem, path, build / "notebooks" / path.name, parameters) for path in sources]
-    report = run_planned(
-        planned,
-        build,
-        data_dir,
-        jobs=jobs,
-        executor=executor,
-        cluster=cluster,
-        force=force,
-        start_timeout=start_timeout,
-    )
+    report = run_planned(planned, build, Work(**work))
     if (figures / "results.json").exists():
         table = render_results(read_results(figures), read_seeds(figures))
         write_atomically(figures / "RESULTS.md", table)
@@ -151,22 +155,12 @@ class Planned:
     parameters: dict[str, Any]
 
 
-def run_planned(
-    planned: Sequence[Planned],
-    build: Path,
-    data_dir: str | Path | None,
-    *,
-    jobs: int | None,
-    executor: Executor | None,
-    cluster: str | None,
-    force: bool,
-    start_timeout: int,
-) -> Report:
-    """Run what is not done yet, `LAST` after all others; arguments as of `reproduce`. Failures are printed."""
+def run_planned(planned: Sequence[Planned], build: Path, work: Work) -> Report:
+    """Run what is not done yet, `LAST` after all others. Failures are printed."""
     if not find_spec("papermill"):
         raise ModuleNotFoundError(missing("papermill"), name="papermill")
-    versions, workers = keys.versions(), jobs or min(cores(), len(planned))
-    if cluster is not None:  # the environment of its workers is their own
+    versions, workers, data_dir = keys.versions(), work.jobs or min(cores(), len(planned)), work.data_dir
+    if work.cluster is not None:  # the environment of its workers is their own
         data_dir = data_dir or os.environ.get("OT_LATENT_DATA")
     data, shared = None if data_dir is None else str(Path(data_dir).resolve()), keys.inputs(versions, data_dir)
 
@@ -174,17 +168,17 @@ def run_planned(
         for folder in (run.target.parent, Path(run.parameters["figures_dir"])):
             folder.mkdir(parents=True, exist_ok=True)
         parameters, key = {**run.parameters, "data_dir": data}, keys.key(run.source, run.parameters, shared)
-        return Job(run.name, run.source, run.target, build, parameters, 1, start_timeout, versions, key)
+        return Job(run.name, run.source, run.target, build, parameters, 1, work.start_timeout, versions, key)
 
     first = [job(run) for run in planned if run.source.stem != LAST]
     last = [job(run) for run in planned if run.source.stem == LAST]
-    on_cluster: AbstractContextManager[Executor | None] = nullcontext(executor)
-    if cluster is not None:
+    on_cluster: AbstractContextManager[Executor | None] = nullcontext(work.executor)
+    if work.cluster is not None:
         from ot_latent.paper.batch.cluster import connected
 
-        on_cluster = connected(cluster, workers, versions, planned[0].source.parent)
+        on_cluster = connected(work.cluster, workers, versions, planned[0].source.parent)
     with on_cluster as given:
-        report = Report(run_all(first, build, workers, given, force=force, last=last))
+        report = Report(run_all(first, build, workers, given, force=work.force, last=last))
     for outcome in report.failed:
         click.echo(f"\n{'-' * 80}\n{outcome.name} failed: {outcome.error}", err=True)
     return report
@@ -196,7 +190,8 @@ def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
     Copies are left out, and named on stderr: files that are not called NN_words, or whose run has another name.
     """
     files = sorted(folder.glob("*.ipynb"))
-    copies = [path for path in files if _is_copy(path)]
+    named = {path: re.search(r"""Run\(\\?["'](\w+)""", path.read_text(encoding="utf-8")) for path in files}
+    copies = [p for p, run in named.items() if not re.fullmatch(r"\d\d_\w+", p.stem) or (run and run[1] != p.stem)]
     existing = [path for path in files if path not in copies]
     if copies:
         click.echo(f"Left out, as copies or drafts: {', '.join(path.stem for path in copies)}", err=True)
@@ -216,8 +211,3 @@ def select_notebooks(wanted: Sequence[str] | None, folder: Path) -> list[Path]:
         raise ValueError(f"{wrong}: {', '.join(path.stem for path in found or existing)}")
 
     return list(dict.fromkeys(find(str(name)) for name in wanted or existing))
-
-
-def _is_copy(path: Path) -> bool:
-    run = re.search(r"""Run\(\\?["'](\w+)""", path.read_text(encoding="utf-8"))
-    return not re.fullmatch(r"\d\d_\w+", path.stem) or bool(run and run[1] != path.stem)

@@ -9,9 +9,9 @@ import math
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
-from itertools import product
+from itertools import groupby, product
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import click
 from ot_latent._storage import checkout, write_atomically
 from ot_latent.paper.claims import claims
 from ot_latent.paper.ledger import Table, escaped, has_held, read_results, require_writable, seeds_text
-from ot_latent.paper.reproduce import LAST, Planned, Report, run_planned, select_notebooks
+from ot_latent.paper.reproduce import LAST, Planned, Report, Work, run_planned, select_notebooks
 
 _OURS = ("seed", "figures_dir", "data_dir")
 _COLUMNS = ("claim", "paper", "median", "lowest to highest", "standard deviation", "criterion", "holds in")
@@ -32,16 +32,11 @@ def sweep(
     seeds: Iterable[int] = range(20),
     scale: str = "quick",
     parameters: Mapping[str, Sequence[Any]] | None = None,
-    jobs: int | None = None,
     device: str = "auto",
-    data_dir: str | Path | None = None,
     build_dir: str | Path | None = None,
     out: str | Path | None = None,
-    executor: Executor | None = None,
-    cluster: str | None = None,
-    force: bool = False,
     root: str | Path | None = None,
-    start_timeout: int = 600,
+    **work: Any,
 ) -> Report:
     """Execute notebooks once for each seed, and each combination of parameters; write a table and a picture.
 
@@ -59,7 +54,7 @@ def sweep(
     out : path, optional
         Where ``SWEEP.md``, ``sweep.json`` and ``sweep.png`` go; notebooks that were swept there before stay in them.
         By default the folder of the runs, ``build/sweep-<scale>``.
-    jobs, device, data_dir, build_dir, executor, cluster, force, root, start_timeout
+    device, build_dir, root, **work
         As for `reproduce`.
 
     Raises
@@ -89,18 +84,10 @@ def sweep(
         for seed in seeds
     ]
     planned = [run.planned({"scale": scale, "train": False, "device": device}) for run in runs]
-    report = run_planned(
-        planned,
-        build,
-        data_dir,
-        jobs=jobs,
-        executor=executor,
-        cluster=cluster,
-        force=force,
-        start_timeout=start_timeout,
-    )
+    report = run_planned(planned, build, Work(**work))
     failed = {outcome.name: str(outcome.error) for outcome in report.failed}
-    found = known | _gathered(runs, failed, scale)
+    groups = groupby(runs, attrgetter("group"))
+    found = known | {group: _gathered(list(members), failed, scale) for group, members in groups}
     out.mkdir(parents=True, exist_ok=True)
     text = re.sub(r"\[[^\[\]{}]*\]", lambda values: " ".join(values[0].split()), json.dumps(found, indent=1)) + "\n"
     table = render_sweep(found)
@@ -144,19 +131,13 @@ class _Run:
 
 
 def _gathered(runs: Sequence[_Run], failed: Mapping[str, str], scale: str) -> dict[str, Any]:
-    """Values and verdicts of all runs, by what differs in their seeds alone."""
-    groups: dict[str, list[_Run]] = {}
-    for run in runs:
-        groups.setdefault(run.group, []).append(run)
-    return {group: _group(members, failed, scale) for group, members in groups.items()}
-
-
-def _group(runs: Sequence[_Run], failed: Mapping[str, str], scale: str) -> dict[str, Any]:
+    """What the runs of a notebook with one choice of parameters found, as ``sweep.json`` has it; of errors the end."""
     rows = {run.seed: {} if run.name in failed else run.rows() for run in runs}
+    errors = {run.seed: re.sub(r"\x1b\[[0-9;]*m", "", failed[run.name]) for run in runs if run.name in failed}
     return {
         "scale": scale,
         "seeds": [run.seed for run in runs],
-        "failed": {str(run.seed): _last_line(failed[run.name]) for run in runs if run.name in failed},
+        "failed": {str(seed): error.strip().splitlines()[-1][:200] for seed, error in errors.items()},
         "claims": {
             key: {
                 "values": [rows[run.seed].get(key, {}).get("ours") for run in runs],
@@ -165,11 +146,6 @@ def _group(runs: Sequence[_Run], failed: Mapping[str, str], scale: str) -> dict[
             for key in sorted(set().union(*rows.values()))
         },
     }
-
-
-def _last_line(error: str) -> str:
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", error).strip().splitlines()
-    return lines[-1][:200]
 
 
 def _read(folder: Path) -> dict[str, Any]:
@@ -199,17 +175,13 @@ def render_sweep(found: Mapping[str, Any]) -> str:
 
 def _row(key: str, found: Mapping[str, Any]) -> tuple[Any, ...]:
     claim = claims().find(key)
-    values = _numbers(found)
+    values = [value for value in found["values"] if value is not None and math.isfinite(value)]
     paper = claim.quote or None if claim.value is None else f"{claim.value:g} ± {claim.error:g}"
     spread = (min(values), max(values)) if values else None
     deviation = statistics.stdev(values) if len(values) > 1 else None
     middle = statistics.median(values) if values else None
     what = f"{claim.what} ({key.partition('.')[2]})"
     return what, paper, middle, spread, deviation, claim.criterion, seeds_text(found)
-
-
-def _numbers(found: Mapping[str, Any]) -> list[float]:
-    return [value for value in found["values"] if value is not None and math.isfinite(value)]
 
 
 def _draw(found: Mapping[str, Any], path: Path) -> None:

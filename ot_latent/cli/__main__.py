@@ -1,5 +1,5 @@
 """For launchers of several processes, which run a module."""
 
-from ot_latent.cli.commands import main
+from ot_latent.cli import main
 
 main()

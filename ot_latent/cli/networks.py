@@ -15,13 +15,9 @@ from ot_latent.cli import options
 @options.seed
 @options.device
 @options.data_dir
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Folder of the weights [default: build/checkpoints/SCALE-SEED]."
-)
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the images [default: the recipe's].")
-@click.option(
-    "--precision", type=click.Choice(["float32", "bfloat16"]), help="Of the networks [default: the recipe's]."
-)
+@click.option("--out", type=options.PATH, help="Folder of the weights [default: build/checkpoints/SCALE-SEED].")
+@click.option("--epochs", type=options.POSITIVE, help="Passes over the images [default: the recipe's].")
+@click.option("--precision", type=options.PRECISION, help="Of the networks [default: the recipe's].")
 @click.option("--save-seconds", type=click.FloatRange(min=0), default=60, help="Between two states [default: 60].")
 def train(recipe: str | None, list_recipes: bool, scale: str, seed: int, **settings: Any) -> None:
     """Train the network that RECIPE describes, and print where weights and loss curves are.

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -11,36 +12,26 @@ import click
 
 from ot_latent.cli import options
 
+_BATCH = (
+    click.argument("notebooks", nargs=-1),
+    options.scale,
+    click.option("--jobs", type=options.POSITIVE, help="Notebooks at a time [default: one a core]."),
+    click.option(
+        "--cluster", metavar="local|ADDRESS|FILE", help="Run on dask workers instead of processes of our own."
+    ),
+    click.option("--force", is_flag=True, help="Run also what is done and depends on nothing that changed."),
+    options.device,
+    options.data_dir,
+    click.option("--build-dir", type=options.FOLDER, help="Folder of the executed copies [default: build]."),
+    click.option(
+        "--start-timeout", type=options.POSITIVE, default=600, show_default=True, help="Seconds for a kernel to start."
+    ),
+)
+
 
 def _batch(command: Callable[..., None]) -> Callable[..., None]:
-    """Options of commands that run many notebooks."""
-    for option in reversed(
-        (
-            click.argument("notebooks", nargs=-1),
-            options.scale,
-            click.option("--jobs", type=click.IntRange(min=1), help="Notebooks at a time [default: one a core]."),
-            click.option(
-                "--cluster", metavar="local|ADDRESS|FILE", help="Run on dask workers instead of processes of our own."
-            ),
-            click.option("--force", is_flag=True, help="Run also what is done and depends on nothing that changed."),
-            options.device,
-            options.data_dir,
-            click.option(
-                "--build-dir",
-                type=click.Path(file_okay=False, path_type=Path),
-                help="Folder of the executed copies [default: build].",
-            ),
-            click.option(
-                "--start-timeout",
-                type=click.IntRange(min=1),
-                default=600,
-                show_default=True,
-                help="Seconds for a kernel to start.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+    """With the options of commands that run many notebooks."""
+    return reduce(lambda decorated, option: option(decorated), reversed(_BATCH), command)
 
 
 @click.command()
@@ -104,7 +95,7 @@ def _literal(text: str) -> Any:
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=options.FOLDER,
     help="Folder of table and picture [default: build/sweep-SCALE; what is committed: figures/sweep].",
 )
 def sweep(notebooks: tuple[str, ...], **settings: Any) -> None:

@@ -36,12 +36,13 @@ def notes() -> Iterator[None]:
         yield
 
 
+POSITIVE, PRECISION = click.IntRange(min=1), click.Choice(["float32", "bfloat16"])
+PATH, EXISTING = click.Path(path_type=Path), click.Path(exists=True, path_type=Path)
+FOLDER, EXISTING_FOLDER = (click.Path(exists=there, file_okay=False, path_type=Path) for there in (False, True))
+
+_SCALES, _SAMPLES = click.Choice(["smoke", "quick", "paper"]), "the papers' own sample counts and epochs"
 scale = click.option(
-    "--scale",
-    type=click.Choice(["smoke", "quick", "paper"]),
-    default="quick",
-    show_default=True,
-    help="Seconds, minutes, or the papers' own sample counts and epochs.",
+    "--scale", type=_SCALES, default="quick", show_default=True, help=f"Seconds, minutes, or {_SAMPLES}."
 )
 
 seed = click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
@@ -63,13 +64,13 @@ device = click.option(
 
 data_dir = click.option(
     "--data-dir",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=EXISTING_FOLDER,
     help="Folder that holds the data sets [default: $OT_LATENT_DATA, then the user's cache].",
 )
 
 figures_dir = click.option(
     "--figures-dir",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FOLDER,
     help="Folder of figures and results [default: figures; build/figures-SCALE with other settings].",
 )
 

@@ -7,21 +7,22 @@ import click
 
 from ot_latent.cli import options
 
-_model = click.argument("model", type=click.Path(exists=True, path_type=Path))
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_model = click.argument("model", type=options.EXISTING)
 
 
 @click.command()
-@click.argument("source", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(file_okay=False, path_type=Path), required=True, help="Folder of the model.")
+@click.argument("source", type=options.PATH)
+@click.option("--out", type=options.FOLDER, required=True, help="Folder of the model.")
 @click.option("--side", type=click.Choice([32, 64, 128]), help="Of the images in the model, in pixels.")
 @click.option("--channels", type=click.Choice([1, 3]), help="1 for grey images, 3 for colour.")
 @click.option("--latent-dim", type=click.IntRange(1, 2048), help="Dimension of the codes.")
 @click.option("--width", type=click.IntRange(4, 512), help="Channels of the first convolution.")
 @click.option("--mirrored/--not-mirrored", default=None, help="Show images mirrored, too.")
-@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the images, instead of --minutes.")
-@click.option("--iterations", type=click.IntRange(min=1), help="Steps of the map from noise to codes.")
+@click.option("--epochs", type=options.POSITIVE, help="Passes over the images, instead of --minutes.")
+@click.option("--iterations", type=options.POSITIVE, help="Steps of the map from noise to codes.")
 @click.option("--batch", type=click.IntRange(min=2), help="Images in a step.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Of the networks.")
+@click.option("--precision", type=options.PRECISION, help="Of the networks.")
 @click.option("--minutes", type=click.FloatRange(min=0.01), default=7.0, show_default=True, help="Of training.")
 @options.seed
 @options.device
@@ -41,7 +42,9 @@ def fit(source: Path, out: Path, seed: int, device: str, minutes: float, **plan:
         from ot_latent import own
 
         if source.suffix == ".npy":
-            own.fit_codes(source, out, seed=seed, device=device, **_of_codes(source, settings))
+            if given := [name for name in settings if name != "iterations"]:
+                raise click.UsageError(f"--{given[0].replace('_', '-')} is for images, and {source} holds codes")
+            own.fit_codes(source, out, seed=seed, device=device, **settings)
         else:
             own.fit_images(source, out, minutes=minutes, seed=seed, device=device, tell=click.echo, **settings)
     click.echo(f"\n{(out / 'report.md').read_text(encoding='utf-8')}")
@@ -50,16 +53,10 @@ def fit(source: Path, out: Path, seed: int, device: str, minutes: float, **plan:
             click.echo(path)
 
 
-def _of_codes(source: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    if given := [name for name in settings if name != "iterations"]:
-        raise click.UsageError(f"--{given[0].replace('_', '-')} is for images, and {source} holds codes")
-    return settings
-
-
 @click.command()
 @_model
-@click.option("-n", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("samples.png"), show_default=True)
+@click.option("-n", type=options.POSITIVE, default=64, show_default=True, help="How many.")
+@click.option("--out", type=options.PATH, default=Path("samples.png"), show_default=True)
 @options.seed
 def sample(model: Path, n: int, out: Path, seed: int) -> None:
     """Draw new images of MODEL, a folder that `fit` filled, side by side in a picture.
@@ -79,10 +76,10 @@ def sample(model: Path, n: int, out: Path, seed: int) -> None:
 
 @click.command()
 @_model
-@click.argument("first", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.argument("second", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("first", type=_FILE)
+@click.argument("second", type=_FILE)
 @click.option("--steps", type=click.IntRange(min=2), default=9, show_default=True, help="Images, with both ends.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("walk.png"), show_default=True)
+@click.option("--out", type=options.PATH, default=Path("walk.png"), show_default=True)
 def interpolate(model: Path, first: Path, second: Path, steps: int, out: Path) -> None:
     """Walk from the image FIRST to SECOND by matched interpolation of their codes in MODEL.
 

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as as_bytes
 
 from ot_latent._arrays import progress
-from ot_latent._storage import checkout, write_atomically
+from ot_latent._storage import checkout, read_tensors, save_tensors
 from ot_latent.datasets.image_sets import ROWS, float_chunks, training_images
 from ot_latent.models import checkpoints
 from ot_latent.scores.frechet import FeatureStatistics
@@ -94,15 +92,15 @@ def save(name: str, moments: FeatureStatistics, out: str | Path | None = None) -
         A folder; by default ``data/reference``, where the shipped ones are.
     """
     reference = _reference(name)
-    tensors = {part: torch.from_numpy(getattr(moments, part)).float() for part in ("mean", "covariance")}
+    tensors = {part: getattr(moments, part).astype(np.float32) for part in ("mean", "covariance")}
     card = {
         "command": f"ot-latent reference {name} --keep",
-        "images": str(moments.count),
+        "images": moments.count,
         "scorer": reference.scorer,
         "scorer_sha256": reference.weights_hash(),
     }
     path = _path(name, out)
-    write_atomically(path, lambda temporary: temporary.write_bytes(as_bytes(tensors, card)))
+    save_tensors(path, tensors, card)
     return path
 
 
@@ -135,16 +133,10 @@ def real_moments(name: str, folder: str | Path | None = None) -> FeatureStatisti
     remedy = f"`ot-latent reference {name} --keep` makes it anew"
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: {remedy}")
-    try:
-        with safe_open(path, framework="np") as file:
-            card = file.metadata()
-            mean, covariance = (file.get_tensor(part) for part in ("mean", "covariance"))
-            count, weights = int(card["images"]), card["scorer_sha256"]
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
-    if weights != reference.weights_hash():
+    moments, card = read_tensors(path, f"file of moments ({remedy})", "numpy")
+    if card["scorer_sha256"] != reference.weights_hash():
         raise ValueError(f"{path} was made under other weights of {reference.scorer}: {remedy}")
-    return FeatureStatistics.from_moments(count, mean, covariance)
+    return FeatureStatistics.from_moments(card["images"], moments["mean"], moments["covariance"])
 
 
 def _path(name: str, folder: str | Path | None) -> Path:

@@ -4,11 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as as_bytes
 
 from ot_latent._arrays import count
-from ot_latent._storage import checkout, write_atomically
+from ot_latent._storage import checkout, read_tensors, save_tensors
 from ot_latent.datasets.image_sets import channels_last, training_images
 from ot_latent.models import checkpoints
 from ot_latent.scores.inference import encode
@@ -62,12 +60,9 @@ def encoded_images(
     weights = Path(weights) if weights else checkpoints.shipped(autoencoder)
     if path.is_file():
         remedy = f"`git checkout` it, or `training.keep_codes({autoencoder!r})`"
-        try:
-            with safe_open(path, framework="np") as file:
-                if file.metadata()["weights_sha256"] == _hash(weights) and split in file.keys():
-                    return file.get_tensor(split)[:most].astype(np.float32)
-        except (SafetensorError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+        codes, card = read_tensors(path, f"file of codes ({remedy})", "numpy")
+        if card["weights_sha256"] == _hash(weights) and split in codes:
+            return codes[split][:most].astype(np.float32)
     return _encoded(recipe, weights, split, data_dir, most, device).astype(np.float32)
 
 
@@ -95,7 +90,7 @@ def keep_codes(
     command = f"training.keep_codes({autoencoder!r}, {splits})"
     card = {"command": command, "data": recipe.data, "weights_sha256": _hash(weights)}
     path = _path(autoencoder)
-    write_atomically(path, lambda temporary: temporary.write_bytes(as_bytes(codes, card)))
+    save_tensors(path, codes, card)
     return path
 
 

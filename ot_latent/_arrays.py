@@ -46,7 +46,9 @@ def _settings() -> dict[str, Any]:
 def as_floating(value: Array, name: str = "x") -> Array:
     """`value` as a floating array: arrays stay as they are, numbers and lists become float64."""
     for part in value if isinstance(value, list | tuple) else [value]:
-        refuse_masked(part, name)
+        if isinstance(part, np.ma.MaskedArray):  # its mask would be lost without a word
+            remedy = "fill it with .filled(value), or drop the masked points"
+            raise TypeError(f"{name} must not be a masked array: {remedy}")
     if not is_array_api_obj(value):
         try:
             plain = np.asarray(value)
@@ -67,12 +69,6 @@ def real_numbers(x: Array, name: str) -> np.ndarray:
     given = x if isinstance(x, list | tuple) else np.asanyarray(x)
     whole = isinstance(given, np.ndarray) and given.dtype.kind in "biu"
     return np.asarray(as_floating(given.astype(float) if whole else given, name), dtype=float)
-
-
-def refuse_masked(value: Array, name: str) -> None:
-    """Raise TypeError for a masked array, whose mask would be lost without a word."""
-    if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} must not be a masked array: fill it with .filled(value), or drop the masked points")
 
 
 def at_least_single(x: Array) -> Array:
@@ -106,9 +102,7 @@ def conform(x: Array, *parameters: Array) -> list[Any]:
         if isinstance(parameter, float):
             return parameter
         if is_torch_array(parameter) and not is_torch_array(x):
-            raise TypeError(
-                f"x must be a torch tensor, because the law or weights it meets are one; got {type(x).__name__}"
-            )
+            raise TypeError(f"x must be a torch tensor, because the law or weights are one; got {type(x).__name__}")
         if is_torch_array(parameter) or not is_torch_array(x):
             return xp.astype(to_device(parameter, device(x)), x.dtype, copy=False)
         return xp.asarray(parameter, dtype=x.dtype, device=device(x))
@@ -122,10 +116,16 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
         raise TypeError(f"{name} must be a whole number, got {value!r}")
     if not least <= value <= (_LARGEST if most is None else most):
         most = _LARGEST if most is None and value > least else most
-        raise ValueError(
-            f"{name} must be at least {least}{f' and at most {most}' if most else ''}, got {str(value):.40}"
-        )
+        bound = f" and at most {most}" if most else ""
+        raise ValueError(f"{name} must be at least {least}{bound}, got {str(value):.40}")
     return int(value)
+
+
+def choice(value: Any, name: str, choices: Iterable[Any]) -> Any:
+    """`value`; ValueError unless it is one of the choices."""
+    if repr(value) not in map(repr, choices):
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+    return value
 
 
 def number(value: Any, name: str, least: float = -math.inf, positive: bool = False) -> float:
@@ -155,10 +155,9 @@ def parameter(value: Array, name: str) -> Array:
 
 def wants_gradient(x: Array) -> bool:
     """Whether a gradient, backward or forward, is to flow through the array `x`."""
-    if not is_torch_array(x):
-        return False
-    forward = sys.modules["torch"].autograd.forward_ad
-    return bool(x.requires_grad or forward.unpack_dual(x).tangent is not None)
+    return is_torch_array(x) and bool(
+        x.requires_grad or sys.modules["torch"].autograd.forward_ad.unpack_dual(x).tangent is not None
+    )
 
 
 def generator(rng: Seed = None, like: Array = None, purpose: str = "") -> Any:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ot_latent._arrays import Array, Seed, count, draw, number, parameter, progress
+from ot_latent._arrays import Array, Seed, choice, count, draw, number, parameter, progress
 from ot_latent._loop import available
 from ot_latent._storage import as_path, locked, tensors_hash
 from ot_latent.brenier import Potential, Regression, exact_loss, regression_loss, transport
@@ -111,9 +111,7 @@ class LatentTransport(ByValue):
         random_state: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        if not isinstance(method, str) or method not in _DEFAULTS:
-            raise ValueError(f"method must be 'minibatch' or 'semidiscrete', got {method!r}")
-        default = _DEFAULTS[method]
+        default = _DEFAULTS[choice(method, "method", _DEFAULTS)]
         self.batch = count(default["batch"] if batch is None else batch, "batch", 2)
         self.iterations = count(default["iterations"] if iterations is None else iterations, "iterations")
         rate = default["learning_rate"] if learning_rate is None else learning_rate

@@ -24,10 +24,10 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ot_latent._arrays import progress_bar
+from ot_latent._arrays import choice, progress_bar
 from ot_latent._storage import locked, tidy, write_atomically
 from ot_latent.datasets.catalogue import CorruptDataError, MissingDataError, SkippedImagesWarning
-from ot_latent.datasets.files import cache_dir, check_choice
+from ot_latent.datasets.files import cache_dir
 from ot_latent.datasets.pixels import UnusableImage, Wanted, decode
 from ot_latent.datasets.sources import Item, Source
 
@@ -70,7 +70,7 @@ def decoded_images(source: Source, wanted: Wanted, label: str, on_error: str) ->
     CorruptDataError
         If an image cannot be taken, unless ``on_error`` is "skip"; or if the decoded file is damaged.
     """
-    check_choice("on_error", on_error, ("raise", "skip"))
+    choice(on_error, "on_error", ("raise", "skip"))
     if len(source) == 0:
         raise MissingDataError(f"{source.path} holds no images")
     content = f"{VERSION} {source.fingerprint} {wanted}"

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -24,13 +24,6 @@ def cache_dir() -> Path:
     import pooch
 
     return Path(pooch.os_cache("ot_latent"))
-
-
-def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
-    """Refuse what is none of the choices, which the message lists."""
-    names = [repr(choice) for choice in choices]
-    if repr(value) not in names:
-        raise ValueError(f"{what} must be {' or '.join(names)}, got {value!r}")
 
 
 def folders_of(name: str, data_dir: str | Path | None) -> list[Path]:

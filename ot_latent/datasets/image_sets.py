@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ot_latent._arrays import count
+from ot_latent._arrays import choice, count
 from ot_latent.datasets import loaders
-from ot_latent.datasets.files import check_choice
 from ot_latent.datasets.pixels import to_square
 
 #: Images that are worked on at a time: their floats at 128x128 in colour take 200 MB.
@@ -80,7 +79,7 @@ def training_images(
     MissingDataError
         If a part of it is neither here nor to be downloaded.
     """
-    check_choice("split", split, ("train", "test"))
+    choice(split, "split", ("train", "test"))
     if most is not None:
         count(most, "most")
     images, labels = _loaded(name, side, split, data_dir)

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from ot_latent._arrays import choice
 from ot_latent.datasets.cache import decoded_images
 from ot_latent.datasets.catalogue import MissingDataError, data_set
-from ot_latent.datasets.files import check_choice, fetch, locate, open_first
+from ot_latent.datasets.files import fetch, locate, open_first
 from ot_latent.datasets.formats import read_batches, read_cifar10, read_idx
 from ot_latent.datasets.pixels import Wanted
 from ot_latent.datasets.sources import open_source
@@ -77,7 +78,7 @@ def mnist(split: str = "train", data_dir: str | Path | None = None) -> tuple[np.
     images : (n, 28, 28) uint8
     labels : (n,) uint8
     """
-    check_choice("split", split, ("train", "test"))
+    choice(split, "split", ("train", "test"))
     prefix, files = {"train": "train", "test": "t10k"}[split], get("mnist", data_dir)
     return read_idx(files[f"{prefix}-images-idx3-ubyte.gz"]), read_idx(files[f"{prefix}-labels-idx1-ubyte.gz"])
 
@@ -109,7 +110,7 @@ def cifar10(
     CorruptDataError
         If the md5 of the archive or of a batch differs from the official one.
     """
-    check_choice("split", split, data_set("cifar10").splits)
+    choice(split, "split", data_set("cifar10").splits)
     return read_cifar10(split, data_dir, partial)
 
 
@@ -165,7 +166,7 @@ def fairface(size: int = 128, split: str = "train", data_dir: str | Path | None 
     size, data_dir
         As of `celeba`, which also lists what is returned and raised.
     """
-    check_choice("split", split, ("train", "val"))
+    choice(split, "split", ("train", "val"))
     source = open_first("fairface", data_set("fairface").sources, data_dir)
     images, train = decoded_images(source, Wanted(size), "fairface", "raise"), _FAIRFACE_TRAIN[len(source)]
     return images[:train] if split == "train" else images[train:]
@@ -190,7 +191,7 @@ def lsun_bedrooms(
     size, data_dir, partial, on_error
         As of `celeba`, which also lists what is returned and raised.
     """
-    check_choice("split", split, ("train", "val"))
+    choice(split, "split", ("train", "val"))
     wanted = Wanted(size)
     source = open_first("lsun_bedrooms", (f"bedroom_{split}_lmdb", f"bedroom_{split}"), data_dir, partial)
     return decoded_images(source, wanted, "lsun_bedrooms", on_error)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ot_latent._arrays import number
+from ot_latent._arrays import choice, number
 from ot_latent.models import networks, objectives
 from ot_latent.models.networks import frozen
 from ot_latent.priors.gaussian import Gaussian
@@ -28,12 +28,10 @@ class _GAN(nn.Module):
 
     def __init__(self, generator: nn.Module, critic: nn.Module, config: dict[str, Any]) -> None:
         super().__init__()
-        if not isinstance(config["prior"], str) or config["prior"] not in PRIORS:
-            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {config['prior']!r}")
         self.config = config
         self.latent_dim: int = config["latent_dim"]
         self.generator, self.critic = generator, critic
-        self.prior = PRIORS[config["prior"]]
+        self.prior = PRIORS[choice(config["prior"], "prior", PRIORS)]
 
     def generate(self, z: Tensor) -> Tensor:
         """Images of latent points, G(z): (n, latent_dim) -> (n, channels, side, side) with values in [0, 1]."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from ot_latent._arrays import count
+from ot_latent._arrays import choice, count
 from ot_latent.brenier import perceptron
 
 #: Sides of images, and how many halvings lead from each to 4x4.
@@ -35,7 +35,7 @@ def encoder(
 def _convolutions(width: int, channels: int, side: int, normalise_first: bool) -> tuple[list[nn.Module], int]:
     """Layers (n, channels, side, side) -> (n, features), and how many features these are."""
     _require(width=width, channels=channels)
-    sizes = [channels] + [width * 2**step for step in range(_halvings(side))]
+    sizes = [channels] + [width * 2**step for step in range(SIDES[choice(side, "side", SIDES)])]
     layers: list[nn.Module] = []
     for before, after in zip(sizes, sizes[1:], strict=False):
         normalise = normalise_first or bool(layers)
@@ -52,12 +52,6 @@ def _require(**sizes: int) -> None:
         count(size, name, most=2**20)
 
 
-def _halvings(side: int) -> int:
-    if not isinstance(side, int) or side not in SIDES:
-        raise ValueError(f"side must be one of {', '.join(map(str, SIDES))}, got {side!r}")
-    return SIDES[side]
-
-
 def decoder(
     latent_dim: int, width: int = 16, channels: int = 1, side: int = 64, last: type[nn.Module] = nn.Sigmoid
 ) -> nn.Sequential:
@@ -68,7 +62,7 @@ def decoder(
     in a tanh: ``last=nn.Tanh``.
     """
     _require(latent_dim=latent_dim, width=width, channels=channels)
-    sizes = [width * 2**step for step in reversed(range(_halvings(side)))]
+    sizes = [width * 2**step for step in reversed(range(SIDES[choice(side, "side", SIDES)]))]
     first = sizes[0]
     layers = [nn.Linear(latent_dim, first * 16), nn.Unflatten(1, (first, 4, 4)), nn.BatchNorm2d(first), nn.ReLU()]
     for before, after in zip(sizes, sizes[1:], strict=False):
@@ -135,7 +129,7 @@ def residual_generator(latent_dim: int, width: int = 128, channels: int = 3, sid
     return nn.Sequential(
         _glorot(nn.Linear(latent_dim, width * 16)),
         nn.Unflatten(1, (width, 4, 4)),
-        *[ResidualBlock(width, width, "up", normalise=True) for _ in range(_halvings(side))],
+        *[ResidualBlock(width, width, "up", normalise=True) for _ in range(SIDES[choice(side, "side", SIDES)])],
         nn.BatchNorm2d(width),
         nn.ReLU(),
         _glorot(nn.Conv2d(width, channels, 3, padding=1)),
@@ -153,7 +147,7 @@ def residual_critic(width: int = 128, channels: int = 3, side: int = 32) -> nn.S
     _require(width=width, channels=channels)
     return nn.Sequential(
         ResidualBlock(channels, width, "down", first=True),
-        *[ResidualBlock(width, width, "down") for _ in range(_halvings(side) - 2)],
+        *[ResidualBlock(width, width, "down") for _ in range(SIDES[choice(side, "side", SIDES)] - 2)],
         ResidualBlock(width, width),
         ResidualBlock(width, width),
         nn.ReLU(),

@@ -13,7 +13,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import wilcoxon
 from torch.nn.functional import avg_pool2d
 
-from ot_latent._arrays import number
+from ot_latent._arrays import choice, number
 from ot_latent.datasets.catalogue import MissingDataError
 from ot_latent.datasets.image_sets import as_floats
 from ot_latent.datasets.pixels import UnusableImage, Wanted, decode
@@ -113,8 +113,7 @@ def form(source: Source, asked: dict[str, Any]) -> tuple[int, int]:
     from PIL import Image
 
     for name, known in {"side": tuple(SIDES), "channels": (1, 3)}.items():
-        if asked.get(name, known[0]) not in known:
-            raise ValueError(f"{name} must be one of {', '.join(map(str, known))}, got {asked[name]!r}")
+        choice(asked.get(name, known[0]), name, known)
     sides, grey = [], True
     for payload in _some(source):
         try:

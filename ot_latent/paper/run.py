@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ot_latent._arrays import choice
 from ot_latent._storage import checkout
 from ot_latent.paper import figures, ledger
 from ot_latent.paper.claims import Interval, claims
@@ -63,8 +64,7 @@ class Run(ByValue):
     ) -> None:
         if not re.fullmatch(r"\d\d_\w+", str(name)):
             raise ValueError(f"name must look like '04_perturbation_table', got {name!r}")
-        if scale not in SCALES:
-            raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
+        choice(scale, "scale", SCALES)
         if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
             raise TypeError(f"seed must be an integer >= 0, got {seed!r}")
         if not isinstance(train, bool):

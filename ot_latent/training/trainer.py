@@ -20,7 +20,7 @@ from accelerate import PartialState
 from torch import nn
 
 from ot_latent import brenier, datasets
-from ot_latent._arrays import count
+from ot_latent._arrays import choice, count
 from ot_latent._storage import States, checkout, hardware, locked, tidy
 from ot_latent.datasets.image_sets import Images, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
@@ -97,9 +97,7 @@ def train(
     """
     if name not in RECIPES:
         raise ValueError(f"there is no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
-    if scale not in SCALES:
-        raise ValueError(f"scale must be one of {', '.join(SCALES)}, got {scale!r}")
-    recipe = _with(RECIPES[name], scale, epochs, precision)
+    recipe = _with(RECIPES[name], choice(scale, "scale", SCALES), epochs, precision)
     count(seed, "seed", 0)
     first = count(images, "images") if images is not None else {"smoke": _AT_SMOKE}.get(scale)
     samples = _FOR_METRICS if first is None else -(-first // 4)
@@ -132,8 +130,7 @@ def _with(recipe: AnyRecipe, scale: str, epochs: int | None, precision: str | No
         if changes:
             raise ValueError(f"{recipe.name} is no network of images: it takes no {', '.join(changes)}")
         return recipe
-    if precision not in (None, "float32", "bfloat16"):
-        raise ValueError(f"precision must be 'float32' or 'bfloat16', got {precision!r}")
+    choice(precision, "precision", (None, "float32", "bfloat16"))
     if epochs is not None:
         changes["epochs"] = recipe.epochs | {scale: count(epochs, "epochs")}
     return replace(recipe, **(recipe.at_smoke if scale == "smoke" else {}) | changes)

@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from ot_latent._arrays import count, progress_bar
+from ot_latent._arrays import count, number, progress_bar
 from ot_latent._storage import States
 
 _CHECK_EVERY = 10  # steps after which losses are looked at: a GPU has to be waited for
@@ -80,8 +80,7 @@ class Loop(ABC):
 
     def __post_init__(self) -> None:
         self.steps = count(self.length, f"{self.unit}s") * self.steps_per_unit
-        if not self.save_seconds >= 0:
-            raise ValueError(f"save_seconds must be at least 0, got {self.save_seconds}")
+        number(self.save_seconds, "save_seconds", 0)
         lasting = {f"{self.unit}s": self.length} if self.decay else {}
         self.states = States(self.folder, self.settings | lasting) if self.folder else None
         self.state = LoopState()

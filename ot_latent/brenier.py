@@ -78,10 +78,16 @@ def require_tensors(**tensors: torch.Tensor) -> None:
             raise TypeError(f"{name} must be a floating torch tensor, got {getattr(tensor, 'dtype', tensor)!r}")
 
 
+def require_functions(**functions: Callable[..., Any]) -> None:
+    """Raise TypeError unless all can be called, and none is a class."""
+    for name, function in functions.items():
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(f"{name} must be a network or a function, got {function!r}")
+
+
 def _require(potential: nn.Module, **tensors: torch.Tensor) -> None:
     """Raise TypeError unless D is a function, and tensors are floating ones; ValueError unless they have its points."""
-    if not callable(potential) or isinstance(potential, type):
-        raise TypeError(f"potential must be a network or a function, got {potential!r}")
+    require_functions(potential=potential)
     require_tensors(**tensors)
     for name, tensor in tensors.items():
         if tensor.ndim != (1 if name == "phi" else 2) or len(tensor) != len(tensors["points"]):

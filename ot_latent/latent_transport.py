@@ -31,7 +31,14 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 class Inverse(NamedTuple):
-    """What `LatentTransport.invert` found: noise (n, d), and ‖T(noise) - code‖ by the map itself, (n,)."""
+    """What `LatentTransport.invert` found.
+
+    Attributes
+    ----------
+    noise : (n, d)
+    residual : (n,)
+        ‖T(noise) - code‖, computed by the map itself.
+    """
 
     noise: torch.Tensor
     residual: torch.Tensor
@@ -111,13 +118,12 @@ class LatentTransport(ByValue):
         random_state: int = 0,
         device: str | torch.device = "cpu",
     ) -> None:
-        default = _DEFAULTS[choice(method, "method", _DEFAULTS)]
-        self.batch = count(default["batch"] if batch is None else batch, "batch", 2)
-        self.iterations = count(default["iterations"] if iterations is None else iterations, "iterations")
-        rate = default["learning_rate"] if learning_rate is None else learning_rate
-        weight = default["gradient_weight"] if gradient_weight is None else gradient_weight
-        self.learning_rate = number(rate, "learning_rate", positive=True)
-        self.gradient_weight = number(weight, "gradient_weight", 0)
+        given = {"batch": batch, "iterations": iterations}
+        given |= {"learning_rate": learning_rate, "gradient_weight": gradient_weight}
+        chosen = _DEFAULTS[choice(method, "method", _DEFAULTS)] | {k: v for k, v in given.items() if v is not None}
+        self.batch, self.iterations = count(chosen["batch"], "batch", 2), count(chosen["iterations"], "iterations")
+        self.learning_rate = number(chosen["learning_rate"], "learning_rate", positive=True)
+        self.gradient_weight = number(chosen["gradient_weight"], "gradient_weight", 0)
         self.tolerance = number(tolerance, "tolerance", positive=True)
         self.method, self.up_to_constant = method, up_to_constant
         self.layers, self.width, self.slope = count(layers, "layers"), count(width, "width"), number(slope, "slope")
@@ -159,7 +165,10 @@ class LatentTransport(ByValue):
         StateWarning
             If the run goes on from a state that was computed on other hardware, or the newest one is damaged.
         """
-        folder, codes = None if resume is None else as_path(resume, "resume"), _checked(codes)
+        folder, codes = None if resume is None else as_path(resume, "resume"), _single(codes, "codes").detach().cpu()
+        if codes.ndim != 2 or 0 in codes.shape or not torch.isfinite(codes).all():
+            shape = tuple(codes.shape)
+            raise ValueError(f"codes must be finite in single precision with shape (n, d), not empty; got shape {shape}")
         save_seconds = number(save_seconds, "save_seconds", 0)
         config = {"dim": codes.shape[1], "layers": self.layers, "width": self.width, "slope": self.slope}
         potential = Potential.seeded(self.random_state, **config)
@@ -257,15 +266,6 @@ def _single(values: Array, name: str) -> torch.Tensor:
     """Finite real numbers in single precision."""
     values = parameter(values, name)
     return (values if isinstance(values, torch.Tensor) else torch.from_numpy(np.array(values, float))).float()
-
-
-def _checked(codes: Array) -> torch.Tensor:
-    """Codes in single precision, on the processor."""
-    codes = _single(codes, "codes").detach().cpu()
-    if codes.ndim != 2 or 0 in codes.shape or not torch.isfinite(codes).all():
-        shape = tuple(codes.shape)
-        raise ValueError(f"codes must be finite in single precision with shape (n, d), not empty; got shape {shape}")
-    return codes
 
 
 @contextmanager

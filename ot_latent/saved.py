@@ -270,11 +270,16 @@ def _built(kind: Any, parts: dict[str, Any]) -> Any:
         return kind.from_saved_state(parts)
     if issubclass(kind, tuple):
         return kind(**parts)
+    return network(kind, parts["config"], parts["weights"]).train(parts["training"])
+
+
+def network(kind: Callable[..., Any], config: dict[str, Any], weights: dict[str, Any]) -> Any:
+    """A network of this kind with these weights; without its critic where they lack it."""
     import torch
 
     with torch.device("meta"):  # shapes are compared before memory is asked for
-        network = kind(**parts["config"])
-    if hasattr(network, "critic") and not any(name.startswith("critic.") for name in parts["weights"]):
-        del network.critic
-    network.load_state_dict(parts["weights"], assign=True)
-    return network.train(parts["training"])
+        model = kind(**config)
+    if hasattr(model, "critic") and not any(name.startswith("critic.") for name in weights):
+        del model.critic  # one with random weights would only mislead
+    model.load_state_dict(weights, assign=True)
+    return model

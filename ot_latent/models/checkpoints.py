@@ -18,6 +18,7 @@ from ot_latent.brenier import Potential
 from ot_latent.models.autoencoders import AAE, AVB, VAE, WAEGAN, WAEMMD, Autoencoder
 from ot_latent.models.classifiers import CifarClassifier, DigitClassifier
 from ot_latent.models.gans import DCGAN, WGANGP
+from ot_latent.saved import network
 
 #: Every kind of model that a card may name. A card is data: it can choose among these, nothing else.
 KINDS: dict[str, Callable[..., nn.Module]] = {
@@ -115,12 +116,7 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
             "if another process has just written them; else get or train both anew"
         )
     try:
-        tensors = from_bytes(content)
-        with torch.device("meta"):  # shapes are compared before memory is asked for
-            model = KINDS[kind](**described)
-        if hasattr(model, "critic") and not any(name.startswith("critic.") for name in tensors):
-            del model.critic  # one with random weights would only mislead
-        model.load_state_dict(tensors, assign=True)
+        model = network(KINDS[kind], described, from_bytes(content))
     except (SafetensorError, RuntimeError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{path} is damaged or does not fit its card: {error}") from error
     return model.float().to(available(device)).eval()

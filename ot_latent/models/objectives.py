@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from ot_latent._arrays import number
-from ot_latent.brenier import require_tensors
+from ot_latent.brenier import require_functions, require_tensors
 
 Critic = Callable[[Tensor], Tensor]
 OfPairs = Callable[[Tensor, Tensor], Tensor]  # a cost, or a critic of pairs
@@ -31,12 +31,6 @@ def _require_points(paired: bool = False, **sets: Tensor) -> None:
     if first.ndim < 2 or first.shape[1:] != second.shape[1:] or (paired and len(first) != len(second)):
         wanted = "pairs, (n, ...) and (n, ...)" if paired else "points of one shape, (m, ...) and (n, ...)"
         raise ValueError(f"{' and '.join(sets)} must hold {wanted}, got {tuple(first.shape)} and {tuple(second.shape)}")
-
-
-def _require_functions(**functions: Callable[..., Tensor]) -> None:
-    for name, function in functions.items():
-        if not callable(function) or isinstance(function, type):
-            raise TypeError(f"{name} must be a network or a function, got {function!r}")
 
 
 def squared_error(data: Tensor, decoded: Tensor) -> Tensor:
@@ -108,7 +102,7 @@ def gradient_penalty(critic: Critic, first: Tensor, second: Tensor) -> Tensor:
     first, second : tensors of one shape (n, ...)
     """
     _require_points(True, first=first, second=second)
-    _require_functions(critic=critic)
+    require_functions(critic=critic)
     share = torch.rand(len(first), *[1] * (first.ndim - 1), dtype=first.dtype, device=first.device)
     between = (share * first + (1 - share) * second).detach().requires_grad_()
     (slopes,) = torch.autograd.grad(critic(between).sum(), between, create_graph=True)
@@ -168,7 +162,7 @@ def pot(
 ) -> dict[str, Tensor]:
     """Penalised optimal transport, eq. (13): E c(X, G(Z)) + weight * D_GAN(Q_Z, P_Z)."""
     require_tensors(data=data, decoded=decoded, codes=codes, noise=noise)
-    _require_functions(critic=critic, cost=cost)
+    require_functions(critic=critic, cost=cost)
     error, weight = cost(data, decoded), number(weight, "weight")
     penalty = gan_value(critic(codes), critic(noise))
     return {"loss": error + weight * penalty, "error": error, "penalty": penalty}
@@ -182,7 +176,7 @@ def aae(
     2 ``variance`` times this is `pot` with weight 2 ``variance`` plus a constant (section 4.1).
     """
     require_tensors(codes=codes, noise=noise)
-    _require_functions(critic=critic)
+    require_functions(critic=critic)
     penalty = gan_value(critic(codes), critic(noise))
     likelihood = negative_log_likelihood(data, decoded, variance)
     return {"loss": penalty + likelihood, "nll": likelihood, "penalty": penalty}

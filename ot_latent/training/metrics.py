@@ -65,10 +65,8 @@ def transport_metrics(latent: LatentTransport, codes: np.ndarray, held_out: np.n
     cloud = latent.sample(len(held_out)).cpu().numpy()
     score = transport_report({"samples": cloud}, codes, held_out, block)["samples"]
     ratios = {"w2": score.ratio, "spread": score.spread, "coverage": score.coverage, "density": score.density}
+    named = {f"{name}_over_that_of_codes": ratio for name, ratio in ratios.items()}
     said: dict[str, Any] = {"held_out_codes": len(held_out), "w2_between_blocks_of": block}
-    for name, ratio in ratios.items():
-        said[f"{name}_over_that_of_codes"] = ratio.value
-        said[f"{name}_over_that_of_codes_interval_95"] = [ratio.low, ratio.high]
-    said["nearest_code_over_that_of_held_out"] = score.nearest.value
-    said["nearest_code_over_that_of_held_out_interval_95"] = [score.nearest.low, score.nearest.high]
+    for name, ratio in (named | {"nearest_code_over_that_of_held_out": score.nearest}).items():
+        said |= {name: ratio.value, f"{name}_interval_95": [ratio.low, ratio.high]}
     return said

@@ -132,14 +132,13 @@ class ToyRecipe:
 AnyRecipe = Recipe | TransportRecipe | ToyRecipe
 
 
-def _read() -> dict[str, AnyRecipe]:
-    tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
-    kinds: dict[str, type[AnyRecipe]] = {"images": Recipe, "codes": TransportRecipe, "toys": ToyRecipe}
-    return {name: kinds[kind](name=name, **entry) for kind in tables for name, entry in tables[kind].items()}
-
+_TABLES = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+_KINDS: dict[str, type[AnyRecipe]] = {"images": Recipe, "codes": TransportRecipe, "toys": ToyRecipe}
 
 #: By name, as ``recipes.toml`` has them.
-RECIPES: dict[str, AnyRecipe] = _read()
+RECIPES: dict[str, AnyRecipe] = {
+    name: _KINDS[kind](name=name, **entry) for kind, table in _TABLES.items() for name, entry in table.items()
+}
 
 
 def recipe_hash(recipe: AnyRecipe, scale: str) -> str:

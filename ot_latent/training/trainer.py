@@ -7,6 +7,7 @@ processes train together under ``accelerate launch --module ot_latent.cli train 
 ``torchrun --nproc-per-node 2 --module ot_latent.cli train NAME`` on CPUs.
 """
 
+import json
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -17,16 +18,16 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
+from matplotlib.figure import Figure
 from torch import nn
 
 from ot_latent import brenier, datasets
 from ot_latent._arrays import choice, count
-from ot_latent._storage import States, checkout, hardware, locked, tidy
+from ot_latent._storage import States, checkout, hardware, locked, tidy, write_atomically
 from ot_latent.datasets.image_sets import Images, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
 from ot_latent.models import checkpoints
 from ot_latent.training.batches import Batches
-from ot_latent.training.curves import draw_losses
 from ot_latent.training.devices import resolve_device
 from ot_latent.training.encoded import encoded_images
 from ot_latent.training.loop import Training, processes
@@ -117,9 +118,30 @@ def train(
         finally:  # also those of a run that diverged
             if together.is_main_process:
                 tidy(folder / "losses.png")
-                draw_losses(name, folder / States.LOG)
+                _draw_losses(name, folder / States.LOG)
     together.wait_for_everyone()
     return weights
+
+
+def _draw_losses(title: str, log: Path) -> None:
+    """Draw the losses of a run's log, one panel each, beside it as ``losses.png``; nothing where there is no log yet.
+
+    Its lines hold of each epoch its number, "epoch", or of some iterations the last one's, "iteration", and
+    then the mean of each loss.
+    """
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
+    if not lines:
+        return
+    unit, *names = lines[0]
+    marker = "." if len(lines) < 100 else None
+    figure = Figure(figsize=(3.6 * len(names), 2.8), layout="constrained")
+    for ax, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+        losses = [line[name] for line in lines]
+        ax.plot([line[unit] for line in lines], losses, marker=marker)
+        steep = 0 < 100 * min(losses) < max(losses)
+        ax.set(xlabel=unit, title=name, yscale="log" if steep else "linear")
+    figure.suptitle(title)
+    write_atomically(log.with_name("losses.png"), lambda file: figure.savefig(file, format="png", dpi=150))
 
 
 def _with(recipe: AnyRecipe, scale: str, epochs: int | None, precision: str | None) -> AnyRecipe:

@@ -167,8 +167,8 @@ class LatentTransport(ByValue):
         """
         folder, codes = None if resume is None else as_path(resume, "resume"), _single(codes, "codes").detach().cpu()
         if codes.ndim != 2 or 0 in codes.shape or not torch.isfinite(codes).all():
-            shape = tuple(codes.shape)
-            raise ValueError(f"codes must be finite in single precision with shape (n, d), not empty; got shape {shape}")
+            wanted = "finite in single precision with shape (n, d), not empty"
+            raise ValueError(f"codes must be {wanted}; got shape {tuple(codes.shape)}")
         save_seconds = number(save_seconds, "save_seconds", 0)
         config = {"dim": codes.shape[1], "layers": self.layers, "width": self.width, "slope": self.slope}
         potential = Potential.seeded(self.random_state, **config)

@@ -71,21 +71,11 @@ class Plan:
 
     def recipe(self) -> Recipe:
         """The auto-encoder as `training.Training` takes it."""
-        arguments = {name: getattr(self, name) for name in ("latent_dim", "width", "channels", "side")}
-        return Recipe(
-            "auto-encoder",
-            "of your images",
-            "Autoencoder",
-            {},
-            arguments | {"edges": 0.3},
-            "your images",
-            self.side,
-            mirrored=self.mirrored,
-            batch=self.batch,
-            learning_rate=1.5e-3,
-            betas=(0.9, 0.999),
-            precision=self.precision,
-        )
+        ours = asdict(self)
+        network = {name: ours[name] for name in ("latent_dim", "width", "channels", "side")} | {"edges": 0.3}
+        settings = {name: ours[name] for name in ("side", "mirrored", "batch", "precision")}
+        settings |= {"data": "your images", "learning_rate": 1.5e-3, "betas": (0.9, 0.999)}
+        return Recipe("auto-encoder", "of your images", "Autoencoder", {}, network, **settings)
 
 
 def transport(iterations: int, seed: int, device: torch.device) -> LatentTransport:

@@ -110,17 +110,8 @@ def evaluate(
     loaded = generators.load(weights or setting.name, setting.decoder, device)
     scorer = EfficientNetLite0(device) if setting.scorer == IMAGENET else Classifier(setting.scorer, device=device)
     state = checkout() / "build" / "evaluations" / f"{_kept_path(setting).stem}-{n}-{seed}.npz"
-    return evaluate_operations(
-        loaded.network,
-        loaded.prior,
-        scorer,
-        n,
-        operations,
-        dimension=loaded.latent_dim,
-        seed=seed,
-        resume=state if resume else None,
-        device=device,
-    )
+    how: dict[str, Any] = {"dimension": loaded.latent_dim, "resume": state if resume else None, "device": device}
+    return evaluate_operations(loaded.network, loaded.prior, scorer, n, operations, seed=seed, **how)
 
 
 def keep(setting: Setting, evaluation: Evaluation) -> Path:

@@ -16,17 +16,7 @@ from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_
 from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import ByValue
 from ot_latent.priors.product import as_prior
-from ot_latent.semidiscrete.planes import (
-    among_equal,
-    cells_of,
-    chances,
-    checked_codes,
-    drawn,
-    extended,
-    first_equal,
-    neighbours,
-    one_for_each,
-)
+from ot_latent.semidiscrete import planes
 
 
 class ConvergenceWarning(UserWarning):
@@ -141,17 +131,17 @@ class SemiDiscreteOT(ByValue):
         StateWarning
             If ``resume`` could not be written, as on a full disk. The fit goes on.
         """
-        points, save_seconds = checked_codes(codes), number(save_seconds, "save_seconds", 0)
+        points, save_seconds = planes.checked_codes(codes), number(save_seconds, "save_seconds", 0)
         kept = None if resume is None else as_path(resume, "resume")
-        masses = one_for_each(np.ones(len(points)) if weights is None else weights, points, "weights")
-        heights = None if heights is None else one_for_each(heights, points, "heights")
+        masses = planes.one_for_each(np.ones(len(points)) if weights is None else weights, points, "weights")
+        heights = None if heights is None else planes.one_for_each(heights, points, "heights")
         masses = masses / masses.max() / (masses / masses.max()).sum()
         if not (masses > 0).all():
             raise ValueError("weights must be positive; leave out codes that get no mass")
         prior = Gaussian() if prior is None else prior
         if not hasattr(prior, "sample") or isinstance(prior, type | torch.distributions.Distribution):
             prior = as_prior(prior)
-        index, first = first_equal(points)
+        index, first = planes.first_equal(points)
         of_cells = torch.zeros_like(masses[first]).index_add_(0, index, masses)
         share = masses / of_cells[index]
         dual = SemiDual(points[first], of_cells, prior, self.random_state)
@@ -200,7 +190,7 @@ class SemiDiscreteOT(ByValue):
         dual, n, rng = self._dual, count(n, "n", 3), generator(rng, self._dual.codes)
         if not number(temperature, "temperature", 0):
             return estimate_mass_error(dual.counts(n, rng), dual.masses)
-        batches = drawn(dual, n, rng, temperature)
+        batches = planes.drawn(dual, n, rng, temperature)
         return estimate_mass_error(
             sum(torch.bincount(cells, minlength=len(dual.masses)) for _, cells in batches), dual.masses
         )
@@ -211,11 +201,11 @@ class SemiDiscreteOT(ByValue):
         Points go through in batches: beside the result, memory does not grow with their number, and those of a
         memory-mapped file or of another device are fetched batch by batch.
         """
-        return _returned(torch.cat([self._first[cells_of(self._dual, part)] for part in self._parts(z)]), z)
+        return _returned(torch.cat([self._first[planes.cells_of(self._dual, part)] for part in self._parts(z)]), z)
 
     def transport(self, z: Array) -> Array:
         """The map T(z) = grad u(z), a code for each point: (m, d) -> (m, d)"""
-        moved = [self._dual.codes[cells_of(self._dual, part)].to(part.dtype) for part in self._parts(z)]
+        moved = [self._dual.codes[planes.cells_of(self._dual, part)].to(part.dtype) for part in self._parts(z)]
         return _returned(torch.cat(moved), z)
 
     def pair(self, n: int, rng: Seed = None, temperature: float = 0.0) -> tuple[Array, Array]:
@@ -257,10 +247,10 @@ class SemiDiscreteOT(ByValue):
         self._require_fit()
         count(n, "n")
         rng = generator(rng, self._dual.codes)
-        noise, cells = (torch.cat(parts) for parts in zip(*drawn(self._dual, n, rng, temperature), strict=True))
+        noise, cells = (torch.cat(parts) for parts in zip(*planes.drawn(self._dual, n, rng, temperature), strict=True))
         index = self._first[cells]
         if len(self._first) < len(self._index):
-            index = among_equal(self._index, self._share, cells, draw("uniform", n, rng, like=self._share))
+            index = planes.among_equal(self._index, self._share, cells, draw("uniform", n, rng, like=self._share))
         return (noise.cpu().numpy(), index.cpu().numpy()) if self._numpy else (noise, index)
 
     def assignment(self, z: Array, temperature: float) -> Array:
@@ -278,13 +268,13 @@ class SemiDiscreteOT(ByValue):
             In units of the cost, squared coordinates; the cost of the exact map, `cost`, is a scale for it.
         """
         points = self._points(z)
-        of_codes = chances(self._dual, points, temperature)[:, self._index] * self._share
+        of_codes = planes.chances(self._dual, points, temperature)[:, self._index] * self._share
         return _returned(of_codes.to(points.dtype), z)
 
     def potential(self, z: Array) -> Array:
         """The potential D(z) = u(z) - ‖z‖² / 2, with gradient T(z) - z for torch: (m, d) -> (m,)"""
         points = self._points(z)
-        phi = self._dual.phi(points, cells_of(self._dual, points))
+        phi = self._dual.phi(points, planes.cells_of(self._dual, points))
         if not torch.isfinite(phi).all():
             far = float(points.detach().abs().max())
             raise ValueError(f"z must be so close to 0 that {phi.dtype} holds ‖z‖² and the potential, got {far:g}")
@@ -313,11 +303,11 @@ class SemiDiscreteOT(ByValue):
             together than the codes do; this gives back the spread, see `codes.Codes`.
         """
         points, slope = self._points(z), number(slope, "slope")
-        return _returned(extended(self._dual, points, angle, slope), z)
+        return _returned(planes.extended(self._dual, points, angle, slope), z)
 
     def singular(self, z: Array, angle: float = 0.7) -> Array:
         """Which points have a neighbour beyond the angle of `extend`: (m, d) -> (m,) bool"""
-        parts = neighbours(self._dual, self._points(z), angle)
+        parts = planes.neighbours(self._dual, self._points(z), angle)
         return _returned(torch.cat([~within.all(1) for _, _, within in parts]), z)
 
     def _require_fit(self) -> None:

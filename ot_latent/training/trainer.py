@@ -273,16 +273,9 @@ def _train_toy(recipe: ToyRecipe, job: _Job) -> None:
     started = time.monotonic()
     noise, codes, dual = toy_problem(job.seed)
     potential = brenier.Potential.seeded(job.seed, dim=2, layers=4, width=512, slope=0.0).to(job.device)
-    log = brenier.fit_potential(
-        potential,
-        torch.tensor(noise).float().to(job.device),
-        torch.tensor(dual.phi).float().to(job.device),
-        iterations=recipe.iterations[job.scale],
-        learning_rate=recipe.learning_rate,
-        decay=recipe.decay,
-        resume=job.folder,
-        save_seconds=job.save_seconds,
-    )
+    points, phi = (torch.tensor(values).float().to(job.device) for values in (noise, dual.phi))
+    settings = recipe.iterations[job.scale], recipe.learning_rate, recipe.decay
+    log = brenier.fit_potential(potential, points, phi, *settings, job.folder, job.save_seconds)
     found = {"loss_eq15_of_the_last_100": log[-1]["loss"]}
     _save(recipe, job, potential.eval(), _iterations(recipe, job, started, found))
 

@@ -62,15 +62,16 @@ def test_points_go_through_in_batches(ot, monkeypatch, tmp_path):
     z[:] = np.random.default_rng(5).standard_normal(z.shape)
     z.flush()
     whole, moved, pairs, sizes = ot.cell(z), ot.transport(z), ot.pair(1_000, rng=6), []
+    found = planes.cells_of
 
     def cells_of(dual, points):
         sizes.append(len(points))
-        return planes.cells_of(dual, points)
+        return found(dual, points)
 
     z = np.load(tmp_path / "z.npy", mmap_mode="r")  # torch warns of arrays that cannot be written
     monkeypatch.setattr(transport, "TABLE", 300)
     monkeypatch.setattr(planes, "TABLE", 300)
-    monkeypatch.setattr(transport, "cells_of", cells_of)
+    monkeypatch.setattr(planes, "cells_of", cells_of)
     np.testing.assert_array_equal(ot.cell(z), whole)
     np.testing.assert_array_equal(ot.transport(z), moved)
     assert sizes == [100] * 20

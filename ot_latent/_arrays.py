@@ -123,8 +123,9 @@ def count(value: Any, name: str, least: int = 1, most: int | None = None) -> int
 
 def choice(value: Any, name: str, choices: Iterable[Any]) -> Any:
     """`value`; ValueError unless it is one of the choices."""
-    if repr(value) not in map(repr, choices):
-        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+    if repr(value) not in (known := [repr(choice) for choice in choices]):
+        wanted = " or ".join(known) if len(known) == 2 else f"one of {', '.join(map(str, choices))}"
+        raise ValueError(f"{name} must be {wanted}, got {value!r}")
     return value
 
 

@@ -6,6 +6,7 @@ Files appear whole or not at all. Torch loads when tensors are read or written, 
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import os
 import platform
@@ -55,6 +56,14 @@ def missing(module: str | None) -> str:
     """What to say of a module that is not installed: which extra of this package brings it."""
     extra = next((extra for extra, names in _EXTRAS.items() if module in names.split()), "train")
     return f"{module} is not installed. Remedy: pip install 'ot-latent[{extra}]'"
+
+
+def extra(module: str) -> Any:
+    """A module that an extra brings; where it is not installed, the error says which."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(missing(module), name=module) from error
 
 
 def checkpoint_folder() -> Path:

@@ -5,7 +5,6 @@ order in chunks of bounded size, from any position on. Nothing is ever unpacked 
 """
 
 import hashlib
-import importlib
 import lzma
 import math
 import os
@@ -25,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from ot_latent._storage import extra
 from ot_latent.datasets.catalogue import CorruptDataError, SkippedImagesWarning
 
 #: How names of images end.
@@ -140,16 +140,6 @@ def _stamp(path: Path) -> str:
     return f"{status.st_size} {status.st_mtime_ns}"
 
 
-def _extra(module: str, path: Path) -> Any:
-    """A module of the extra ``data``, which reads what lies at the path."""
-    try:
-        return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"{module} is not installed; it reads {path}. Remedy: pip install 'ot-latent[data]'", name=module
-        ) from error
-
-
 class FolderSource(Source):
     """Image files in a folder and its subfolders, sorted by name folder by folder.
 
@@ -246,7 +236,7 @@ class LmdbSource(Source):
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
-        lmdb, data = _extra("lmdb", self.path), self.path / "data.mdb"
+        lmdb, data = extra("lmdb"), self.path / "data.mdb"
         try:
             with _ONE_DATABASE, lmdb.open(str(self.path), readonly=True, create=False, lock=False) as database:
                 # beyond the end of a truncated one the process dies; an entry takes 8 bytes and more
@@ -290,7 +280,7 @@ class Hdf5Source(Source):
 
     @contextmanager
     def _pixels(self) -> Iterator[Any]:
-        h5py = _extra("h5py", self.path)
+        h5py = extra("h5py")
         try:
             with h5py.File(self.path, "r") as file:
                 found = (file.get(key) for key in ("data", "imgs", "images"))

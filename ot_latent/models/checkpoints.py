@@ -138,6 +138,6 @@ def names() -> list[str]:
     return sorted(path.stem for path in checkpoint_folder().glob("*.safetensors"))
 
 
-def weights_hash(name: str) -> str:
-    """SHA-256 of a shipped file of weights, by its card: `load` compares them."""
-    return str(read_card(shipped(name))["sha256"])
+def weights_hash(weights: str | Path) -> str:
+    """SHA-256 of a file of weights, or of shipped ones, by its card: `load` compares them."""
+    return str(read_card(shipped(weights) if isinstance(weights, str) else weights)["sha256"])

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ot_latent._arrays import choice, number
+from ot_latent._arrays import number
 from ot_latent.models import networks, objectives
 from ot_latent.models.networks import frozen
 from ot_latent.priors.gaussian import Gaussian
@@ -28,10 +28,12 @@ class _GAN(nn.Module):
 
     def __init__(self, generator: nn.Module, critic: nn.Module, config: dict[str, Any]) -> None:
         super().__init__()
+        if repr(config["prior"]) not in map(repr, PRIORS):
+            raise ValueError(f"prior must be one of {', '.join(PRIORS)}, got {config['prior']!r}")
         self.config = config
         self.latent_dim: int = config["latent_dim"]
         self.generator, self.critic = generator, critic
-        self.prior = PRIORS[choice(config["prior"], "prior", PRIORS)]
+        self.prior = PRIORS[config["prior"]]
 
     def generate(self, z: Tensor) -> Tensor:
         """Images of latent points, G(z): (n, latent_dim) -> (n, channels, side, side) with values in [0, 1]."""

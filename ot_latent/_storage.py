@@ -237,7 +237,16 @@ class States:
             except ValueError as error:
                 warnings.warn(f"{error}; going back to the state before it", StateWarning, 2)
                 continue
-            self._require_same(path, settings)
+            if settings != self.settings:
+                keys = sorted(settings.keys() | self.settings.keys())
+                pairs = {key: (settings.get(key), self.settings.get(key)) for key in keys}
+                differences = "; ".join(
+                    f"{key} was {was!r} and is {now!r}" for key, (was, now) in pairs.items() if was != now
+                )
+                raise ValueError(
+                    f"{path} is the state of a run with other settings: {differences}. Train with those, or "
+                    f"remove {self.folder} to start anew."
+                )
             if before != (now := hardware(next(model.parameters()).device)):
                 told = f"{path} was computed on {before!r} and goes on on {now!r}"
                 warnings.warn(f"{told}: last digits will not be those of an unbroken run", StateWarning, 2)
@@ -245,17 +254,6 @@ class States:
         if paths:
             raise ValueError(f"no state in {self.folder} is whole; remove that folder to start anew")
         return None
-
-    def _require_same(self, path: Path, before: dict[str, Any]) -> None:
-        now = self.settings
-        if before == now:
-            return
-        keys = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
-        differences = "; ".join(f"{key} was {before.get(key)!r} and is {now.get(key)!r}" for key in keys)
-        raise ValueError(
-            f"{path} is the state of a run with other settings: {differences}. Train with those, or "
-            f"remove {self.folder} to start anew."
-        )
 
     def save(
         self, step: int, model: nn.Module, optimizers: Sequence[torch.optim.Optimizer], facts: dict[str, Any]

@@ -189,24 +189,20 @@ class LatentTransport(ByValue):
         kept: dict[str, Any] = {"folder": folder, "settings": settings, "save_seconds": save_seconds}
         kept["decay"] = self.method == "semidiscrete"
         potential.to(self.device)
-        regression = Regression(potential, self._loss(), self.learning_rate, self.iterations, **kept)
         with locked(folder / "fit") if folder else nullcontext():
-            problem = self._problem((scaled - shift) / scale, folder)
+            loss, problem = self._problem((scaled - shift) / scale, folder)
             with _denormals_flushed():
-                regression.run(problem)
+                Regression(potential, loss, self.learning_rate, self.iterations, **kept).run(problem)
         self.potential_ = potential.eval()
         return self
 
-    def _loss(self) -> Callable[..., torch.Tensor]:
+    def _problem(self, codes: torch.Tensor, folder: Path | None) -> tuple[Callable[..., torch.Tensor], Any]:
+        """The loss of D, and what gives its arguments for each step."""
         if self.method == "minibatch":
-            return partial(regression_loss, weight=self.gradient_weight, up_to_constant=self.up_to_constant)
-        return partial(exact_loss, weight=self.gradient_weight)
-
-    def _problem(self, codes: torch.Tensor, folder: Path | None) -> Callable[[int], tuple[torch.Tensor, ...]]:
-        """What a step fits D to."""
-        if self.method == "minibatch":
-            return partial(minibatch_problem, codes.numpy(), self.batch, self.random_state)
-        return DebiasedSemiDiscrete(codes, self.batch, self.random_state, self.tolerance, folder)
+            loss = partial(regression_loss, weight=self.gradient_weight, up_to_constant=self.up_to_constant)
+            return loss, partial(minibatch_problem, codes.numpy(), self.batch, self.random_state)
+        loss = partial(exact_loss, weight=self.gradient_weight)
+        return loss, DebiasedSemiDiscrete(codes, self.batch, self.random_state, self.tolerance, folder)
 
     def transform(self, noise: Array) -> torch.Tensor:
         """The codes that noise is mapped to, Algorithm 2, step 1: (n, d) -> (n, d)."""

@@ -140,7 +140,7 @@ class MonotoneMap:
         -------
         float
         """
-        require_power(p)
+        number(p, "p", 1)
         if not all(isinstance(value, float) for value in (self.source.mean, self.target.mean)):
             raise TypeError(f"cost is for one law, not for a batch of them: got {self!r}")
         if hasattr(self.source, "expectation"):
@@ -192,8 +192,3 @@ class ScaledMap(MonotoneMap):
         """The scale, everywhere."""
         (scale,) = conform(x, self.scale)
         return array_namespace(x).zeros_like(x) + scale
-
-
-def require_power(p: float) -> None:
-    """Raise ValueError unless |x - y|^p is convex and finite."""
-    number(p, "p", 1)

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import scipy.special
 from array_api_compat import array_namespace, is_torch_array
 
-from ot_latent._arrays import Array, Seed, cast_like, conform, draw, elementwise, parameter, require_positive
-from ot_latent.monotone import MonotoneMap, ScaledMap, require_power
+from ot_latent._arrays import Array, Seed, cast_like, conform, draw, elementwise, number, parameter, require_positive
+from ot_latent.monotone import MonotoneMap, ScaledMap
 from ot_latent.priors.laws import ByValue, check_weights, size_of_sum
 
 
@@ -118,7 +118,7 @@ class _GaussianMap(ScaledMap):
         """
         if not isinstance(self.shift, float):
             return super().cost(p)
-        require_power(p)
+        number(p, "p", 1)
         mean = self.target.mean - self.source.mean
         std = abs(self.target.std - self.source.std)
         if std == 0:

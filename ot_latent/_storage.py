@@ -238,11 +238,9 @@ class States:
                 warnings.warn(f"{error}; going back to the state before it", StateWarning, 2)
                 continue
             if settings != self.settings:
-                keys = sorted(settings.keys() | self.settings.keys())
-                pairs = {key: (settings.get(key), self.settings.get(key)) for key in keys}
-                differences = "; ".join(
-                    f"{key} was {was!r} and is {now!r}" for key, (was, now) in pairs.items() if was != now
-                )
+                ours = self.settings
+                keys = [key for key in sorted(settings.keys() | ours.keys()) if settings.get(key) != ours.get(key)]
+                differences = "; ".join(f"{key} was {settings.get(key)!r} and is {ours.get(key)!r}" for key in keys)
                 raise ValueError(
                     f"{path} is the state of a run with other settings: {differences}. Train with those, or "
                     f"remove {self.folder} to start anew."

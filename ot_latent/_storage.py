@@ -188,6 +188,18 @@ def read_tensors(
         raise ValueError(f"{path} is damaged or no {what}: {error}") from error
 
 
+def network(kind: Callable[..., Any], config: dict[str, Any], weights: dict[str, Any]) -> Any:
+    """A network of this kind with these weights; without its critic where they lack it."""
+    import torch
+
+    with torch.device("meta"):  # shapes are compared before memory is asked for
+        model = kind(**config)
+    if hasattr(model, "critic") and not any(name.startswith("critic.") for name in weights):
+        del model.critic  # one with random weights would only mislead
+    model.load_state_dict(weights, assign=True)
+    return model
+
+
 class StateWarning(UserWarning):
     """A state of a training run could not be written, is damaged, or is from other hardware; the message names it."""
 

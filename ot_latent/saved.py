@@ -14,7 +14,7 @@ import numpy as np
 from array_api_compat import is_torch_array
 
 from ot_latent import __version__
-from ot_latent._storage import as_path, read_tensors, save_tensors
+from ot_latent._storage import as_path, network, read_tensors, save_tensors
 
 VERSION = 1  # of the format: one more where files are written that programs of today cannot read
 FILE = "model.safetensors"  # where `path` is a folder
@@ -271,15 +271,3 @@ def _built(kind: Any, parts: dict[str, Any]) -> Any:
     if issubclass(kind, tuple):
         return kind(**parts)
     return network(kind, parts["config"], parts["weights"]).train(parts["training"])
-
-
-def network(kind: Callable[..., Any], config: dict[str, Any], weights: dict[str, Any]) -> Any:
-    """A network of this kind with these weights; without its critic where they lack it."""
-    import torch
-
-    with torch.device("meta"):  # shapes are compared before memory is asked for
-        model = kind(**config)
-    if hasattr(model, "critic") and not any(name.startswith("critic.") for name in weights):
-        del model.critic  # one with random weights would only mislead
-    model.load_state_dict(weights, assign=True)
-    return model

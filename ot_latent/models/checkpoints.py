@@ -13,12 +13,11 @@ from safetensors.torch import save as as_bytes
 from torch import nn
 
 from ot_latent._loop import available
-from ot_latent._storage import as_path, checkpoint_folder, locked, tidy, write_atomically
+from ot_latent._storage import as_path, checkpoint_folder, locked, network, tidy, write_atomically
 from ot_latent.brenier import Potential
 from ot_latent.models.autoencoders import AAE, AVB, VAE, WAEGAN, WAEMMD, Autoencoder
 from ot_latent.models.classifiers import CifarClassifier, DigitClassifier
 from ot_latent.models.gans import DCGAN, WGANGP
-from ot_latent.saved import network
 
 #: Every kind of model that a card may name. A card is data: it can choose among these, nothing else.
 KINDS: dict[str, Callable[..., nn.Module]] = {

@@ -17,14 +17,12 @@ from ot_latent._storage import hardware, locked, write_atomically
 from ot_latent.datasets.catalogue import MissingDataError
 from ot_latent.datasets.image_sets import as_floats, channels_last, float_chunks
 from ot_latent.datasets.sources import Source, open_source
-from ot_latent.models.autoencoders import Autoencoder
 from ot_latent.own import pictures, report
 from ot_latent.own.model import ImageModel
 from ot_latent.own.plan import FEWEST, Plan, Split, chosen, form, transport
 from ot_latent.saved import FILE, load
-from ot_latent.training.batches import Batches
 from ot_latent.training.devices import resolve_device
-from ot_latent.training.loop import Training, processes
+from ot_latent.training.loop import processes, trained
 
 _WALKERS, _STATIONS, _FRAMES = 4, 4, 8  # of the picture that moves: walks side by side, their images, steps between
 
@@ -148,33 +146,20 @@ def _fitted(
     plan: Plan, split: Split, work: Path, device: torch.device, save_seconds: float, tell: Callable[[str], object]
 ) -> ImageModel:
     """Auto-encoder and transport, from where they were left in the folder."""
-    autoencoder, seconds = _trained(plan, split.fitted, work / "autoencoder", device, save_seconds)
+    together, device = processes(device)
+    where: dict[str, Any] = {"folder": work / "autoencoder", "together": together, "save_seconds": save_seconds}
+    autoencoder, _, state = trained(plan.recipe(), split.fitted, None, plan.epochs, plan.seed, device, **where)
     codes = scores.encode(autoencoder, channels_last(split.fitted), device)
     tell("Transport of noise to the codes.")
     latent = transport(plan.iterations, plan.seed, device)
     latent.fit(codes, work / "map", save_seconds)
     card = {
         "plan": asdict(plan),
-        "minutes_of_training": round(seconds / 60, 1),
+        "minutes_of_training": round(state.seconds / 60, 1),
         "hardware": hardware(device),
         "torch": torch.__version__.split("+")[0],
     }
     return ImageModel(autoencoder, latent, torch.from_numpy(codes), card)
-
-
-def _trained(
-    plan: Plan, images: np.ndarray, folder: Path, device: torch.device, save_seconds: float
-) -> tuple[Autoencoder, float]:
-    """The auto-encoder, and the seconds that its training took."""
-    together, device = processes(device)
-    torch.manual_seed(plan.seed)
-    recipe = plan.recipe()
-    model = recipe.build().to(device, memory_format=torch.channels_last)
-    settings: dict[str, Any] = {"seed": plan.seed, "mirrored": plan.mirrored, "device": device, "share": (0, 1)}
-    batches = Batches(images, None, batch=plan.batch, turns=1, **settings)
-    where: dict[str, Any] = {"folder": folder, "together": together, "save_seconds": save_seconds}
-    state = Training(recipe, model, batches, plan.epochs, **where).train()
-    return model, state.seconds
 
 
 def _judge(model: ImageModel, split: Split, folder: Path) -> None:

@@ -133,6 +133,25 @@ class Training(Loop):
             value.copy_(mean.view_as(value))
 
 
+def trained(
+    recipe: Recipe,
+    images: np.ndarray,
+    labels: np.ndarray | None,
+    epochs: int,
+    seed: int,
+    device: torch.device,
+    **where: Any,
+) -> tuple[nn.Module, Batches, LoopState]:
+    """A network of images as a recipe says, with its batches and how far it came; `where` is as of `Training`."""
+    torch.manual_seed(seed)
+    model = recipe.build().to(device, memory_format=torch.channels_last)
+    turns = recipe.critic_steps if hasattr(model, "critic") else 1
+    share = where["together"].process_index, where["together"].num_processes
+    settings: dict[str, Any] = {"batch": recipe.batch, "turns": turns, "seed": seed, "mirrored": recipe.mirrored}
+    batches = Batches(images, labels if recipe.uses_labels else None, device=device, share=share, **settings)
+    return model, batches, Training(recipe, model, batches, epochs, **where).train()
+
+
 def _optimizers(recipe: Recipe, model: Any) -> list[torch.optim.Optimizer]:
     """That of all but the critic and, where there is one, the critic's."""
     others = [value for name, value in model.named_parameters() if not name.startswith("critic.")]

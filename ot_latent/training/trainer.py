@@ -27,10 +27,9 @@ from ot_latent._storage import States, checkout, hardware, locked, tidy, write_a
 from ot_latent.datasets.image_sets import Images, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
 from ot_latent.models import checkpoints
-from ot_latent.training.batches import Batches
 from ot_latent.training.devices import resolve_device
 from ot_latent.training.encoded import encoded_images
-from ot_latent.training.loop import Training, processes
+from ot_latent.training.loop import processes, trained
 from ot_latent.training.metrics import metrics, transport_metrics
 from ot_latent.training.recipes import RECIPES, SCALES, AnyRecipe, Recipe, ToyRecipe, TransportRecipe, recipe_hash
 
@@ -202,20 +201,9 @@ def _train_images(recipe: Recipe, job: _Job) -> None:
     scorer = job.network(recipe.scorer) if recipe.scorer else None  # better to miss it now than in the end
     with together.main_process_first():  # who downloads or decodes
         images, labels = job.images(recipe, "train")
-    torch.manual_seed(job.seed)
-    model = recipe.build().to(job.device, memory_format=torch.channels_last)
-    batches = Batches(
-        images,
-        labels if recipe.uses_labels else None,
-        batch=recipe.batch,
-        turns=recipe.critic_steps if hasattr(model, "critic") else 1,
-        seed=job.seed,
-        device=job.device,
-        share=(together.process_index, together.num_processes),
-        mirrored=recipe.mirrored,
-    )
     where: dict[str, Any] = {"folder": job.folder, "together": together, "save_seconds": job.save_seconds}
-    state = Training(recipe, model, batches, recipe.epochs[job.scale], **where).train()
+    epochs = recipe.epochs[job.scale]
+    model, batches, state = trained(recipe, images, labels, epochs, job.seed, job.device, **where)
     if together.is_main_process:
         checkpoints.round_to_half(model)
         held_out = job.images(recipe, "test")

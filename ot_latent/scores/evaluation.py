@@ -54,6 +54,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         count(self.points, "points")
+        if not callable(self.apply) or isinstance(self.apply, type):
+            raise TypeError(f"apply must be a function of points and their prior, got {self.apply!r}")
 
 
 # functions of the module, not of a scope, so that operations can be pickled
@@ -170,8 +172,10 @@ def evaluate_operations(
     law, chosen = as_prior(prior), _chosen(operations)
     n, seed, batch = count(n, "n", BLOCKS), count(seed, "seed", 0), count(batch, "batch")
     save_every = number(save_every, "save_every", 0)
-    if not callable(generator):
+    if not callable(generator) or isinstance(generator, type):
         raise TypeError(f"generator must be a function from latents to images, got {generator!r}")
+    if executor is not None and not (hasattr(executor, "submit") and callable(executor.submit)):
+        raise TypeError(f"executor must be one of concurrent.futures, got {executor!r}")
     if lacking := [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]:
         raise TypeError(
             f"scorer must have {', '.join(lacking)}, {type(scorer).__name__} has not: wrap a network "

@@ -173,8 +173,8 @@ KINDS = {
 
 def begin(kind: str, folder: Path) -> None:
     """What the process does: nothing of it is shared with others but the folder."""
-    os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setsid()
     os.environ |= {"XDG_CACHE_HOME": str(folder / "cache"), "OT_LATENT_KILLS": str(folder)}
     log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
@@ -214,11 +214,12 @@ class Killer:
         while self.report.kills.total() < kills:
             folder = self.folder.with_name(f"{self.folder.name}-{self.report.ends}")
             folder.mkdir()
-            here = 0
-            while self.report.kills.total() < kills and self._killed(folder):
-                here += 1
+            before, going = self.report.kills.total(), True
+            while going and self.report.kills.total() < kills:
+                going = self._killed(folder)
             self._end(folder)
-            self._look(folder, here)
+            here = self.report.kills.total() - before
+            self._look(folder, here, starts=here + (not going))
             self.report.ends += 1
         return self.report
 
@@ -260,12 +261,13 @@ class Killer:
         self.report.kills[how.name] += 1
         return True
 
-    def _look(self, folder: Path, kills: int) -> None:
+    def _look(self, folder: Path, kills: int, starts: int) -> None:
+        """What is there after so many kills, and starts after the first one."""
         again, faults = _units(folder) - self.units, self.report.faults
         self.report.again += max(again, 0)
         self.report.most = max(self.report.most, again)
-        if again > kills * KINDS[self.kind].interval:
-            faults.append(f"{folder}: {again} units of work were done again after {kills} kills")
+        if again > starts * KINDS[self.kind].interval:
+            faults.append(f"{folder}: {again} units of work were done again after {kills} kills: {_log(folder)}")
         if self._result(folder) != self.result:
             faults.append(f"{folder}: another result after {kills} kills")
         for path in folder.rglob("*"):

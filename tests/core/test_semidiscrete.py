@@ -594,8 +594,8 @@ def test_workers_count_the_noise_of_certificates_with_the_same_bits():
 def test_a_killed_worker_of_a_cluster_loses_no_count():
     ot = otl.SemiDiscreteOT(tolerance=0.2).fit(clouds(300, 5) ** 3)
     settings = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
-    with LocalCluster(n_workers=3, **settings) as cluster, Client(cluster) as client:
+    with LocalCluster(n_workers=2, **settings) as cluster, Client(cluster) as client:
         victim = next(iter(client.run(os.getpid).values()))
         Timer(0.2, os.kill, (victim, signal.SIGKILL)).start()
-        counted = ot.mass_error(30_000, rng=0, executor=client.get_executor(pure=False))
-    assert not psutil.pid_exists(victim) and counted == ot.mass_error(30_000, rng=0)
+        counted = ot.mass_error(9_000, rng=0, executor=client.get_executor(pure=False))
+    assert not psutil.pid_exists(victim) and counted == ot.mass_error(9_000, rng=0)

@@ -1,4 +1,4 @@
-"""Work that is killed goes on, ends with the same bits, and leaves nothing behind. `kills.py` does it a hundred times."""
+"""Work that is killed goes on, ends with the same bits, and leaves nothing behind: a few kills. `kills.py` has more."""
 
 import os
 from pathlib import Path

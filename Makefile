@@ -4,6 +4,7 @@
 PYTHON ?= python3
 WORKERS ?= 2
 ARGS ?=
+HASHES ?=
 
 # 00 reads the results that the other notebooks write: it goes last. Copies and drafts are left out.
 LAST := notebooks/00_start_here.ipynb
@@ -23,7 +24,7 @@ help:  ## list the targets
 # Two at once would break .venv: the second waits for the first, and then finds its work done.
 LOCKED := import fcntl, subprocess, sys; lock = open("constraints.txt", "r+"); \
   fcntl.flock(lock, fcntl.LOCK_EX); sys.exit(subprocess.call(sys.argv[1:], close_fds=False))
-setup: | writable  ## create .venv with the pinned set of packages
+setup: | writable  ## create .venv with the pinned set of packages (HASHES=1: each verified)
 	@"$(PYTHON)" -c '$(LOCKED)' $(MAKE) --no-print-directory made GOALS="$(MAKECMDGOALS)"
 
 made: .venv/installed
@@ -81,12 +82,15 @@ clean:  ## remove .venv, build and all caches
 ifneq ($(shell cat .venv/installed 2>/dev/null),$(shell pwd -P))
 .PHONY: .venv/installed
 endif
+# With HASHES=1 every file is compared with constraints-hashes.txt; what builds our own package is not.
+VERIFIED = .venv/bin/python -m pip install --disable-pip-version-check --no-deps --require-hashes \
+  -r constraints-hashes.txt && .venv/bin/python -m pip install --disable-pip-version-check --no-deps -e .
 .venv/installed: pyproject.toml constraints.txt
 	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "ot-latent needs Python 3.11 or newer; this is: $$("$(PYTHON)" --version 2>&1)." \
 	    "Name another one, for example: make $(GOALS) PYTHON=python3.12" >&2; exit 1; }
 	@test "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" || "$(PYTHON)" -m venv --clear .venv
-	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(if $(HASHES),$(VERIFIED),.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]')
 	@pwd -P > .venv/installed
 
 # A copy of a read-only checkout lacks write permissions: give them back to its owner.

@@ -7,12 +7,12 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import torch
 from torch import nn
@@ -20,6 +20,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from ot_latent._arrays import count, number, progress_bar
 from ot_latent._storage import States
+
+#: As `itertools.starmap`: a function and the arguments of its calls, to their results in order.
+Mapped: TypeAlias = Callable[[Callable[..., Any], Iterable[tuple[Any, ...]]], Iterator[Any]]
 
 _CHECK_EVERY = 10  # steps after which losses are looked at: a GPU has to be waited for
 
@@ -201,6 +204,32 @@ def available(device: str | torch.device) -> torch.device:
     except (AssertionError, RuntimeError, TypeError) as error:
         raise ValueError(f"device must be one that torch finds here, got {str(device)!r}; take 'cpu'") from error
     return torch.device(device)
+
+
+def over(executor: Executor | None, most: int = 16) -> Mapped:
+    """`itertools.starmap`, or the same by an executor, which is so many tasks ahead, for memory's sake.
+
+    Results come in the order of their tasks, so that sums of floating numbers do not depend on it.
+    """
+    if executor is None:
+        return starmap
+    if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor must be one of concurrent.futures, got {executor!r}")
+
+    def mapped(function: Callable[..., Any], tasks: Iterable[tuple[Any, ...]]) -> Iterator[Any]:
+        waiting: deque[Future[Any]] = deque()
+        try:
+            for task in tasks:
+                waiting.append(executor.submit(function, *task))
+                if len(waiting) == most:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+    return mapped
 
 
 @contextmanager

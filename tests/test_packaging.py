@@ -240,6 +240,22 @@ def test_two_make_setup_at_once_make_one_environment(root, tmp_path):
     assert subprocess.run(command, **given).stdout == ""
 
 
+def test_every_pinned_package_has_hashes_for_setup_on_request(root, pins):
+    lines = (root / "constraints-hashes.txt").read_text(encoding="utf-8").splitlines()
+    entries = " ".join(line for line in lines if not line.startswith("#")).replace("\\ ", "").split("==")
+    found = {}
+    for before, entry in zip(entries, entries[1:], strict=False):
+        version, *hashes = [word for word in entry.split() if "=" in word or word == entry.split()[0]]
+        assert hashes and all(re.fullmatch("--hash=sha256:[0-9a-f]{64}", word) for word in hashes)
+        found[canonicalize_name(before.split()[-1])] = version
+    assert found == pins
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    for given, said in (("HASHES=1", "--require-hashes -r constraints-hashes.txt"), ("HASHES=", "-c constraints.txt")):
+        command = ["make", "--dry-run", "--always-make", ".venv/installed", given]
+        told = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=True).stdout
+        assert said in " ".join(told.replace("\\\n", " ").split())
+
+
 @pytest.fixture(scope="module")
 def wheel(root, tmp_path_factory):
     """Where a wheel is unpacked, as pip would."""

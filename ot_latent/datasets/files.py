@@ -16,6 +16,9 @@ from ot_latent._storage import as_path, locked, tidy, write_atomically
 from ot_latent.datasets.catalogue import CorruptDataError, DataFile, MissingDataError, PartialDataWarning, data_set
 from ot_latent.datasets.sources import Source, open_source
 
+_ROUNDS = 3  # times that each address is asked
+_PAUSE = 1.0  # seconds before the second round, four times as long before the third
+
 
 def cache_dir() -> Path:
     """The user's cache, where downloads and decoded images go: ``$XDG_CACHE_HOME/ot_latent`` where that is set."""
@@ -89,25 +92,38 @@ def fetch(name: str, file: DataFile, data_dir: str | Path | None) -> Path:
         return path
     if not file.urls:
         raise MissingDataError(_missing(name, file.name, data_dir))
-    import requests
-
-    target, tried = folders[-1] / file.name, ""
-    kind: type[Exception] = MissingDataError
+    target = folders[-1] / file.name
     with locked(target):
         tidy(target)
-        for url in () if target.exists() else file.urls:  # unless another process has just fetched it
-            try:
-                write_atomically(target, partial(_within, file.seconds, _download, url, file))
-                break
-            except requests.RequestException as error:
-                tried += f"  {url}: {type(error).__name__}\n"
-            except TimeoutError:
-                tried += f"  {url}: it was not here after {file.seconds:g} seconds\n"
-            except CorruptDataError as error:
-                tried, kind = f"{tried}  {url}: {error}\n", CorruptDataError
+        faults = {} if target.exists() else _download_from_any(target, file)  # another process may just have fetched it
     if target.exists():
         return target
-    raise kind(_missing(name, file.name, data_dir, tried))
+    corrupt = any(isinstance(fault, CorruptDataError) for fault in faults.values())
+    tried = "".join(f"  {url}: {fault}\n" for url, fault in faults.items())
+    raise (CorruptDataError if corrupt else MissingDataError)(_missing(name, file.name, data_dir, tried))
+
+
+def _download_from_any(target: Path, file: DataFile) -> dict[str, Exception]:
+    """Download from the first address that delivers; the last fault of each that did not.
+
+    The addresses are asked in turn, `_ROUNDS` times, with growing pauses between.
+    """
+    import requests
+
+    faults: dict[str, Exception] = {}
+    for turn in range(_ROUNDS):
+        time.sleep(_PAUSE * turn**2)
+        for url in file.urls:
+            try:
+                write_atomically(target, partial(_within, file.seconds, _download, url, file))
+                return {}
+            except requests.RequestException as error:
+                faults[url] = ConnectionError(f"{type(error).__name__}: {str(error):.150}")
+            except TimeoutError:
+                faults[url] = TimeoutError(f"it was not here after {file.seconds:g} seconds")
+            except CorruptDataError as error:
+                faults[url] = error
+    return faults
 
 
 def _within(seconds: float, work: Callable[..., None], *arguments: Any) -> None:

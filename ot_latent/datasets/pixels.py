@@ -164,7 +164,21 @@ def to_square(images: np.ndarray, size: int = 64, device: str | torch.device | N
     """
     import torch
 
-    size, images = count(size, "size"), np.asanyarray(images)
+    from ot_latent._loop import available
+
+    size, images = count(size, "size"), byte_images(images)
+    pixels = torch.tensor(images, device=None if device is None else available(device))
+    planes = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    values = planes.float().div_(255)
+    return values if values.shape[2:] == (size, size) else resized(values, size)
+
+
+def byte_images(images: np.ndarray) -> np.ndarray:
+    """`images`, if they are uint8 of shape (n, h, w) or (n, h, w, 3); else TypeError or ValueError."""
+    try:
+        images = np.asanyarray(images)
+    except ValueError as error:
+        raise TypeError(f"images must be a plain array of uint8: {error}") from error
     if images.dtype != np.uint8 or isinstance(images, np.ma.MaskedArray):
         raise TypeError(
             f"images must be bytes, a plain array of uint8, got {type(images).__name__} of {images.dtype}: "
@@ -172,10 +186,7 @@ def to_square(images: np.ndarray, size: int = 64, device: str | torch.device | N
         )
     if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or 0 in images.shape[1:]:
         raise ValueError(f"images must have shape (n, h, w) or (n, h, w, 3), got {images.shape}")
-    pixels = torch.tensor(images, device=device)
-    planes = pixels.unsqueeze(1) if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    values = planes.float().div_(255)
-    return values if values.shape[2:] == (size, size) else resized(values, size)
+    return images
 
 
 def resized(images: torch.Tensor, side: int) -> torch.Tensor:

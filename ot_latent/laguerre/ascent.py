@@ -4,7 +4,9 @@ import math
 import time
 import warnings
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -66,8 +68,8 @@ class Ascent:
     error: Estimate
     cost: Estimate
 
-    def __init__(self, dual: SemiDual, tolerance: float, max_steps: int) -> None:
-        self.dual, self.tolerance, self.max_steps = dual, tolerance, max_steps
+    def __init__(self, dual: SemiDual, tolerance: float, max_steps: int, mapped: Any = starmap) -> None:
+        self.dual, self.tolerance, self.max_steps, self.mapped = dual, tolerance, max_steps, mapped
         # for a standard error of a tenth of the tolerance; rare cells may need more
         n = len(dual.masses)
         usual = max(32, n, math.ceil((10 * math.sqrt(2 * n) + 400) / tolerance))
@@ -153,14 +155,14 @@ class Ascent:
         """Certify the averaged heights; False where a first glance shows that it would fail."""
         dual = self.dual
         dual.set_heights(state.mean)
-        glance = dual.counts(self.enough // 8, dual.seeded("glance", state.steps))
+        glance = dual.counts(self.enough // 8, dual.seeded("glance", state.steps), self.mapped)
         self.error = estimate_mass_error(glance, dual.masses, 0.3)  # a certificate costs eight times as much
         self.bar.set_postfix_str(f"mass error {self.error.value:.2g}")
         if self.error.low > self.tolerance and state.steps < self.max_steps:
             return False
         if len(self.sunk):
             self._place_sunk(state)
-        counts, self.cost = dual.value(self.enough, dual.seeded("certify", state.steps))
+        counts, self.cost = dual.value(self.enough, dual.seeded("certify", state.steps), self.mapped)
         self.error = estimate_mass_error(counts, dual.masses, 0.05 / 2**state.looks)
         return True
 

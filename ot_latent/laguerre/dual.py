@@ -4,6 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -147,12 +148,15 @@ class SemiDual(ByValue):
         """Points of the prior less `shift`."""
         return points.double() - self.shift if bool(self.shift.any()) else points
 
-    def counts(self, n: int, rng: torch.Generator) -> torch.Tensor:
-        """Noise points in each cell: (N,)"""
+    def counts(self, n: int, rng: torch.Generator, mapped: Any = starmap) -> torch.Tensor:
+        """Noise points in each cell: (N,); batches of noise are counted by `mapped`, which may be an executor's."""
         counts = torch.zeros_like(self.masses)
-        for noise in self.noise(n, rng):
-            counts += torch.bincount(self.cell(noise), minlength=len(counts))
+        for found in mapped(self._counted, zip(self.noise(n, rng))):  # noqa: B905
+            counts += found
         return counts
+
+    def _counted(self, noise: torch.Tensor) -> torch.Tensor:
+        return torch.bincount(self.cell(noise), minlength=len(self.masses))
 
     def step_counts(self, step: int) -> torch.Tensor:
         """Noise points of a step in each cell, `crossings` for each that is drawn: (N,)"""
@@ -207,17 +211,17 @@ class SemiDual(ByValue):
             total += closeness * (of_group / masses.clamp(min=least))[group]
         return total
 
-    def value(self, n: int, rng: torch.Generator) -> tuple[torch.Tensor, Estimate]:
-        """The counts of n noise points, and E F(h) + (E ‖y‖² + E ‖z‖²) / 2, the dual value."""
-        counts, phi = torch.zeros_like(self.masses), []
-        for noise in self.noise(n, rng):
-            cells = self.cell(noise)
-            counts += torch.bincount(cells, minlength=len(counts))
-            phi.append(self.phi(noise.double() + self.shift, cells))
-        phi = torch.cat(phi)
+    def value(self, n: int, rng: torch.Generator, mapped: Any = starmap) -> tuple[torch.Tensor, Estimate]:
+        """The `counts` of n noise points, and E F(h) + (E ‖y‖² + E ‖z‖²) / 2, the dual value."""
+        counted, phis = zip(*mapped(self._valued, zip(self.noise(n, rng))), strict=True)  # noqa: B905
+        counts, phi = sum(counted).to(self.masses), torch.cat(phis)
         psi = self.heights + self.codes.double().square().sum(1) / 2
         value, half = float(self.masses @ psi - phi.mean()), float(norm.isf(0.025)) * math.sqrt(float(phi.var()) / n)
         return counts, Estimate(value, value - half, value + half)
+
+    def _valued(self, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        cells = self.cell(noise)
+        return torch.bincount(cells, minlength=len(self.masses)), self.phi(noise.double() + self.shift, cells)
 
     def fingerprint(self, start: torch.Tensor) -> str:
         """What tells a fit to this problem from this start from all others."""

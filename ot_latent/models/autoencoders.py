@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ot_latent._arrays import count, number
+from ot_latent.brenier import require_tensors
 from ot_latent.models import networks, objectives
 from ot_latent.models.networks import frozen
 from ot_latent.models.objectives import gaussian_divergence, squared_error
@@ -44,9 +45,9 @@ class Autoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.config: dict[str, Any] = {"latent_dim": latent_dim, "width": width, "channels": channels, "side": side}
-        if edges:
-            self.config |= {"edges": number(edges, "edges", positive=True)}
-        self.latent_dim, self.side, self.edges = latent_dim, side, edges
+        self.latent_dim, self.side, self.edges = latent_dim, side, number(edges, "edges", 0)
+        if self.edges:
+            self.config |= {"edges": self.edges}
         outputs = count(latent_dim, "latent_dim", most=2**20) * (2 if self.gaussian else 1)
         self.encoder: nn.Module = networks.encoder(outputs, width, channels, side)
         self.decoder = networks.decoder(latent_dim, width, channels, side)
@@ -58,6 +59,7 @@ class Autoencoder(nn.Module):
 
     def encode(self, images: Tensor) -> Tensor:
         """Mean of Q(Z|X): (n, channels, side, side) -> (n, latent_dim)."""
+        require_tensors(images=images)
         return self.posterior(images)[0] if self.gaussian else self.encoder(images)
 
     def draw(self, images: Tensor) -> Tensor:
@@ -66,6 +68,7 @@ class Autoencoder(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """Images of codes: (n, latent_dim) -> (n, channels, side, side) with values in (0, 1)."""
+        require_tensors(codes=codes)
         return self.decoder(codes)
 
     def loss(self, images: Tensor) -> dict[str, Tensor]:

@@ -73,6 +73,8 @@ def round_to_half(model: nn.Module) -> None:
 def read_card(weights: Path) -> dict[str, Any]:
     """The card of a file of weights; ValueError if it is damaged."""
     path = as_path(weights, "weights").with_suffix(".json")
+    if not path.is_file():
+        raise FileNotFoundError(f"weights must have a card beside them, and there is no {path}")
     try:
         with path.open("rb") as file:
             return dict(json.loads(file.read(_LARGEST_CARD)))
@@ -124,7 +126,7 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
 def shipped(name: str) -> Path:
     """Path of a checkpoint in ``data/checkpoints``; in a wheel there are those of the README."""
     path = checkpoint_folder() / f"{name}.safetensors"
-    if name not in names():  # others may lead out of the folder
+    if repr(name) not in map(repr, names()):  # others may lead out of the folder
         raise FileNotFoundError(
             f"no shipped checkpoint {name!r} in {path.parent}: the name must be one of {', '.join(names())}; others "
             "are in a clone of the repository. `ot-latent train --list` shows what can be trained."

@@ -42,7 +42,7 @@ class Generator(ByValue):
 
     def __post_init__(self) -> None:
         count(self.latent_dim, "latent_dim")
-        if not hasattr(self.prior, "sample") or not callable(self.network):
+        if not hasattr(self.prior, "sample") or not callable(self.network) or isinstance(self.network, type):
             raise TypeError(f"prior must be a law and network a function, got {self.prior!r} and {self.network!r}")
         available(self.device)
 

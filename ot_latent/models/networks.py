@@ -62,6 +62,8 @@ def decoder(
     in a tanh: ``last=nn.Tanh``.
     """
     _require(latent_dim=latent_dim, width=width, channels=channels)
+    if not (isinstance(last, type) and issubclass(last, nn.Module)):
+        raise TypeError(f"last must be a class of layers, such as nn.Tanh, got {last!r}")
     sizes = [width * 2**step for step in reversed(range(SIDES[choice(side, "side", SIDES)]))]
     first = sizes[0]
     layers = [nn.Linear(latent_dim, first * 16), nn.Unflatten(1, (first, 4, 4)), nn.BatchNorm2d(first), nn.ReLU()]

@@ -141,6 +141,7 @@ def mmd(first: Tensor, second: Tensor) -> Tensor:
     ValueError
         If there are fewer than two points or shapes differ.
     """
+    _require_points(first=first, second=second)
     if min(len(first), len(second)) < 2:
         raise ValueError(f"mmd takes two or more points on each side, got {len(first)} and {len(second)}")
 

@@ -188,7 +188,7 @@ def read_claims(folder: Path) -> Claims:
     for path in sorted(folder.glob("*.toml"), key=lambda path: path.stem[-4:], reverse=True):  # by year
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path.name}: {error}") from error
         _check(path.name, content, {"title": str, "item": list, "claim": dict}, needed=("title", "item", "claim"))
         own = _items(path, content["item"])

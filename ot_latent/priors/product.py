@@ -116,7 +116,7 @@ def as_prior(prior: AnyPrior, name: str = "prior") -> Any:
     TypeError
         If it is neither, nor one of a dozen kinds of torch.distributions, which the message names.
     """
-    if isinstance(prior, list | tuple):
+    if isinstance(prior, list | tuple) and prior:
         return Product(prior)
     if not isinstance(prior, type):
         if hasattr(prior, "combine"):

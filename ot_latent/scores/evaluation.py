@@ -7,18 +7,17 @@ samples, scored chunk by chunk, and compared.
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from ot_latent._arrays import count, number, progress_bar
-from ot_latent._loop import available
+from ot_latent._loop import available, over
 from ot_latent._storage import as_path
 from ot_latent.operations import combine, slerp
 from ot_latent.priors.product import as_prior
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 RANDOM = "random"
 _AHEAD = 64  # chunks that wait for their turn: 128 MB of features of Inception v3
-_T = TypeVar("_T")
 _PROBES = 4  # rows of each operation that stand for the generator when a run resumes: cheap beside any n
 
 
@@ -54,6 +52,8 @@ class Operation:
 
     def __post_init__(self) -> None:
         count(self.points, "points")
+        if not callable(self.apply) or isinstance(self.apply, type):
+            raise TypeError(f"apply must be a function of points and their prior, got {self.apply!r}")
 
 
 # functions of the module, not of a scope, so that operations can be pickled
@@ -169,8 +169,8 @@ def evaluate_operations(
     """
     law, chosen = as_prior(prior), _chosen(operations)
     n, seed, batch = count(n, "n", BLOCKS), count(seed, "seed", 0), count(batch, "batch")
-    save_every = number(save_every, "save_every", 0)
-    if not callable(generator):
+    save_every, mapped = number(save_every, "save_every", 0), over(executor, _AHEAD)
+    if not callable(generator) or isinstance(generator, type):
         raise TypeError(f"generator must be a function from latents to images, got {generator!r}")
     if lacking := [name for name in ("name", "features", "probabilities") if not hasattr(scorer, name)]:
         raise TypeError(
@@ -195,30 +195,12 @@ def evaluate_operations(
     todo = [(name, chunk, sizes[chunk]) for chunk in range(done, len(sizes)) for name in chosen]
     with progress_bar("scoring", images, before, "images") as bar:
         # in order, because sums of floating numbers depend on it
-        for (name, chunk, size), found in zip(todo, _in_order(samples.scored, todo, executor), strict=True):
+        for (name, chunk, size), found in zip(todo, mapped(samples.scored, todo), strict=True):
             tallies[name].update(*found, chunk)
             bar.update(size)
             if name == list(chosen)[-1]:
                 state.save(chunk + 1, complete=chunk + 1 == len(sizes))
     return evaluation(tallies, RANDOM, scorer.name, seed)
-
-
-def _in_order(function: Callable[..., _T], tasks: Sequence[tuple[Any, ...]], executor: Executor | None) -> Iterator[_T]:
-    """What the function gives for each task, in their order; an executor is some tasks ahead, for memory's sake."""
-    if executor is None:
-        yield from (function(*task) for task in tasks)
-        return
-    ahead: deque[Future[_T]] = deque()
-    try:
-        for task in tasks:
-            ahead.append(executor.submit(function, *task))
-            if len(ahead) == _AHEAD:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        for future in ahead:
-            future.cancel()
 
 
 def _chosen(operations: Iterable[str] | Mapping[str, Operation]) -> dict[str, Operation]:

@@ -104,6 +104,8 @@ class FeatureStatistics(ByValue):
 
     def merge(self, other: "FeatureStatistics") -> None:
         """Take in all that `other` has seen."""
+        if not isinstance(other, FeatureStatistics):
+            raise TypeError(f"other must be a FeatureStatistics, got {other!r}")
         total = self.count + other.count
         if not total:
             return
@@ -280,7 +282,7 @@ def frechet_bias(samples: ArrayLike, reference: Features, parts: int = 5, rng: i
         raise ValueError(f"samples must be at least 2 d parts = {2 * d * parts}, got {n} of d = {d}")
     fixed = _moments(reference, "reference")
     factor = _factor(fixed.covariance)
-    order = np.random.default_rng(rng).permutation(n)
+    order = np.random.default_rng(_arrays.count(rng, "rng", 0)).permutation(n)
     counts = np.arange(1, parts + 1)
     deals = (np.array_split(order, count) for count in counts)
     means = [

@@ -164,7 +164,9 @@ def inception_interval(probabilities: ArrayLike, rng: int = 0) -> tuple[float, f
     ValueError
         If rows are not probabilities.
     """
-    p = _checked(probabilities)
+    p, rng = _checked(probabilities), count(rng, "rng", 0)
+    if len(p) < 2:
+        raise ValueError(f"probabilities must be of two images or more, got {p.shape}")
     entropies = special.entr(p).sum(1)
 
     def score(rows: np.ndarray, axis: int) -> np.ndarray:

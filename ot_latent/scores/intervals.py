@@ -62,6 +62,7 @@ def mean_of_seeds(values: Sequence[float]) -> tuple[float, tuple[float, float]]:
     >>> mean, round(low, 2), round(high, 2)
     (2.0, -0.48, 4.48)
     """
+    values = _numbers(values, "values")
     mean = float(np.mean(values))
     half = float(stats.t.isf(0.025, len(values) - 1) * stats.sem(values))
     return mean, (mean - half, mean + half)

@@ -38,7 +38,10 @@ def nearest_distances(x: ArrayLike, reference: ArrayLike) -> np.ndarray:
     array([0., 3.])
     """
     rows = feature_rows(x, "x")
-    points = feature_rows(reference, "reference", rows)
+    return _nearest(rows, feature_rows(reference, "reference", rows))
+
+
+def _nearest(rows: np.ndarray, points: np.ndarray) -> np.ndarray:
     centre = points.mean(0)  # scalar products lose fewer digits about it
     rows, points = rows - centre, points - centre
     lengths, point_lengths = (rows * rows).sum(1)[:, None], (points * points).sum(1)
@@ -95,8 +98,9 @@ def memorisation(samples: ArrayLike, training: ArrayLike, held_out: ArrayLike) -
     Meehan, Chaudhuri and Dasgupta (2020), A non-parametric test to detect data-copying in generative
     models.
     """
-    near = nearest_distances(samples, training)
-    fresh = nearest_distances(held_out, training)
+    rows = feature_rows(samples, "samples")
+    known, others = feature_rows(training, "training", rows), feature_rows(held_out, "held_out", rows)
+    near, fresh = _nearest(rows, known), _nearest(others, known)
     p_value = float(stats.mannwhitneyu(near, fresh, alternative="less").pvalue)
     medians = float(np.median(near)), float(np.median(fresh))
     return Memorisation(float(ratio_of_medians(near, fresh)), p_value, *medians)

@@ -182,7 +182,9 @@ def transport_report(
     count(block, "block", NEIGHBOURS + 1)
     codes = feature_rows(codes, "codes")
     held_out = feature_rows(held_out, "held_out", codes)
-    generator = np.random.default_rng(rng)
+    if not isinstance(clouds, Mapping):
+        raise TypeError(f"clouds must be a mapping of names to points, got {clouds!r}")
+    generator = np.random.default_rng(count(rng, "rng", 0))
     covariance = np.atleast_2d(np.cov(codes, rowvar=False))
     gaussian = generator.multivariate_normal(codes.mean(0), covariance, len(held_out))
     blocks = len(held_out) // block

@@ -24,8 +24,10 @@ import torch
 from torch import nn
 
 from ot_latent import datasets
+from ot_latent._arrays import count
 from ot_latent._loop import available
 from ot_latent._storage import extra
+from ot_latent.brenier import require_tensors
 from ot_latent.models import checkpoints
 from ot_latent.priors.laws import ByValue
 from ot_latent.scores import inference
@@ -101,6 +103,8 @@ class Classifier(ByValue):
             raise TypeError(
                 f"model must have the methods features(images) and head(features), {type(model).__name__} has not"
             )
+        if not isinstance(name, str | None):
+            raise TypeError(f"name must be a text, got {name!r}")
         name = type(model).__name__ if name is None else name
         self.device = available(device)
         self.model, self.name = model.to(self.device).eval(), name
@@ -132,7 +136,8 @@ def fitted(images: torch.Tensor, channels: int, side: int) -> torch.Tensor:
     ValueError
         If colours would have to go, or sides do not differ by a whole factor.
     """
-    shape = tuple(images.shape)
+    require_tensors(images=images)
+    shape, channels, side = tuple(images.shape), count(channels, "channels"), count(side, "side")
     if len(shape) != 4 or shape[1] not in (1, channels) or shape[2] != shape[3]:
         allowed = " or ".join(map(str, sorted({1, channels})))
         raise ValueError(f"images must have shape (n, {allowed}, side, side), got {shape}")

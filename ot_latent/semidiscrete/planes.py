@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 
 from ot_latent._arrays import Array, draw, number, parameter
+from ot_latent._loop import over
 from ot_latent.laguerre import TABLE, SemiDual
 
 _LARGEST = 1e150  # coordinate of a code: its square is a number
@@ -73,6 +75,13 @@ def drawn(dual: SemiDual, n: int, rng: Any, temperature: float) -> Iterator[tupl
         sums = chances(dual, noise, temperature).cumsum(1)
         level = draw("uniform", (len(noise), 1), rng, like=sums) * sums[:, -1:]
         yield noise, torch.searchsorted(sums, level)[:, 0].clamp(max=cells - 1)
+
+
+def counted(dual: SemiDual, n: int, rng: Any, temperature: float, executor: Executor | None) -> torch.Tensor:
+    """Noise points in each cell, n in all, of chance at a temperature above 0: (N,)"""
+    if number(temperature, "temperature", 0):
+        return sum(torch.bincount(cells, minlength=dual.cells.n) for _, cells in drawn(dual, n, rng, temperature))
+    return dual.counts(n, rng, over(executor))
 
 
 def among_equal(

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from array_api_compat import is_torch_array
 
 from ot_latent._arrays import Array, Seed, as_floating, count, draw, generator, number
+from ot_latent._loop import over
 from ot_latent._storage import as_path, locked, tidy
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
 from ot_latent.priors.gaussian import Gaussian
@@ -95,6 +97,7 @@ class SemiDiscreteOT(ByValue):
         heights: Array = None,
         resume: str | Path | None = None,
         save_seconds: float = 30.0,
+        executor: Executor | None = None,
     ) -> "SemiDiscreteOT":
         """Maximise the semi-dual until the masses of the cells are certified.
 
@@ -114,6 +117,8 @@ class SemiDiscreteOT(ByValue):
             A file that keeps the state of the run. When it exists, the run goes on from there.
         save_seconds : float
             Between two states.
+        executor : Executor, optional
+            Counts the noise of the certificates, as in `mass_error`; steps follow each other and stay here.
 
         Raises
         ------
@@ -148,7 +153,7 @@ class SemiDiscreteOT(ByValue):
         cost, error, steps, remedy = dual.solve_on_a_line(), Estimate(0.0, 0.0, 0.0), 0, ""
         if cost is None:
             start = dual.linear_start() if heights is None else dual.scaled_heights(heights[first])
-            ascent = Ascent(dual, self.tolerance, self.max_steps)
+            ascent = Ascent(dual, self.tolerance, self.max_steps, over(executor))
             remedy = ascent.remedy
             with locked(kept) if kept else nullcontext():
                 if kept:
@@ -171,8 +176,12 @@ class SemiDiscreteOT(ByValue):
         heights = self._dual.heights[self._index]
         return heights.cpu().numpy() if self._numpy else heights
 
-    def mass_error(self, n: int, rng: int | torch.Generator | None = None, temperature: float = 0.0) -> Estimate:
+    def mass_error(
+        self, n: int, rng: Seed = None, temperature: float = 0.0, executor: Executor | None = None
+    ) -> Estimate:
         """The chi^2 mass error of the cells from n >= 3 fresh noise points, without bias.
+
+        See `laguerre.estimate_mass_error`.
 
         Parameters
         ----------
@@ -180,20 +189,13 @@ class SemiDiscreteOT(ByValue):
         rng : None, int or torch.Generator
         temperature : float
             Of codes drawn by `assignment`, whose masses are those of the codes at temperature 0 only.
-
-        Returns
-        -------
-        Estimate
-            See `laguerre.estimate_mass_error`.
+        executor : concurrent.futures.Executor, optional
+            Counts batches of noise at temperature 0, such as the ``get_executor()`` of a client of dask.distributed,
+            with the bits of one process of as many threads. A batch travels with the codes, of which it is a quarter.
         """
         self._require_fit()
-        dual, n, rng = self._dual, count(n, "n", 3), generator(rng, self._dual.codes)
-        if not number(temperature, "temperature", 0):
-            return estimate_mass_error(dual.counts(n, rng), dual.masses)
-        batches = planes.drawn(dual, n, rng, temperature)
-        return estimate_mass_error(
-            sum(torch.bincount(cells, minlength=len(dual.masses)) for _, cells in batches), dual.masses
-        )
+        n, rng = count(n, "n", 3), generator(rng, self._dual.codes)
+        return estimate_mass_error(planes.counted(self._dual, n, rng, temperature, executor), self._dual.masses)
 
     def cell(self, z: Array) -> Array:
         """Index of the code that each point goes to, the first of equal ones: (m, d) -> (m,)

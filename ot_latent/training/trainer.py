@@ -23,7 +23,7 @@ from torch import nn
 
 from ot_latent import brenier, datasets
 from ot_latent._arrays import choice, count
-from ot_latent._storage import States, checkout, hardware, locked, tidy, write_atomically
+from ot_latent._storage import States, as_path, checkout, hardware, locked, tidy, write_atomically
 from ot_latent.datasets.image_sets import Images, training_images
 from ot_latent.kantorovich import KantorovichSolution, solve_kantorovich
 from ot_latent.models import checkpoints
@@ -95,17 +95,14 @@ def train(
         If the run goes on from a state that was computed on other hardware or by another number of threads:
         the last digits of the weights depend on it.
     """
-    if name not in RECIPES:
-        raise ValueError(f"there is no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
-    recipe = _with(RECIPES[name], choice(scale, "scale", SCALES), epochs, precision)
-    count(seed, "seed", 0)
+    folder = run_folder(name, scale, seed, build)
+    recipe = _with(RECIPES[name], scale, epochs, precision)
     first = count(images, "images") if images is not None else {"smoke": _AT_SMOKE}.get(scale)
     samples = _FOR_METRICS if first is None else -(-first // 4)
     together, where = processes(resolve_device(device))
     if not isinstance(recipe, Recipe) and together.num_processes > 1:
         raise ValueError(f"{name} is trained by one process, not by {together.num_processes}")
     weights = (Path(out) if out else _build(build) / "checkpoints" / f"{scale}-{seed}") / f"{name}.safetensors"
-    folder = run_folder(name, scale, seed, build)
     folder.mkdir(parents=True, exist_ok=True)
     job = _Job(scale, seed, where, together, data_dir, folder, weights, save_seconds, first, samples)
     run: dict[type, Callable[..., None]]
@@ -160,11 +157,14 @@ def _with(recipe: AnyRecipe, scale: str, epochs: int | None, precision: str | No
 
 def run_folder(name: str, scale: str, seed: int, build: str | Path | None = None) -> Path:
     """Where a run keeps its states, its log (``log.jsonl``) and its loss curves (``losses.png``)."""
-    return _build(build) / "training" / f"{name}-{scale}-{seed}"
+    if repr(name) not in map(repr, RECIPES):
+        raise ValueError(f"name: there is no recipe {name!r}; there are: {', '.join(sorted(RECIPES))}")
+    choice(scale, "scale", SCALES)
+    return _build(build) / "training" / f"{name}-{scale}-{count(seed, 'seed', 0)}"
 
 
 def _build(folder: str | Path | None) -> Path:
-    return Path(folder) if folder else checkout() / "build"
+    return checkout() / "build" if folder is None else as_path(folder, "build")
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,26 @@
 """Whatever a file holds, its reader gives what was written or one clear error, in bounded memory.
 
-Each reader gets files with bytes flipped, cut, repeated and put in, and the strange ones of `corpus`, which is kept.
-OT_LATENT_FUZZ gives each more files: 10000 take minutes.
+Each reader gets files with bytes flipped, cut, repeated and put in, and the strange ones that are listed here or kept
+in the folder `corpus`. As a program it goes on for minutes, and keeps there what a reader could not take:
+
+    python tests/core/test_fuzzed_files.py [--minutes 10] [--seed 0] [READER ...]
 """
 
+import argparse
 import gzip
+import hashlib
 import io
 import json
-import os
 import random
+import re
 import struct
+import sys
+import tempfile
+import time
 import tracemalloc
 import warnings
 import zipfile
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -29,7 +37,8 @@ from ot_latent.models import checkpoints
 from ot_latent.models.autoencoders import VAE
 from ot_latent.paper.claims import read_claims
 
-MANY = int(os.environ.get("OT_LATENT_FUZZ", "60"))
+MANY = 60  # spoilt files of each reader
+CORPUS = Path(__file__).parent / "corpus"
 MOST = (
     2**27 + 2**24
 )  # bytes of memory that a reader may take beyond those of the file: twice the largest image, and some
@@ -94,43 +103,43 @@ NETWORK = VAE(2, 1)
 #: Of each reader: the name of the file, a good one, how it is read, and strange ones.
 READERS = {
     "idx": (
-        "a.gz",
+        "spoilt.gz",
         lambda _: idx(),
         read_idx,
         [b"", gzip.compress(b"\0\0\x08"), idx((2**31, 2**31)), idx((70_000,) * 255)],
     ),
-    "zip": ("a.zip", lambda _: archive(), read_images, [b"PK", bomb(), linked("link.png"), linked("../../a.png")]),
-    "hdf5": ("a.h5", lambda _: hdf5(), read_images, [b"\x89HDF\r\n\x1a\n", hdf5()[:600]]),
+    "zip": ("spoilt.zip", lambda _: archive(), read_images, [b"PK", bomb(), linked("link.png"), linked("../../a.png")]),
+    "hdf5": ("spoilt.h5", lambda _: hdf5(), read_images, [b"\x89HDF\r\n\x1a\n", hdf5()[:600]]),
     "saved": (
-        "a.safetensors",
+        "spoilt.safetensors",
         lambda folder: written(lambda path: otl.save(FIT, path), folder),
         otl.load,
         [b"", header(2**40), struct.pack("<Q", 2**62), as_bytes({}, {"facts": "[" * 99_999, "sha256": ""})],
     ),
     "state": (
-        "a.safetensors",
+        "spoilt.safetensors",
         lambda folder: written(lambda path: save_tensors(path, {"a": torch.ones(3)}, {"log": []}), folder),
         read_tensors,
         [b"", header(2**40), as_bytes({"a": torch.ones(2)})],
     ),
     "weights": (
-        "a.safetensors",
-        lambda folder: checkpoints.save(folder / "a.safetensors", NETWORK, {}).read_bytes(),
+        "spoilt.safetensors",
+        lambda folder: checkpoints.save(folder / "spoilt.safetensors", NETWORK, {}).read_bytes(),
         read_checkpoint,
         [b"", header(2**40)],
     ),
     "card": (
-        "a.json",
-        lambda folder: checkpoints.save(folder / "a.safetensors", NETWORK, {}).with_suffix(".json").read_bytes(),
+        "spoilt.json",
+        lambda folder: checkpoints.save(folder / "spoilt.safetensors", NETWORK, {}).with_suffix(".json").read_bytes(),
         read_checkpoint,
         [b"", b"[" * 99_999, b"[1, 2]", b'{"model": 3}', b'{"model": {"kind": []}}', b'{"model": {"kind": "Popen"}}']
         + [b" " * 2**24, b"\xff\xfe", b'{"model": {"kind": "VAE", "latent_dim": 1e99}}', b"null"],
     ),
     "claims": (
-        "a.toml",
+        "spoilt.toml",
         lambda _: (CLAIM).encode(),
         lambda path: read_claims(path.parent),
-        [b"\xff", b"a = [" * 5_000, b'[claim]\n"a" = 3', b"[[item]]\n"],
+        [b"\xff", b"a = [" * 5_000, b"a = " + b"[" * 50_000, b'[claim]\n"a" = 3', b"[[item]]\n"],
     ),
 }
 CLAIM = """
@@ -171,25 +180,36 @@ def spoilt(content, rng):
     return bytes(content)
 
 
+def is_refused(kind, folder, content, good):
+    """Whether the reader refuses this content, clearly and in bounded memory; raises where it does neither."""
+    name, _, read, _ = READERS[kind]
+    (folder / name).write_bytes(content)
+    tracemalloc.start()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            read(folder / ("spoilt.safetensors" if kind == "card" else name))
+    except (ValueError, CorruptDataError) as error:
+        assert "spoilt" in str(error), error  # says which file
+        return True
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < MOST + 4 * len(good), peak
+    return False
+
+
+def strange(kind):
+    """Contents that once were, or might be, too much for a reader."""
+    return [*READERS[kind][3], *(path.read_bytes() for path in sorted(CORPUS.glob(f"{kind}-*")))]
+
+
 @pytest.mark.parametrize("kind", READERS)
 def test_a_spoilt_file_gives_a_clear_error_in_bounded_memory(kind, tmp_path):
-    name, make, read, corpus = READERS[kind]
-    good, rng, refused = make(tmp_path), random.Random(kind), 0
-    path = tmp_path / name if kind != "card" else tmp_path / "a.safetensors"
-    for number in range(-len(corpus), MANY):
-        (tmp_path / name).write_bytes(corpus[number] if number < 0 else spoilt(good, rng))
-        tracemalloc.start()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                read(path)
-        except (ValueError, CorruptDataError) as error:
-            refused += 1
-            assert name.split(".")[0] in str(error), error  # says which file
-        finally:
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-        assert peak < MOST + 4 * len(good), (number, peak)
+    good, rng = READERS[kind][1](tmp_path), random.Random(kind)
+    for content in strange(kind):
+        is_refused(kind, tmp_path, content, good)
+    refused = sum(is_refused(kind, tmp_path, spoilt(good, rng), good) for _ in range(MANY))
     assert refused > MANY / 4
 
 
@@ -212,3 +232,39 @@ def test_a_damaged_state_beside_a_good_one_is_passed_over(tmp_path):
         (tmp_path / "state-000000002.safetensors").write_bytes(spoilt(good, rng))
         with pytest.warns(UserWarning, match="is damaged"):
             assert states.restore(NETWORK, [optimizer]) == {"log": []}
+
+
+def main():
+    """Fuzz each reader for some minutes."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("readers", nargs="*", metavar="READER", help=f"of {', '.join(READERS)}; default: all")
+    parser.add_argument("--minutes", type=float, default=10.0, help="for each; default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    kept = 0
+    for kind in arguments.readers or READERS:
+        with tempfile.TemporaryDirectory() as folder:
+            good, rng = READERS[kind][1](Path(folder)), random.Random(f"{kind} {arguments.seed}")
+            known, seeds = set(), [good, *strange(kind)]
+            files, refused, due = 0, 0, time.monotonic() + 60 * arguments.minutes
+            while time.monotonic() < due:
+                content = spoilt(rng.choice(seeds) if rng.random() < 0.3 else good, rng)
+                files += 1
+                try:
+                    refused += is_refused(kind, Path(folder), content, good)
+                except Exception as error:
+                    says = f"{type(error).__name__}: {error}"
+                    if (sort := re.sub(r"\d|0x\w+|\W", "", says)[:60]) in known:  # one of each sort is kept
+                        continue
+                    known.add(sort)
+                    CORPUS.mkdir(exist_ok=True)
+                    found = CORPUS / f"{kind}-{hashlib.sha256(content).hexdigest()[:12]}"
+                    found.write_bytes(content)
+                    kept += 1
+                    print(f"{found}: {says:.300}", flush=True)
+        print(f"{kind:8} {files:,} files, {refused:,} refused", flush=True)
+    sys.exit(kept > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,12 +1,19 @@
 """Heights against closed forms and quadrature; the certificate against exact masses."""
 
 import copy
+import logging
+import os
 import pickle
+import signal
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from threading import Timer
 
 import numpy as np
 import psutil
 import pytest
 import torch
+from distributed import Client, LocalCluster
 from scipy.integrate import quad
 from scipy.stats import gamma, laplace, norm, uniform
 from tqdm import tqdm
@@ -571,3 +578,24 @@ def test_an_extension_with_a_slope_gives_the_spread_back():
     np.testing.assert_array_equal(ot.extend(z, slope=0.0), ot.extend(z))
     spread = [np.cov(ot.extend(z, np.pi, slope).T).trace() / np.cov(codes.T).trace() for slope in (0.0, 0.5, 1.0)]
     assert spread[0] < 0.6 and spread[0] < spread[1] < spread[2] and abs(spread[2] - 1) < 0.15
+
+
+def test_workers_count_the_noise_of_certificates_with_the_same_bits():
+    codes = clouds(300, 5) ** 3
+    alone = otl.SemiDiscreteOT(tolerance=0.2).fit(codes)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        together = otl.SemiDiscreteOT(tolerance=0.2).fit(codes, executor=pool)
+        assert together == alone and together.cost == alone.cost and together.error == alone.error
+        assert together.mass_error(9_000, rng=0, executor=pool) == alone.mass_error(9_000, rng=0)
+    with pytest.raises(TypeError, match="executor must be one of concurrent.futures, got 5"):
+        alone.mass_error(9_000, executor=5)
+
+
+def test_a_killed_worker_of_a_cluster_loses_no_count():
+    ot = otl.SemiDiscreteOT(tolerance=0.2).fit(clouds(300, 5) ** 3)
+    settings = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.CRITICAL}
+    with LocalCluster(n_workers=2, **settings) as cluster, Client(cluster) as client:
+        victim = next(iter(client.run(os.getpid).values()))
+        Timer(0.2, os.kill, (victim, signal.SIGKILL)).start()
+        counted = ot.mass_error(9_000, rng=0, executor=client.get_executor(pure=False))
+    assert not psutil.pid_exists(victim) and counted == ot.mass_error(9_000, rng=0)

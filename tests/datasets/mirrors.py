@@ -1,5 +1,7 @@
 """Servers of files for the tests of downloads: good ones and bad ones, on this machine."""
 
+import socket
+import struct
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -34,6 +36,33 @@ def missing(send):
     send(b"HTTP/1.0 404 Not Found\r\n\r\n")
 
 
+def stalls(send):
+    """It says how much is to come, sends a little, and nothing more."""
+    send(b"HTTP/1.0 200 OK\r\nContent-Length: 8000\r\n\r\nofficial")
+    time.sleep(3)
+
+
+def resets(send):
+    """The connection is reset amid the file."""
+    send(b"HTTP/1.0 200 OK\r\nContent-Length: 8000\r\n\r\n" + b"official" * 9)
+    raise ConnectionResetError
+
+
+def lies(said, content):
+    """It says another length than that of its content."""
+    return lambda send: send(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (said, content))
+
+
+def redirects(place):
+    return lambda send: send(b"HTTP/1.0 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\n\r\n" % place.encode())
+
+
+def later(times, then):
+    """It is overloaded so many times, and then gives the answer."""
+    left = [b"HTTP/1.0 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"] * times
+    return lambda send: send(left.pop() if left else b"HTTP/1.0 200 OK\r\n\r\n" + then)
+
+
 @contextmanager
 def serving(**answers):
     """Yields the address, which serves each answer by its name, and the list of what was asked for.
@@ -49,7 +78,11 @@ def serving(**answers):
             answer = answers[name]
             with suppress(OSError):  # who asked has gone
                 if callable(answer):
-                    answer(self.wfile.write)
+                    try:
+                        answer(self.wfile.write)
+                    except ConnectionResetError:
+                        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                        self.connection.close()
                 else:
                     self.wfile.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
 

@@ -4,15 +4,17 @@ import hashlib
 import os
 import tempfile
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from mirrors import drip, drip_of_heads, endless, late, missing, serving
+from mirrors import drip, drip_of_heads, endless, late, later, lies, missing, redirects, resets, serving, stalls
 
 from ot_latent import datasets
-from ot_latent.datasets import DATASETS, CorruptDataError, DataFile, MissingDataError
+from ot_latent.datasets import DATASETS, CorruptDataError, DataFile, MissingDataError, files
 
 CONTENT = b"official" * 1000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -22,6 +24,7 @@ OTHER = b"<html>not here</html>"
 @pytest.fixture
 def fetch(empty_data, cache, monkeypatch):
     """Fetches mnist, which is one file here, from mirrors with these answers; returns the file and what was asked."""
+    monkeypatch.setattr(files, "_PAUSE", 0.01)
 
     def get(seconds=20, together=1, **answers):
         with serving(**answers) as (address, asked):
@@ -48,13 +51,42 @@ def test_a_verified_download_goes_to_the_cache(fetch, cache):
 
 @pytest.mark.parametrize(
     ("bad", "seconds"),
-    [(OTHER, 20), (CONTENT[:-1], 20), (missing, 20), (endless, 20), (drip, 1), (drip_of_heads, 1), (b"", 20)],
-    ids=["another file", "truncated", "not found", "endless", "drip", "drip of heads", "empty"],
+    [
+        pytest.param(OTHER, 20, id="another file"),
+        pytest.param(CONTENT[:-1], 20, id="truncated"),
+        pytest.param(missing, 20, id="not found"),
+        pytest.param(endless, 20, id="endless"),
+        pytest.param(drip, 1, id="drip"),
+        pytest.param(drip_of_heads, 1, id="drip of heads"),
+        pytest.param(b"", 20, id="empty"),
+        pytest.param(stalls, 1, id="stalls"),
+        pytest.param(resets, 20, id="resets"),
+        pytest.param(lies(9_000, CONTENT), 20, id="says it is longer"),
+        pytest.param(lies(7_000, CONTENT), 20, id="says it is shorter"),
+        pytest.param(redirects("/first"), 20, id="redirects to itself"),
+        pytest.param(redirects("file:///etc/passwd"), 20, id="redirects to this machine"),
+    ],
 )
 def test_a_second_mirror_makes_good_what_the_first_does_not(fetch, cache, bad, seconds):
     path, asked = fetch(seconds, first=bad, second=CONTENT)
     assert path.read_bytes() == CONTENT
-    assert asked == ["first", "second"] and left(cache) == ["digits.gz"]
+    assert list(dict.fromkeys(asked)) == ["first", "second"] and asked.count("second") == 1
+    assert left(cache) == ["digits.gz"]
+
+
+def test_a_redirect_is_followed_and_what_comes_verified(fetch, cache):
+    path, asked = fetch(first=redirects("/second"), second=CONTENT)
+    assert path.read_bytes() == CONTENT and asked == ["first", "second"]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_is_overloaded_is_asked_again_with_growing_pauses(fetch, monkeypatch, times):
+    pauses = []
+    monkeypatch.setattr(files, "time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic))
+    monkeypatch.setattr(files, "_PAUSE", 1.0)
+    path, asked = fetch(only=later(times, CONTENT))
+    assert path.read_bytes() == CONTENT and asked == ["only"] * (times + 1)
+    assert pauses == [0, 1, 4][: times + 1]
 
 
 @pytest.mark.parametrize(
@@ -64,7 +96,14 @@ def test_a_second_mirror_makes_good_what_the_first_does_not(fetch, cache, bad, s
         (endless, 20, CorruptDataError, "more than the official 8,000 bytes"),
         (drip, 1, MissingDataError, "not here after 1 seconds"),
         (drip_of_heads, 1, MissingDataError, "not here after 1 seconds"),
-        (missing, 20, MissingDataError, "HTTPError"),
+        (missing, 20, MissingDataError, "HTTPError: 404"),
+        (later(99, b""), 20, MissingDataError, "HTTPError: 503"),
+        (stalls, 1, MissingDataError, "not here after 1 seconds"),
+        (resets, 20, MissingDataError, "Connection broken: ConnectionResetError"),
+        (lies(9_000, CONTENT), 20, MissingDataError, "Connection broken: IncompleteRead(8000 bytes read, 1000 more"),
+        (redirects("/first"), 20, MissingDataError, "Exceeded 30 redirects"),
+        (redirects("file:///etc/passwd"), 20, MissingDataError, "InvalidSchema"),
+        (CONTENT[:-1], 20, CorruptDataError, "its md5 is"),
     ],
 )
 def test_where_no_mirror_delivers_each_is_named_with_its_fault_and_the_remedy(fetch, cache, bad, seconds, error, said):

@@ -14,6 +14,7 @@ from test_reproduce import new_toy, wait_until, write_notebook
 
 import ot_latent
 from ot_latent.paper.reproduce import reproduce
+from ot_latent.paper.sweep import sweep
 
 RECORDS = """\
 import ot_latent as otl
@@ -134,3 +135,13 @@ def test_workers_with_other_versions_or_another_disk_are_refused(toy, cluster, t
 def test_a_cluster_that_is_not_there_is_named(toy, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no file nowhere.*local.*tcp://host:8786.*--scheduler-file"):
         reproduce(root=toy, cluster="nowhere")
+
+
+def test_a_notebook_that_fails_with_one_seed_costs_that_seed_alone(toy, capsys):
+    name = "02_fails_once"
+    write_notebook(toy / "notebooks", name, RECORDS.format(name=name), "assert seed != 1, 'on purpose'")
+    report = sweep(["2"], seeds=range(3), root=toy, cluster="local", jobs=3)
+    assert [outcome.name for outcome in report.failed] == [f"{name}-seed-1"]
+    assert "AssertionError: on purpose" in capsys.readouterr().err
+    table = (toy / "build" / "sweep-quick" / "SWEEP.md").read_text(encoding="utf-8")
+    assert "2 of 3 seeds" in table and "Seed 1 failed: AssertionError: on purpose." in table

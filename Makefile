@@ -12,6 +12,9 @@ SELECT := from pathlib import Path; from ot_latent.paper.reproduce import select
   print(*select_notebooks(None, Path("notebooks")))
 OTHERS = $(or $(filter-out $(LAST),$(shell .venv/bin/python -c '$(SELECT)')),$(error found no notebooks))
 
+# Those that take a minute and more, the longest first: tests start with them, so that no worker waits at the end.
+LONG = $(foreach number,17 12 08 13 05 18 06 07,$(filter notebooks/$(number)_%,$(OTHERS)))
+
 # With MPLBACKEND=Agg in the environment a kernel draws no inline figures.
 unexport MPLBACKEND
 
@@ -43,8 +46,7 @@ test: NBVAL = .venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval
   --nbval-kernel-startup-timeout=600
 test: setup lint  ## style, all tests, and the committed notebooks
 	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
-	$(NBVAL) -n $(WORKERS) --dist loadfile $(OTHERS)
-	$(NBVAL) $(LAST)
+	$(NBVAL) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(LONG) $(filter-out $(LONG),$(OTHERS)) $(LAST)
 
 lint: setup  ## style, and imports that run one way
 	.venv/bin/ruff check .

@@ -4,7 +4,7 @@ Each row starts with nothing remembered, on one thread; `raw` is the same operat
 Prints the table and writes it to benchmarks/priors.md.
 
     OMP_NUM_THREADS=1 python benchmarks/priors.py           # a minute
-    OMP_NUM_THREADS=1 python benchmarks/priors.py --part 10  # a look, with a tenth of the points
+    OMP_NUM_THREADS=1 python benchmarks/priors.py --part 10  # a look, with a tenth of the points and laws
 """
 
 import importlib
@@ -51,14 +51,12 @@ def draws(prior, *shape):
 
 def measured(part):
     """Seconds of the first call and of the next, and the latter over those of the raw operation."""
-    t = np.linspace(0, 1, 60)[:, None, None]
-    n = 2_000 // part
+    t = np.linspace(0, 1, max(3, 60 // part))[:, None, None]
+    path, n = f"path of {len(t)} frames, 16 pairs, d = 120", 2_000 // part
     rows = []
     for name, law in LAWS.items():
         z = draws(law, 2, 16, 120)
-        rows.append(
-            row(f"path of 60 frames, 16 pairs, d = 120: {name}", law, lambda z, p: otl.interpolate(*z, t, prior=p), z)
-        )
+        rows.append(row(f"{path}: {name}", law, lambda z, p: otl.interpolate(*z, t, prior=p), z))
     for name, law in LAWS.items():
         z = draws(law, 8, n, 100)
         rows.append(
@@ -71,14 +69,13 @@ def measured(part):
             row(f"{len(t):,} different t: {name}", LAWS[name], lambda z, p, t=t: otl.interpolate(*z, t, prior=p), z)
         )
     several = {
-        "32 Laplace scales": [st.laplace(scale=1 + 0.1 * i) for i in range(32)],
-        "64 Student laws": [st.t(3 + 0.1 * i) for i in range(64)],
+        "Laplace scales": [st.laplace(scale=1 + 0.1 * i) for i in range(max(2, 32 // part))],
+        "Student laws": [st.t(3 + 0.1 * i) for i in range(max(2, 64 // part))],
     }
     for name, laws in several.items():
         z = np.stack([draws(law, 2, n) for law in laws], axis=-1)
-        rows.append(
-            row(f"a law for each coordinate, midpoint: {name}", laws, lambda z, p: otl.interpolate(*z, 0.5, prior=p), z)
-        )
+        work = f"a law for each coordinate, midpoint: {len(laws)} {name}"
+        rows.append(row(work, laws, lambda z, p: otl.interpolate(*z, 0.5, prior=p), z))
     quantiles = np.sort(np.random.default_rng(0).normal(size=11))
     counts, ends = np.histogram(np.random.default_rng(0).normal(size=1_000), bins=20)
     for name, law in {

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.special import gammaincc, gammainccinv
-from scipy.stats import binom, norm
+from scipy.special import gammaincc, gammainccinv, ndtri
+from scipy.stats import binom
 
 _RARE = 8  # points too few in a cell that the interval of the U-statistic may overlook
 _KEEP = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # shares of points, see `_rare_bound`
@@ -63,7 +63,7 @@ def _normal_interval(k: torch.Tensor, b: torch.Tensor, points: torch.Tensor, lev
     slope = third - 2 * second + share - (second - share) ** 2
     skewness = max(slope - max(value, 0.0), 0.0)
     variance = 4 * skewness / n + 2 * float((pairs / b**2).sum()) / n**4
-    z = float(norm.isf(level))
+    z = -float(ndtri(level))
     center, spread = value + 2 * z**2 / n, max(4 * value / n + variance + 4 * z**2 / n**2, 0.0)
     half = z * math.sqrt(spread)
     return value, center - half, center + half

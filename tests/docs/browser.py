@@ -81,7 +81,8 @@ class Browser:
 
     def screenshot(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+        shot = self.call("Page.captureScreenshot", format="png", optimizeForSpeed=True)
+        path.write_bytes(base64.b64decode(shot["data"]))
 
 
 def _error(event: dict[str, Any]) -> str:

@@ -102,7 +102,7 @@ def bits() -> str:
     for number, dtype in enumerate((np.float32, np.float64, torch.float32, torch.float64)):
         for law in ("Gaussian", "Uniform", "Laplace"):
             made = Case(law, LAWS[law](np.random.default_rng(number)), 50, np.array([0.3, 0.6]), dtype)
-            zs = points(made, (2, 30_000, 50), number)
+            zs = points(made, (2, 11_000, 50), number)
             found = otl.combine(zs, made.weights, prior=made.prior)
             digest.update(np.asarray(found).tobytes())
         digest.update(np.asarray(otl.slerp(zs[0], zs[1], 0.3)).tobytes())

@@ -110,7 +110,7 @@ def test_every_internal_link_leads_somewhere(site, pages):
 
 
 def test_every_result_is_three_clicks_from_the_start_page(site, pages):
-    """By links of the texts alone: every page, every claim with its criterion and cell, and the cell of every figure."""
+    """By links of the texts alone: every page, claim, criterion and recording cell, and the cell of every figure."""
     clicks, at = {"index.html": 0}, ["index.html"]
     for place in at:  # grows: nearest places first
         page = place.partition("#")[0]

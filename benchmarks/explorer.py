@@ -25,12 +25,10 @@ from browser import Browser  # noqa: E402
 FIRST = "cell-02", "cell-03"  # parameters and imports
 PLACES = 9
 ARROWS = {"ArrowLeft": 37, "ArrowRight": 39}
-# of a page in the browser: all cells are run, which does nothing before the kernel is there, until there is a slider
-RUN = """new Promise(done => { const again = setInterval(() => {
-  const prompt = document.querySelector('.jp-CodeCell .jp-InputPrompt');
-  if (window.jupyterapp && prompt?.textContent.trim() === '[ ]:') {
-    window.jupyterapp.commands.execute('notebook:run-all-cells');
-  }
+# of a page in the browser: all cells are run once the kernel is there, until pictures are shown
+RUN = """new Promise(done => { let asked; const again = setInterval(() => {
+  const lab = window.jupyterapp, kernel = lab?.shell.currentWidget?.sessionContext?.session?.kernel;
+  if (!asked && kernel?.status === 'idle') asked = lab.commands.execute('notebook:run-all-cells');
   if (!document.querySelector('.noUi-handle') || !document.querySelector('.jp-OutputArea img')) return;
   clearInterval(again);
   done();

@@ -37,7 +37,11 @@ def changes(settings: Sequence[Setting], evaluations: Mapping[str, Evaluation]) 
                 ratio, _ = table2.published_ratio(setting, name)
                 ax.plot(100 * (ratio - 1), place, "x", color="0.4", ms=9, mew=2, label="the paper's")
     ax.axvline(0, color=COLORS["prior"], linewidth=1, zorder=0)
+    papers = {"cifar10": "CIFAR-10", "lldicon": "LLD-icon", "lsun": "LSUN", "celeba": "CelebA"}
     titles = [setting.title.replace(", ", "\n", 1) for setting in settings]
+    for row, setting in enumerate(settings):
+        if setting.column:
+            titles[row] += f"\n(the paper: {papers[setting.column]})"
     ax.set(yticks=range(len(settings)), yticklabels=titles, xlabel="change of the score, %")
     ax.invert_yaxis()
     labels = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
@@ -62,7 +66,8 @@ def shells(norms: Mapping[tuple[str, int], np.ndarray]) -> Figure:
         ax.hist(prior, bins, color=COLORS["prior"], label="prior", **style)
         ax.hist(midpoints, bins, color=COLORS["linear"], label="linear midpoints", **style)
         ax.set(title=f"{law}, d = {d}", yticks=[], xlim=(0, 2.5))
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2)
+    fig.suptitle("midpoints lie at half the prior's mean: in high dimension, apart from its points")
+    axes[0, 0].legend(loc="upper right", borderaxespad=0, handlelength=1)
     fig.supxlabel("squared norm over its mean under the prior")
     fig.supylabel("density")
     return fig
@@ -96,8 +101,8 @@ def divergence(
         right.loglog(dimensions, dimensions * max(midpoints[name], 1e-12), **style)
     for (name, d), value in simulated.items():
         right.plot(d, value, "o", color=LAWS[name])
-    left.set(xlabel="place $t$ on the path", ylabel="divergence of one coordinate")
-    right.set(xlabel="dimension $d$", ylabel="divergence at the midpoint", ylim=(0.03, 500))
+    left.set(xlabel="place $t$ on the path", ylabel="divergence", title="one coordinate: most at the midpoint")
+    right.set(xlabel="dimension $d$", ylabel="divergence", title="midpoints: $d$ times as much", ylim=(0.03, 500))
     right.legend()
     return fig
 
@@ -114,6 +119,7 @@ def squared_norms(values: np.ndarray, prior: Any, limit: Any) -> Figure:
     ax.hist(values[values < 2], np.linspace(0, 2, 81), label="linear midpoints, d = 100", **style)
     ax.plot(x, limit.pdf(x), "--", color="0.4", lw=2, label="their limit")
     ax.set(xlabel=r"squared norm / $\theta$", ylabel="density", xlim=(0, 1.5), ylim=(0, 5))
+    ax.set_title("midpoints miss the prior's points near zero and far out")
     ax.legend()
     return fig
 
@@ -129,6 +135,7 @@ def entropic(epsilons: np.ndarray, curves: Mapping[str, np.ndarray], maps: Mappi
             ax.axhline(cost / maps[law] - 1, color=LAWS[law], ls=style, lw=1.5, label=f"{law}, {name}")
         ax.loglog(epsilons, curve / maps[law] - 1, "o-", ms=4, color=LAWS[law], label=f"{law}, entropic")
     ax.set(xlabel=r"$\varepsilon$ in units of the prior's variance", ylabel="cost over the map's, minus 1")
+    ax.set_title("the more entropy, the more it is like drawing again")
     ax.legend(loc="lower right")
     return fig
 
@@ -141,6 +148,7 @@ def inception_scores(found: Mapping[str, tuple[float, Interval]], reference: str
         ax.errorbar(value, row, xerr=[[value - low], [high - value]], fmt="o", color=color, capsize=4)
     ax.axvspan(*found[reference][1], color=COLORS["prior"], alpha=0.15)
     ax.set(yticks=range(len(found)), yticklabels=list(found), xlabel="Inception Score (digit classifier)")
+    ax.set_title("linear means cost score, matched ones do not")
     ax.invert_yaxis()
     return fig
 

@@ -67,7 +67,7 @@ def draw_toy(
 
     colors = colormaps["twilight"]((np.arctan2(*(codes - codes.mean(0)).T) / (2 * np.pi)) % 1)
     draw_cells(axes[0], ot, colors, side, gap=np.ptp(codes, axis=0).max() / 10)
-    axes[0].set(ylabel=name)
+    axes[0].set(ylabel=f"{name}\nsecond coordinate")
     axes[1].scatter(*codes.T, s=2, c=colors, rasterized=True)
     axes[1].set(aspect="equal")
     limits = {"xlim": axes[1].get_xlim(), "ylim": axes[1].get_ylim()}
@@ -77,6 +77,8 @@ def draw_toy(
     if axes[0].get_subplotspec().is_first_row():
         for ax, title in zip(axes, ("cells and singular set", "codes", *clouds), strict=True):
             ax.set_title(title)
+    for ax in axes if axes[0].get_subplotspec().is_last_row() else ():
+        ax.set_xlabel("first coordinate")
 
 
 def draw_map(

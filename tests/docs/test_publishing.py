@@ -1,6 +1,8 @@
 """What publishes the website and the library, and what opens the notebooks elsewhere, agrees with the project."""
 
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -35,6 +37,28 @@ def test_no_secret_is_kept(workflow):
 def test_actions_have_versions(workflow):
     used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
     assert [action for action in used if not re.fullmatch(r"[\w-]+/[\w-]+@(v\d+|release/v\d+)", action)] == []
+
+
+def test_every_shell_step_is_well_formed_and_names_files_that_exist(workflow):
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert all(("run" in step) != ("uses" in step) for step in steps)
+    for text in (step["run"] for step in steps if "run" in step):
+        subprocess.run(["bash", "-n", "-c", text], check=True)
+        named = re.findall(r"[\w/]+\.(?:py|txt)\b", text)
+        assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_what_is_published_is_what_was_built():
+    jobs = yaml.safe_load(read(".github/workflows/release.yml"))["jobs"]
+    assert jobs["build"]["steps"][-1]["with"] == jobs["publish"]["steps"][0]["with"] == {"name": "dist", "path": "dist"}
+    pages = yaml.safe_load(read(".github/workflows/pages.yml"))["jobs"]["build"]["steps"][-1]
+    assert pages["with"]["path"] == "build/docs/html" and 'ROOT / "build" / "docs"' in read("docs/build.py")
+
+
+def test_binder_can_run_its_script():
+    script = ROOT / ".binder" / "postBuild"
+    assert os.access(script, os.X_OK) and read(".binder/postBuild").startswith("#!")
+    subprocess.run(["bash", "-n", script], check=True)
 
 
 def test_a_release_waits_for_the_audit_of_the_pins():

@@ -46,19 +46,26 @@ class Page(HTMLParser):
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.links, self.loads, self.ids, self.pictures = [], [], set(), []
+        self.told, self.in_text = [], False  # links of the text, without those around it
         self.feed(path.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag, attrs):
         given = dict(attrs)
         self.ids |= {given[name] for name in ("id", "name") if given.get(name)}
+        self.in_text |= tag == "article"
         if tag == "a" and "href" in given:
             self.links.append(given["href"])
+            if self.in_text:
+                self.told.append(given["href"])
         elif tag == "link" and given.get("rel") in ("stylesheet", "icon"):
             self.loads.append(given["href"])
         elif given.get("src") and tag != "a":
             self.loads.append(given["src"])
         if tag == "img":
             self.pictures.append(given)
+
+    def handle_endtag(self, tag):
+        self.in_text &= tag != "article"
 
 
 @pytest.fixture(scope="session")
@@ -100,6 +107,26 @@ def test_every_internal_link_leads_somewhere(site, pages):
                     broken.append(f"{name}: no place {link}")
     assert broken == []
     assert followed > 5_000
+
+
+def test_every_result_is_three_clicks_from_the_start_page(site, pages):
+    """By links of the texts alone: every page, claim, criterion and recording cell, and the cell of every figure."""
+    clicks, at = {"index.html": 0}, ["index.html"]
+    for place in at:  # grows: nearest places first
+        page = place.partition("#")[0]
+        for link in map(urlsplit, pages[page].told):
+            path = (site / page).parent / unquote(link.path) if link.path else site / page
+            if link.scheme or not path.is_file() or path.suffix != ".html":
+                continue
+            for found in (name := path.resolve().relative_to(site).as_posix(), f"{name}#{unquote(link.fragment)}"):
+                if found not in clicks:
+                    clicks[found] = clicks[place] + 1
+                    at.append(found)
+    results = {f"claims/{link.partition('claims/')[2]}" for link in pages["ledger.html"].told if "claims/" in link}
+    results |= {link for name in ("ledger", "gallery") for link in pages[f"{name}.html"].told if "#nb-" in link}
+    assert len(results) > 3 * len(claims().entries) / 2 + len(list((ROOT / "figures").glob("*.png")))
+    wanted = results | pages.keys() - {"404.html", "search.html", "genindex.html"}
+    assert {name: clicks.get(name) for name in wanted if clicks.get(name, 9) > 3} == {}
 
 
 def test_nothing_is_loaded_from_elsewhere(pages):

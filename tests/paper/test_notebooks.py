@@ -30,6 +30,7 @@ figures_dir = "../figures"
 """.strip()
 
 MAX_LINES = 20  # of a code cell
+MAX_SENTENCES = 9  # of a paragraph
 MAX_BYTES = 500_000
 #: Notebooks that may be larger: name -> (bytes, why).
 LARGE: dict[str, tuple[int, str]] = {
@@ -58,6 +59,7 @@ def problems(notebook, name, names, size=0):
         *_output_problems(code),
         *_metadata_problems(notebook),
         *_text_problems(notebook),
+        *_prose_problems(notebook),
         *_link_problems(notebook, name, names),
         *_size_problems(name, size),
     ]
@@ -127,12 +129,23 @@ def _text_problems(notebook):
                 yield f"a machine path in cell {cell.id}: {text[found.start() :][:40]!r}"
 
 
+def _prose_problems(notebook):
+    for cell in notebook.cells:
+        for paragraph in re.split(r"\n\s*\n", cell.source if cell.cell_type == "markdown" else ""):
+            sentences = re.findall(r"[.!?](?=[\s)*]|$)", re.sub(r"\$.*?\$|`.*?`", "", paragraph, flags=re.DOTALL))
+            if len(sentences) > MAX_SENTENCES and not paragraph.lstrip().startswith(("```", "- ", "1. ")):
+                yield f"{len(sentences)} sentences in a paragraph of cell {cell.id}: {paragraph[:40]!r}"
+
+
 def _link_problems(notebook, name, names):
-    first = notebook.cells[0].source
+    first, last = notebook.cells[0].source, notebook.cells[-1].source
     position = names.index(name)
-    for other in {LAST, *names[position + 1 : position + 2]} - {name}:
+    following = names[position + 1 : position + 2] or [LAST]
+    for other in {LAST, *following} - {name}:
         if f"]({other}.ipynb)" not in first:
             yield f"the first cell does not link to {other}.ipynb"
+    if f"]({following[0]}.ipynb)" not in last.rpartition("\n\n")[2]:
+        yield f"it does not end with a link to {following[0]}.ipynb"
 
 
 def _size_problems(name, size):
@@ -176,6 +189,7 @@ def clean():
         new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]}, execution_count=1),
         new_code_cell(RUN, execution_count=2),
         new_code_cell("plot();", execution_count=3),
+        new_markdown_cell("## Try it\n\n**Next:** [next](02_next.ipynb)"),
     ]
     # base64 holds slashes: a picture is no text
     picture = {"image/png": "iVBOR/tmp/Rw0KGgo", "text/plain": "<Figure>"}
@@ -235,6 +249,8 @@ def _output(*args, **kwargs):
         (_set(lambda nb: _cell(nb).metadata, "tags", ["nbval-skip"]), "tags of cell"),
         (_set(lambda nb: nb.cells[0], "source", "[start](00_start_here.ipynb)"), "to 02_next"),
         (_set(lambda nb: nb.cells[0], "source", "[next](02_next.ipynb)"), "to 00_start_here"),
+        (lambda nb: nb.cells.pop(), "does not end with a link to 02_next"),
+        (_set(lambda nb: nb.cells[4], "source", "One more. " * 10), "10 sentences in a paragraph"),
     ],
 )
 def test_the_checker_finds_a_damage(clean, damage, complaint):

@@ -17,6 +17,13 @@ def test_the_example_prints_what_it_shows():
     assert outcome.failed == 0
 
 
+def test_it_has_two_screens():
+    """Of forty lines each: on a code host that makes two pages of 1080 pixels, with the picture."""
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 80
+    assert [line for line in lines if len(line) > 125 and not line.startswith("|")] == []
+
+
 def results():
     return json.loads((ROOT / "figures" / "results.json").read_text(encoding="utf-8"))
 

@@ -47,6 +47,7 @@ def two_sides(problems: Mapping[str, Mapping[str, Side]], exact: Mapping[str, tu
         row[2].axvline(solver, color=COLORS["codes"])
         row[1].set(xlabel="steps", title="error, by steps")
         row[2].set(xlabel="seconds of training", title="error, by time")
+        row[2].xaxis.set_minor_formatter(plt.NullFormatter())
         for ax in row[1:]:
             ax.set(ylabel="relative error", ylim=(3e-3, 10))
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
@@ -185,6 +186,7 @@ def smooth_witnesses(
     t = np.linspace(-1, 1, 2001)
     places, slopes = by_program
     inset = ax.inset_axes((0.6, 0.04, 0.38, 0.25), xlim=(-0.06, 0.06), ylim=(-0.2, 0.5), xticks=[], yticks=[])
+    inset.spines[:].set(visible=True, color="0.7")
     for each in (ax, inset):
         each.plot(t, np.sign(t), color=COLORS["prior"], ls="--", label="of $f^*$")
         each.plot(t, best(t), color=COLORS["linear"], label="of $h^*$, $p = 0.4$")

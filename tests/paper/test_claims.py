@@ -21,6 +21,7 @@ place = "section 1"
 what = "a number"
 value = 2.0
 error = 0.5
+measure = "the number"
 kind = "empirical"
 data = "random numbers"
 [claim."a.claim"]

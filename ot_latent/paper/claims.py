@@ -279,8 +279,9 @@ def _items(path: Path, entries: list[dict[str, str]]) -> dict[str, Item]:
 def _claim(path: Path, key: str, entry: dict[str, Any], items: dict[str, Item], numbers: dict[str, Any]) -> Claim:
     where = f"{path.name}, claim {key!r}"
     is_number = "value" in entry or "error" in entry
-    needed = ("value", "error") if is_number else ("measure",) if "undecided" in entry else ("measure", "why", "holds")
-    _check(where, entry, _FIELDS, ("item", "place", "what", "kind", "data", *needed))
+    needed = () if "undecided" in entry else ("why",) if "holds" in entry else () if is_number else ("why", "holds")
+    always = ("item", "place", "what", "measure", "kind", "data")
+    _check(where, entry, _FIELDS, (*always, *(("value", "error") if is_number else ()), *needed))
     if entry["item"] not in items:
         raise ValueError(f"{where}: field 'item': no [[item]] has the number {entry['item']!r}")
     if entry["kind"] not in KINDS:

@@ -332,11 +332,8 @@ def render_summary(results: Mapping[str, Any]) -> str:
 
 
 def _status(item: Item, results: Mapping[str, Any]) -> str:
-    """The verdicts on an item's own numbers; else those of the notebook that runs it."""
-    own = [row for row in _all_rows(results) if row["item"] == item.key]
-    if own:
-        return _count(own)
-    return "used there, no number of its own" if item.notebook in results else "not run yet"
+    """The verdicts on an item's claims, if they were recorded."""
+    return _count(row for row in _all_rows(results) if row["item"] == item.key) or "not run yet"
 
 
 def _count(rows: Iterable[Row]) -> str:

@@ -97,8 +97,8 @@ class Recipe:
 class TransportRecipe:
     """A `LatentTransport` to the codes of a trained auto-encoder.
 
-    The auto-encoder is the one that lies beside the weights to be written, else the shipped one. ``method`` and
-    ``up_to_constant`` are those of `LatentTransport`.
+    The auto-encoder is the one that lies beside the weights to be written, else the shipped one. ``method``, ``batch``
+    and ``up_to_constant`` are those of `LatentTransport`.
     """
 
     name: str
@@ -106,6 +106,7 @@ class TransportRecipe:
     autoencoder: str
     iterations: dict[str, int]
     method: str = "minibatch"
+    batch: int | None = None
     up_to_constant: bool = True
     data: str = "mnist"
 
@@ -114,7 +115,7 @@ class TransportRecipe:
         from ot_latent.latent_transport import LatentTransport
 
         options: dict[str, Any] = {"iterations": self.iterations[scale], "up_to_constant": self.up_to_constant}
-        return LatentTransport(self.method, **options, random_state=seed, device=device)
+        return LatentTransport(self.method, batch=self.batch, **options, random_state=seed, device=device)
 
 
 @dataclass(frozen=True)

@@ -213,7 +213,6 @@ def test_tables_carry_every_row(tmp_path):
     assert "Table 3" in render_summary(results)
     assert render_map(results).count("\n") == len(claims().items) + 1
     assert "not run yet" in render_map({})
-    assert "used there, no number of its own" in render_map({"03_monotone_maps": {"rows": {}}})
 
 
 def test_notes_that_rows_share_are_given_once_and_stand_ins_are_named():

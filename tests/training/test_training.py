@@ -212,6 +212,8 @@ def test_what_decides_the_weights_changes_the_hash_and_what_is_told_does_not():
     assert recipe_hash(replace(ae, learning_rate=1e-4), "quick") != recipe_hash(ae, "quick")
     printed = replace(aeot, up_to_constant=True)
     assert recipe_hash(printed, "paper") != recipe_hash(aeot, "paper")
+    assert recipe_hash(replace(aeot, batch=64), "paper") == recipe_hash(aeot, "paper")  # the default of Algorithm 1
+    assert recipe_hash(replace(aeot, batch=256), "paper") != recipe_hash(aeot, "paper")
 
 
 @pytest.mark.parametrize("name", ["eight-gaussians", "eight-gaussians-slow"])

@@ -4,7 +4,7 @@ Each row starts with nothing remembered, on one thread; `raw` is the same operat
 Prints the table and writes it to benchmarks/priors.md.
 
     OMP_NUM_THREADS=1 python benchmarks/priors.py           # a minute
-    OMP_NUM_THREADS=1 python benchmarks/priors.py --part 10  # a look, with a tenth of the points
+    OMP_NUM_THREADS=1 python benchmarks/priors.py --part 10  # a look, with a tenth of everything
 """
 
 import importlib
@@ -13,7 +13,7 @@ import pkgutil
 import numpy as np
 import scipy.stats as st
 import torch
-from _report import parser, seconds, table, write
+from _report import parser, processor_seconds, seconds, table, write
 
 import ot_latent as otl
 import ot_latent.priors
@@ -40,7 +40,7 @@ def forget():
 def row(name, prior, operation, points):
     """Seconds of the first call and of the next, and the latter over those of the raw operation."""
     forget()
-    first, again, raw = (seconds(lambda law=law: operation(points, law)) for law in (prior, prior, None))
+    first, again, raw = (processor_seconds(lambda law=law: operation(points, law)) for law in (prior, prior, None))
     return [name, f"{first:.2f}", f"{again:.2f}", f"{again / raw:.0f}"]
 
 
@@ -50,20 +50,18 @@ def draws(prior, *shape):
 
 
 def measured(part):
-    """Seconds of the first call and of the next, and the latter over those of the raw operation."""
-    t = np.linspace(0, 1, 60)[:, None, None]
-    n = 2_000 // part
+    """Processor seconds of the first call and of the next, and the latter over those of the raw operation."""
+    frames, n = max(4, 60 // part), 2_000 // part
+    t, weights = np.linspace(0, 1, frames)[:, None, None], WEIGHTS[: max(2, len(WEIGHTS) // part)]
     rows = []
     for name, law in LAWS.items():
         z = draws(law, 2, 16, 120)
-        rows.append(
-            row(f"path of 60 frames, 16 pairs, d = 120: {name}", law, lambda z, p: otl.interpolate(*z, t, prior=p), z)
-        )
+        what = f"path of {frames} frames, 16 pairs, d = 120: {name}"
+        rows.append(row(what, law, lambda z, p: otl.interpolate(*z, t, prior=p), z))
     for name, law in LAWS.items():
-        z = draws(law, 8, n, 100)
-        rows.append(
-            row(f"mean of 8 with different weights: {name}", law, lambda z, p: otl.combine(z, WEIGHTS, prior=p), z)
-        )
+        z = draws(law, len(weights), n, 100)
+        what = f"mean of {len(weights)} with different weights: {name}"
+        rows.append(row(what, law, lambda z, p: otl.combine(z, weights, prior=p), z))
     for name, count in {"Laplace": 10_000, "t(3)": 10_000, "truncated normal": 1_000}.items():
         t = np.linspace(0.05, 0.95, count // part)[:, None]
         z = draws(LAWS[name], 2, len(t), 100)
@@ -71,10 +69,11 @@ def measured(part):
             row(f"{len(t):,} different t: {name}", LAWS[name], lambda z, p, t=t: otl.interpolate(*z, t, prior=p), z)
         )
     several = {
-        "32 Laplace scales": [st.laplace(scale=1 + 0.1 * i) for i in range(32)],
-        "64 Student laws": [st.t(3 + 0.1 * i) for i in range(64)],
+        "Laplace scales": [st.laplace(scale=1 + 0.1 * i) for i in range(max(2, 32 // part))],
+        "Student laws": [st.t(3 + 0.1 * i) for i in range(max(2, 64 // part))],
     }
-    for name, laws in several.items():
+    for kind, laws in several.items():
+        name = f"{len(laws)} {kind}"
         z = np.stack([draws(law, 2, n) for law in laws], axis=-1)
         rows.append(
             row(f"a law for each coordinate, midpoint: {name}", laws, lambda z, p: otl.interpolate(*z, 0.5, prior=p), z)
@@ -111,7 +110,7 @@ def two_threads(part):
 
 def main():
     options = parser(__file__, __doc__)
-    options.add_argument("--part", type=int, default=1, help="take one point of so many (default: %(default)s)")
+    options.add_argument("--part", type=int, default=1, help="take one of so many points (default: %(default)s)")
     arguments = options.parse_args()
     text = "# Any prior\n\nMade by `OMP_NUM_THREADS=1 python benchmarks/priors.py`.\n"
     write(arguments.out, text, {"Times": measured, "Uniform, on two threads": two_threads}, arguments.part)

@@ -4,7 +4,7 @@ Each row starts with nothing remembered, on one thread; `raw` is the same operat
 Prints the table and writes it to benchmarks/priors.md.
 
     OMP_NUM_THREADS=1 python benchmarks/priors.py           # a minute
-    OMP_NUM_THREADS=1 python benchmarks/priors.py --part 10  # a look, with a tenth of everything
+    OMP_NUM_THREADS=1 python benchmarks/priors.py --part 10  # a look, with a tenth of the points and laws
 """
 
 import importlib
@@ -41,7 +41,7 @@ def row(name, prior, operation, points):
     """Seconds of the first call and of the next, and the latter over those of the raw operation."""
     forget()
     first, again, raw = (processor_seconds(lambda law=law: operation(points, law)) for law in (prior, prior, None))
-    return [name, f"{first:.2f}", f"{again:.2f}", f"{again / raw:.0f}"]
+    return [name, f"{first:.2f}", f"{again:.2f}", f"{again / max(raw, 1e-6):.0f}"]
 
 
 def draws(prior, *shape):
@@ -51,17 +51,17 @@ def draws(prior, *shape):
 
 def measured(part):
     """Processor seconds of the first call and of the next, and the latter over those of the raw operation."""
-    frames, n = max(4, 60 // part), 2_000 // part
-    t, weights = np.linspace(0, 1, frames)[:, None, None], WEIGHTS[: max(2, len(WEIGHTS) // part)]
+    t = np.linspace(0, 1, max(3, 60 // part))[:, None, None]
+    path, n = f"path of {len(t)} frames, 16 pairs, d = 120", 2_000 // part
     rows = []
     for name, law in LAWS.items():
         z = draws(law, 2, 16, 120)
-        what = f"path of {frames} frames, 16 pairs, d = 120: {name}"
-        rows.append(row(what, law, lambda z, p: otl.interpolate(*z, t, prior=p), z))
+        rows.append(row(f"{path}: {name}", law, lambda z, p: otl.interpolate(*z, t, prior=p), z))
     for name, law in LAWS.items():
+        weights = WEIGHTS[: max(2, len(WEIGHTS) // part)]
         z = draws(law, len(weights), n, 100)
         what = f"mean of {len(weights)} with different weights: {name}"
-        rows.append(row(what, law, lambda z, p: otl.combine(z, weights, prior=p), z))
+        rows.append(row(what, law, lambda z, p, w=weights: otl.combine(z, w, prior=p), z))
     for name, count in {"Laplace": 10_000, "t(3)": 10_000, "truncated normal": 1_000}.items():
         t = np.linspace(0.05, 0.95, count // part)[:, None]
         z = draws(LAWS[name], 2, len(t), 100)
@@ -72,12 +72,10 @@ def measured(part):
         "Laplace scales": [st.laplace(scale=1 + 0.1 * i) for i in range(max(2, 32 // part))],
         "Student laws": [st.t(3 + 0.1 * i) for i in range(max(2, 64 // part))],
     }
-    for kind, laws in several.items():
-        name = f"{len(laws)} {kind}"
+    for name, laws in several.items():
         z = np.stack([draws(law, 2, n) for law in laws], axis=-1)
-        rows.append(
-            row(f"a law for each coordinate, midpoint: {name}", laws, lambda z, p: otl.interpolate(*z, 0.5, prior=p), z)
-        )
+        work = f"a law for each coordinate, midpoint: {len(laws)} {name}"
+        rows.append(row(work, laws, lambda z, p: otl.interpolate(*z, 0.5, prior=p), z))
     quantiles = np.sort(np.random.default_rng(0).normal(size=11))
     counts, ends = np.histogram(np.random.default_rng(0).normal(size=1_000), bins=20)
     for name, law in {
@@ -110,7 +108,7 @@ def two_threads(part):
 
 def main():
     options = parser(__file__, __doc__)
-    options.add_argument("--part", type=int, default=1, help="take one of so many points (default: %(default)s)")
+    options.add_argument("--part", type=int, default=1, help="take one point of so many (default: %(default)s)")
     arguments = options.parse_args()
     text = "# Any prior\n\nMade by `OMP_NUM_THREADS=1 python benchmarks/priors.py`.\n"
     write(arguments.out, text, {"Times": measured, "Uniform, on two threads": two_threads}, arguments.part)

@@ -33,7 +33,7 @@ def test_operations(tmp_path):
 
 
 def test_priors(tmp_path):
-    rows = [line.strip("| ").split(" | ") for line in report(tmp_path, "priors", "--part", "50").splitlines()[6:]]
+    rows = [line.strip("| ").split(" | ") for line in report(tmp_path, "priors", "--part", "500").splitlines()[6:]]
     measured = [row for row in rows if len(row) == 4 and row[1].replace(".", "").isdigit()]
     measured, threads = measured[:-3], measured[-3:]
     assert all(float(row[3]) > 0 for row in threads)

@@ -67,7 +67,7 @@ class NumericalLaw:
             (math.inf if abs(power - round(power)) < 1e-3 else _SINGULAR_STEP) if math.isfinite(end) else _WIDE_STEPS[0]
             for power, end in zip(self.table.end_slopes, self.support, strict=True)
         ]
-        return self.table.levels_apart(*steps, _WIDE_STEPS[1], self.table.rough_ends)
+        return self.table.levels_apart(*steps, _WIDE_STEPS[1])
 
     @property
     def symmetric(self) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
-from numpy.polynomial.chebyshev import chebval
 from scipy.interpolate import PPoly
 
 from ot_latent._arrays import Array
@@ -19,8 +18,6 @@ LOG2 = math.log(2)
 FAR_LEVEL = 50.0
 # Marks for quadrature: the level of the last, and how far they are apart, in η and in level.
 LAST_MARK, _MARK_STEPS = 1.3 * FAR_LEVEL, (1.6, 3.2)
-# Panels narrower than this were halved for a reason; and functions that differ so much beyond their common end are two.
-_ROUGH, _BEYOND, _JUMP = 0.2, 0.1, 1e-7
 _NARROW = 1e-4  # panels are halved down to this only where the law is not smooth
 # Of short polynomials: how far their panels reach to begin with, their degree, and halvings at most.
 _SHORT_STEPS, _DEGREE, _HALVINGS = (0.4, 0.4, 0.4), 7, 12
@@ -53,26 +50,14 @@ class LevelTable(Piecewise):
         return self.ends[[group[width[group].argmin()] for group in groups if len(group)]]
 
     @functools.cached_property
-    def rough_ends(self) -> np.ndarray:
-        """The ends of panels where the law is less smooth than elsewhere: of narrow ones, and between two functions."""
-        width = np.diff(self.ends)
-        narrow = width < _ROUGH
-        step = _BEYOND * np.minimum(width[:-1], width[1:])
-        left, right = self.series[:-1].T, self.series[1:].T
-        jump = chebval(1 + step / width[:-1], left, False) - chebval(step / width[1:] - 1, right, False)
-        rough = np.append(narrow, False) | np.append(False, narrow)
-        rough[1:-1] |= np.abs(jump) > _JUMP
-        return self.ends[rough]
-
-    @functools.cached_property
     def marks(self) -> np.ndarray:
         """Levels between which the law is smooth and changes little, for quadrature."""
-        return self.levels_apart(_MARK_STEPS[0], _MARK_STEPS[0], _MARK_STEPS[1], self.ends)
+        return self.levels_apart(_MARK_STEPS[0], *_MARK_STEPS)
 
-    def levels_apart(self, left: float, right: float, level: float, ends: np.ndarray) -> np.ndarray:
-        """Levels up to the last mark, those of η in `ends` among them, no two further apart than steps in η and level."""
+    def levels_apart(self, left: float, right: float, level: float) -> np.ndarray:
+        """Levels up to the last mark, the ends of panels among them, no two further apart than steps in η and level."""
         low, high = self.inverse(np.array([-LAST_MARK, LAST_MARK]))
-        inner = ends[(ends > low) & (ends < high)]
+        inner = self.ends[(self.ends > low) & (self.ends < high)]
         left_half = _filled(np.array([low, *inner[inner < 0], 0.0]), left)
         eta = np.append(left_half[:-1], _filled(np.array([0.0, *inner[inner > 0], high]), right))
         return _filled(np.maximum.accumulate(self(eta)), level)
@@ -89,7 +74,7 @@ class LevelTable(Piecewise):
         """
         known, key = self._short, axis.proportions
         if key not in known:
-            unit, levels = Axis.of_unit(*key), self.levels_apart(*_SHORT_STEPS, self.ends)
+            unit, levels = Axis.of_unit(*key), self.levels_apart(*_SHORT_STEPS)
             eta = self.inverse(levels)
             far = bool(np.abs(eta).max() > _FAR_ETA)
             known[key] = (

@@ -37,6 +37,13 @@ def seconds(run):
     return timed(run)[1]
 
 
+def processor_seconds(run):
+    """How long one call keeps the processor, whatever else the machine does."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
 def fastest(candidates, repeats=3):
     """Seconds of the fastest run of each, by name, taking turns."""
     best = dict.fromkeys(candidates, math.inf)

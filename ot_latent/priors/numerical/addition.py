@@ -28,13 +28,13 @@ from ot_latent.priors.numerical.tabulation import tabulate
 Shape: TypeAlias = tuple[tuple[bool, bool, float], LevelTable]
 
 _NEGLIGIBLE = 26.0  # exp(-26) = 5e-12
-_GAUSS = np.polynomial.legendre.leggauss(10)
+_GAUSS = np.polynomial.legendre.leggauss(20)
 # Levels whose places, added up, cover the sum: its tails are at least the product of the terms'.
 _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
 _TOLERANCE = 3e-11  # of a level
 _KEPT = 1024  # sums that are remembered: some 100 kB each
 _MOST_KNOTS = 60  # of histograms, whose sums are exact
-_FEW = 128  # rows
+_FEW = 256  # rows
 # Both terms' level at the median of the sum is no further from 0: there F is between the squares of theirs.
 _AROUND = 0.54
 # Levels at which the sum is looked at before its panels are chosen, and those where they end at least.
@@ -114,10 +114,10 @@ def _middle(X: NumericalLaw, Y: NumericalLaw) -> float:
     """The median of X + Y, from the sum of the origins: nearly, since levels differ by the square of the error."""
     around = np.array([-_AROUND, _AROUND])
     low, high = X.place(around) + Y.place(around)
-    for _ in range(3):
-        places = np.linspace(low, high, 9)
+    for _ in range(2):
+        places = np.linspace(low, high, 17)
         excess = np.maximum.accumulate(_log_cdf(X, Y, places)) + LOG2
-        i = np.clip(np.searchsorted(excess, 0.0), 1, 8)
+        i = np.clip(np.searchsorted(excess, 0.0), 1, 16)
         low, high = places[i - 1 : i + 1]
     return float(np.interp(0.0, excess, places))
 
@@ -179,13 +179,14 @@ def _integral(
     stop = np.minimum(-last, Y.level(y - X.place(last)))
     start = np.clip(start, -LAST_MARK, FAR_LEVEL)[:, None]
     stop = np.clip(stop[:, None], start, FAR_LEVEL)
-    crossings = Y.level(y[:, None] - X.short_place(_between(X.marks, last.min(), first_x.max())))
-    marks = _between(Y.marks, start.min(), stop.max())
+    crossings = Y.level(y[:, None] - X.short_place(_between(X.wide_marks, last.min(), first_x.max())))
+    marks = _between(Y.wide_marks, start.min(), stop.max())
     ends = np.concatenate([start, np.broadcast_to(marks, (len(y), len(marks))), crossings, stop], axis=1)
     ends = np.sort(np.clip(ends, start, stop), axis=1)
     row, column = np.nonzero(np.diff(ends, axis=1) > 1e-13)
     low, high = ends[row, column], ends[row, column + 1]
     largest = X.short_probability(y[row] - Y.short_place(low)) * np.exp(-np.minimum(abs(low), abs(high)))
+    largest *= np.minimum(high - low, 1.0)
     kept = largest > np.exp(last)[row]
     row, low, high = row[kept], low[kept, None], high[kept, None]
     nodes, weights = _GAUSS

@@ -18,6 +18,9 @@ from ot_latent.priors.numerical.levels import LAST_MARK, LevelTable, level_of, p
 from ot_latent.priors.numerical.piecewise import Piecewise
 from ot_latent.priors.numerical.steps import LinearDensity
 
+# Of marks for sums: steps in η and in level, and that in η towards an end where F is no polynomial.
+_WIDE_STEPS, _SINGULAR_STEP = (3.0, 6.0), 2.2
+
 
 @dataclass(frozen=True)
 class NumericalLaw:
@@ -56,6 +59,15 @@ class NumericalLaw:
     def marks(self) -> np.ndarray:
         """Levels between which the law is smooth and changes little, for quadrature."""
         return self.table.marks
+
+    @functools.cached_property
+    def wide_marks(self) -> np.ndarray:
+        """Levels between which twenty nodes do for sums with other laws: fewer than `marks`."""
+        steps = [
+            (math.inf if abs(power - round(power)) < 1e-3 else _SINGULAR_STEP) if math.isfinite(end) else _WIDE_STEPS[0]
+            for power, end in zip(self.table.end_slopes, self.support, strict=True)
+        ]
+        return self.table.levels_apart(*steps, _WIDE_STEPS[1])
 
     @property
     def symmetric(self) -> bool:
@@ -177,12 +189,13 @@ class NumericalLaw:
 
     def short_place(self, level: np.ndarray) -> np.ndarray:
         """`place` by short polynomials, to ten digits; constant beyond the marks."""
-        return self.axis.left_unit * self.table.short_place(self.axis)(level.clip(-LAST_MARK, LAST_MARK))
+        return self.axis.left_unit * self.table.short(self.axis)[0](level.clip(-LAST_MARK, LAST_MARK))
 
     def short_probability(self, place: np.ndarray) -> np.ndarray:
         """F at origin + place by short polynomials, to ten digits of the lower tail; constant beyond the marks."""
-        polynomials = self.table.short_probability
-        return polynomials(self.axis.inner_coordinate(place).clip(*polynomials.x[[0, -1]]))
+        _, polynomials, far = self.table.short(self.axis)
+        x = self.axis.inner_coordinate(place) if far else place / self.axis.left_unit
+        return polynomials(x.clip(*polynomials.x[[0, -1]]))
 
 
 _gauss_legendre = functools.cache(np.polynomial.legendre.leggauss)

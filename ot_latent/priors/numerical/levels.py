@@ -20,8 +20,9 @@ FAR_LEVEL = 50.0
 LAST_MARK, _MARK_STEPS = 1.3 * FAR_LEVEL, (1.6, 3.2)
 _NARROW = 1e-4  # panels are halved down to this only where the law is not smooth
 # Of short polynomials: how far their panels reach to begin with, their degree, and halvings at most.
-_SHORT_STEPS, _DEGREE, _HALVINGS = (0.4, 0.4), 7, 12
+_SHORT_STEPS, _DEGREE, _HALVINGS = (0.4, 0.4, 0.4), 7, 12
 _BESIDE = np.array([0.0, 0.04, 0.5])  # where they are held against the function
+_FAR_ETA = 80.0  # exp(7 * 80) is a number
 _NODES = (1 - np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))) / 2
 _TO_POWERS = np.linalg.inv(np.vander(_NODES))
 
@@ -51,35 +52,45 @@ class LevelTable(Piecewise):
     @functools.cached_property
     def marks(self) -> np.ndarray:
         """Levels between which the law is smooth and changes little, for quadrature."""
-        return self._levels(*_MARK_STEPS)
+        return self.levels_apart(_MARK_STEPS[0], *_MARK_STEPS)
 
-    def _levels(self, eta_step: float, level_step: float) -> np.ndarray:
-        """Levels up to the last mark, the ends of panels among them, no two further apart than the steps."""
+    def levels_apart(self, left: float, right: float, level: float) -> np.ndarray:
+        """Levels up to the last mark, the ends of panels among them, no two further apart than steps in η and level."""
         low, high = self.inverse(np.array([-LAST_MARK, LAST_MARK]))
-        eta = _filled(np.array([low, *self.ends[(self.ends > low) & (self.ends < high)], high]), eta_step)
-        return _filled(np.maximum.accumulate(self(eta)), level_step)
+        inner = self.ends[(self.ends > low) & (self.ends < high)]
+        left_half = _filled(np.array([low, *inner[inner < 0], 0.0]), left)
+        eta = np.append(left_half[:-1], _filled(np.array([0.0, *inner[inner > 0], high]), right))
+        return _filled(np.maximum.accumulate(self(eta)), level)
 
     @functools.cached_property
-    def short_probability(self) -> PPoly:
-        """F as a function of η, to ten digits of the lower tail."""
-        return _short_polynomials(lambda eta: probability(self(eta)), self.inverse(self._levels(*_SHORT_STEPS)))
-
-    @functools.cached_property
-    def _short_places(self) -> dict[Any, PPoly]:
+    def _short(self) -> dict[Any, tuple[PPoly, PPoly, bool]]:
         return {}
 
-    def short_place(self, axis: Axis) -> PPoly:
-        """Places on an axis, in units of its left side, as a function of the level."""
-        known, key = self._short_places, axis.proportions
+    def short(self, axis: Axis) -> tuple[PPoly, PPoly, bool]:
+        """Places on an axis, in units of its left side, by the level; and F, to ten digits of the lower tail.
+
+        F as a function of these places or, as the third value says, where they reach too far for powers of them,
+        of η.
+        """
+        known, key = self._short, axis.proportions
         if key not in known:
-            unit = Axis.of_unit(*key)
-            known[key] = _short_polynomials(lambda w: unit.place(self.inverse(w)), self._levels(*_SHORT_STEPS))
+            unit, levels = Axis.of_unit(*key), self.levels_apart(*_SHORT_STEPS)
+            eta = self.inverse(levels)
+            far = bool(np.abs(eta).max() > _FAR_ETA)
+            known[key] = (
+                _short_polynomials(lambda w: unit.place(self.inverse(w)), levels),
+                _short_polynomials(
+                    lambda x: probability(self(x if far else unit.coordinate(x))), eta if far else unit.place(eta)
+                ),
+                far,
+            )
         return known[key]
 
 
 def _short_polynomials(function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray) -> PPoly:
     """Polynomials of a low degree on panels between `ends`, which are halved until they agree with the function."""
     ends = np.unique(ends)
+    ends = ends[np.append(np.diff(ends) > 1e-13 * np.abs(ends[:-1]), True)]
     for halvings_left in reversed(range(_HALVINGS)):
         width = np.diff(ends)[:, None]
         values = function((ends[:-1, None] + width * _NODES).ravel()).reshape(len(width), -1)

@@ -151,7 +151,7 @@ class SemiDual(ByValue):
     def counts(self, n: int, rng: torch.Generator, mapped: Any = starmap) -> torch.Tensor:
         """Noise points in each cell: (N,); batches of noise are counted by `mapped`, which may be an executor's."""
         counts = torch.zeros_like(self.masses)
-        for found in mapped(self._counted, zip(self.noise(n, rng))):  # noqa: B905
+        for found in mapped(self._counted, ((noise,) for noise in self.noise(n, rng))):
             counts += found
         return counts
 
@@ -213,7 +213,8 @@ class SemiDual(ByValue):
 
     def value(self, n: int, rng: torch.Generator, mapped: Any = starmap) -> tuple[torch.Tensor, Estimate]:
         """The `counts` of n noise points, and E F(h) + (E ‖y‖² + E ‖z‖²) / 2, the dual value."""
-        counted, phis = zip(*mapped(self._valued, zip(self.noise(n, rng))), strict=True)  # noqa: B905
+        each = mapped(self._valued, ((noise,) for noise in self.noise(n, rng)))
+        counted, phis = zip(*each, strict=True)
         counts, phi = sum(counted).to(self.masses), torch.cat(phis)
         psi = self.heights + self.codes.double().square().sum(1) / 2
         value, half = float(self.masses @ psi - phi.mean()), float(norm.isf(0.025)) * math.sqrt(float(phi.var()) / n)

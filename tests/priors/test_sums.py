@@ -6,6 +6,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 import scipy.stats as st
+from scipy.special import j0
 from scipy_laws import PRIORS, TAILS, relative
 
 import ot_latent as otl
@@ -197,3 +198,15 @@ def test_laws_of_their_own_for_each_term():
     for weights in ([0.5, 0.5], np.array([[[0.5], [0.2]], [[0.5], [-0.8]]]).repeat(10_000, 1)):
         y = otl.combine(points, weights, prior=gamma, laws=[uniform, gamma])
         assert otl.check_prior(y, gamma)
+
+
+def test_sums_of_many_arcsine_laws_agree_with_their_fourier_series():
+    w = np.array([0.31, 0.07, 0.13, 0.05, 0.11, 0.17, 0.09, 0.21])
+    law = otl.ScipyPrior(st.beta(0.5, 0.5)).combine(w)
+    # on a period as long as the support F less its mean slope is a sine series, by Bessel functions (arcsine laws)
+    k = np.arange(1, 400_001)
+    terms = j0(np.pi * np.outer(w, k) / w.sum()).prod(0) / (np.pi * k)
+    places = w.sum() * np.linspace(0.1, 0.9, 9)
+    series = places / w.sum() + np.sin(2 * np.pi * np.outer(places / w.sum() - 0.5, k)) @ terms
+    assert law.cdf(places) == pytest.approx(series, abs=2e-11)
+    assert len(law.table.ends) < 1_000  # kinks of sums of sums are few: those where they are smooth enough do not count

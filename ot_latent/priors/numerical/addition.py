@@ -42,6 +42,7 @@ _SKETCH = np.array([*range(-120, -60, 16), *range(-60, -10, 5), *range(-10, 1), 
 _ENDS = [-FAR_LEVEL, -26, -10, -4, -1.5, -0.6, -0.2, -0.05]
 # Distances in η from a kink, at which panels end where the law is no polynomial beside it.
 _GRADED = 3.0 ** -np.arange(15)
+_GRADED_KINKS = 8  # of more than these few matter, sums of sums being smoother: halving finds them
 
 
 def _level(log_cdf: np.ndarray) -> np.ndarray:
@@ -141,7 +142,7 @@ def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, 
     kinks = np.add.outer(X.kinks, Y.kinks).ravel()
     kinks = kinks[(kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < middle)]
     kinks = np.log(kinks / unit) if bounded else -np.log1p((middle - kinks) / unit)
-    if not (X.polynomial and Y.polynomial):
+    if len(kinks) <= _GRADED_KINKS and not (X.polynomial and Y.polynomial):
         kinks = np.add.outer(kinks, [*-_GRADED, 0.0, *_GRADED]).ravel()
     ends = np.unique([*ends, *kinks[(kinks > ends[0]) & (kinks < 0.0)], 0.0])
     return float(unit), LevelTable.fit(level, ends[np.diff(ends, prepend=-np.inf) > 1e-9], _TOLERANCE)

@@ -43,11 +43,12 @@ class LevelTable(Piecewise):
 
     @functools.cached_property
     def kinks(self) -> np.ndarray:
-        """η where the law is not smooth, so that panels are narrow."""
+        """η where the law is not smooth: narrow panels do not always say so, which sums get where it might not be."""
         width = np.diff(self.ends)
         narrow = np.flatnonzero(width < _NARROW)
         groups = np.split(narrow, np.flatnonzero(np.diff(narrow) > 1) + 1)
-        return self.ends[[group[width[group].argmin()] for group in groups if len(group)]]
+        places = self.ends[[group[width[group].argmin()] for group in groups if len(group)]]
+        return places[self.rough(places, _NARROW)]
 
     @functools.cached_property
     def marks(self) -> np.ndarray:

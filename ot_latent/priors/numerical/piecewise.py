@@ -23,6 +23,12 @@ for _k in range(_DEGREE + 1):
     )
 
 
+def _series(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients from values at the nodes of panels (n, 16), and the largest of the last three of each panel."""
+    series = values @ _TO_SERIES
+    return series, np.abs(series[:, -3:]).max(1)
+
+
 class Piecewise:
     """An increasing function by Chebyshev series on panels, and straight beyond them.
 
@@ -57,8 +63,7 @@ class Piecewise:
             if not np.all(np.isfinite(values)):
                 raise ValueError("the law's distribution function is 0 or NaN within its support")
             values = values.reshape(len(starts), -1)
-            series = values @ _TO_SERIES
-            last = np.abs(series[:, -3:]).max(1)
+            series, last = _series(values)
             converged = last <= tolerance + 4e-16 * np.abs(values).max(1)
             # what halving improves no longer is noise of the function itself; the worst singularity
             # met, a square root, improves by 0.71
@@ -73,6 +78,10 @@ class Piecewise:
             least, stalled = np.tile(least[~keep], 2), np.tile(stalled[~keep], 2)
         done.sort(key=lambda panel: panel[0])
         return cls(np.array([*(panel[0] for panel in done), ends[-1]]), np.array([panel[2] for panel in done]))
+
+    def rough(self, x: np.ndarray, half: float) -> np.ndarray:
+        """Whether the function is no polynomial on the panel from x - half to x + half, for each x."""
+        return _series(self(x[:, None] + half * _NODES))[1] > TOLERANCE
 
     @property
     def largest_jump(self) -> float:

@@ -97,8 +97,8 @@ class Recipe:
 class TransportRecipe:
     """A `LatentTransport` to the codes of a trained auto-encoder.
 
-    The auto-encoder is the one that lies beside the weights to be written, else the shipped one. ``method``, ``batch``
-    and ``up_to_constant`` are those of `LatentTransport`.
+    The auto-encoder is the one that lies beside the weights to be written, else the shipped one. ``method``, ``batch``,
+    ``width`` and ``up_to_constant`` are those of `LatentTransport`.
     """
 
     name: str
@@ -107,6 +107,7 @@ class TransportRecipe:
     iterations: dict[str, int]
     method: str = "minibatch"
     batch: int | None = None
+    width: int = 512
     up_to_constant: bool = True
     data: str = "mnist"
 
@@ -114,8 +115,10 @@ class TransportRecipe:
         """The map, before it is fitted."""
         from ot_latent.latent_transport import LatentTransport
 
-        options: dict[str, Any] = {"iterations": self.iterations[scale], "up_to_constant": self.up_to_constant}
-        return LatentTransport(self.method, batch=self.batch, **options, random_state=seed, device=device)
+        options: dict[str, Any] = {name: getattr(self, name) for name in ("batch", "width", "up_to_constant")}
+        return LatentTransport(
+            self.method, iterations=self.iterations[scale], **options, random_state=seed, device=device
+        )
 
 
 @dataclass(frozen=True)

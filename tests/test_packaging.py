@@ -109,8 +109,9 @@ def test_bench_brings_the_peers_that_the_benchmarks_import(root, project):
         if isinstance(node, ast.Import | ast.ImportFrom)
         for name in ([node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
     }
-    ours = {"ot_latent", "accelerate", "numpy", "ot", "scipy", "torch", "PIL", "h5py", "lmdb", "distributed"}
-    peers = imported - set(sys.stdlib_module_names) - ours - {path.stem for path in scripts}
+    ours = {"ot_latent", "accelerate", "numpy", "ot", "scipy", "torch", "PIL", "h5py", "lmdb", "distributed", "nbformat"}
+    local = {path.stem for path in [*scripts, root / "tests" / "docs" / "browser.py"]}
+    peers = imported - set(sys.stdlib_module_names) - ours - local
     distribution = {"ott": "ott-jax", "jax": "ott-jax", "sklearn": "scikit-learn"}
     listed = {requirement.name for requirement in direct(project, extra="bench")}
     assert {distribution.get(name, name.replace("_", "-")) for name in peers} == listed

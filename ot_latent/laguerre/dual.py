@@ -150,10 +150,8 @@ class SemiDual(ByValue):
 
     def counts(self, n: int, rng: torch.Generator, mapped: Any = starmap) -> torch.Tensor:
         """Noise points in each cell: (N,); batches of noise are counted by `mapped`, which may be an executor's."""
-        counts = torch.zeros_like(self.masses)
-        for found in mapped(self._counted, ((noise,) for noise in self.noise(n, rng))):
-            counts += found
-        return counts
+        each = mapped(self._counted, ((noise,) for noise in self.noise(n, rng)))
+        return sum(each, start=torch.zeros_like(self.masses))
 
     def _counted(self, noise: torch.Tensor) -> torch.Tensor:
         return torch.bincount(self.cell(noise), minlength=len(self.masses))

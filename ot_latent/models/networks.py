@@ -35,7 +35,7 @@ def encoder(
 def _convolutions(width: int, channels: int, side: int, normalise_first: bool) -> tuple[list[nn.Module], int]:
     """Layers (n, channels, side, side) -> (n, features), and how many features these are."""
     _require(width=width, channels=channels)
-    sizes = [channels] + [width * 2**step for step in range(SIDES[choice(side, "side", SIDES)])]
+    sizes = [channels] + [width * 2**step for step in range(_halvings(side))]
     layers: list[nn.Module] = []
     for before, after in zip(sizes, sizes[1:], strict=False):
         normalise = normalise_first or bool(layers)
@@ -45,6 +45,10 @@ def _convolutions(width: int, channels: int, side: int, normalise_first: bool) -
             nn.LeakyReLU(0.2),
         ]
     return [*layers, nn.Flatten()], sizes[-1] * 4 * 4
+
+
+def _halvings(side: int) -> int:
+    return SIDES[choice(side, "side", SIDES)]
 
 
 def _require(**sizes: int) -> None:
@@ -64,7 +68,7 @@ def decoder(
     _require(latent_dim=latent_dim, width=width, channels=channels)
     if not (isinstance(last, type) and issubclass(last, nn.Module)):
         raise TypeError(f"last must be a class of layers, such as nn.Tanh, got {last!r}")
-    sizes = [width * 2**step for step in reversed(range(SIDES[choice(side, "side", SIDES)]))]
+    sizes = [width * 2**step for step in reversed(range(_halvings(side)))]
     first = sizes[0]
     layers = [nn.Linear(latent_dim, first * 16), nn.Unflatten(1, (first, 4, 4)), nn.BatchNorm2d(first), nn.ReLU()]
     for before, after in zip(sizes, sizes[1:], strict=False):
@@ -131,7 +135,7 @@ def residual_generator(latent_dim: int, width: int = 128, channels: int = 3, sid
     return nn.Sequential(
         _glorot(nn.Linear(latent_dim, width * 16)),
         nn.Unflatten(1, (width, 4, 4)),
-        *[ResidualBlock(width, width, "up", normalise=True) for _ in range(SIDES[choice(side, "side", SIDES)])],
+        *[ResidualBlock(width, width, "up", normalise=True) for _ in range(_halvings(side))],
         nn.BatchNorm2d(width),
         nn.ReLU(),
         _glorot(nn.Conv2d(width, channels, 3, padding=1)),
@@ -149,7 +153,7 @@ def residual_critic(width: int = 128, channels: int = 3, side: int = 32) -> nn.S
     _require(width=width, channels=channels)
     return nn.Sequential(
         ResidualBlock(channels, width, "down", first=True),
-        *[ResidualBlock(width, width, "down") for _ in range(SIDES[choice(side, "side", SIDES)] - 2)],
+        *[ResidualBlock(width, width, "down") for _ in range(_halvings(side) - 2)],
         ResidualBlock(width, width),
         ResidualBlock(width, width),
         nn.ReLU(),

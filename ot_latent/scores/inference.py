@@ -91,7 +91,6 @@ def predictions(classifier: nn.Module, features: np.ndarray, device: Device = "c
 
 def reconstruction_errors(model: nn.Module, images: torch.Tensor, device: Device = "cpu") -> np.ndarray:
     """‖x - G(E(x))‖² of each image: (n, channels, side, side) in [0, 1] -> (n,)."""
-
     _require_network(model=model)
 
     def errors(rows: torch.Tensor) -> torch.Tensor:

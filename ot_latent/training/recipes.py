@@ -116,9 +116,8 @@ class TransportRecipe:
         from ot_latent.latent_transport import LatentTransport
 
         options: dict[str, Any] = {name: getattr(self, name) for name in ("batch", "width", "up_to_constant")}
-        return LatentTransport(
-            self.method, iterations=self.iterations[scale], **options, random_state=seed, device=device
-        )
+        options["iterations"] = self.iterations[scale]
+        return LatentTransport(self.method, **options, random_state=seed, device=device)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ from ot_latent.priors.numerical.tabulation import tabulate
 Shape: TypeAlias = tuple[tuple[bool, bool, float], LevelTable]
 
 _NEGLIGIBLE = 26.0  # exp(-26) = 5e-12
-_GAUSS = np.polynomial.legendre.leggauss(20)
+_GAUSS, _GAUSS_EASY = (np.polynomial.legendre.leggauss(order) for order in (20, 10))
+_EASY = 1.0  # panels in levels, short enough for half of the nodes if F does not double there
 # Levels whose places, added up, cover the sum: its tails are at least the product of the terms'.
 _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
 _TOLERANCE = 3e-11  # of a level
@@ -143,7 +144,8 @@ def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, 
     kinks = kinks[(kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < middle)]
     kinks = np.log(kinks / unit) if bounded else -np.log1p((middle - kinks) / unit)
     if len(kinks) <= _GRADED_KINKS and not (X.polynomial and Y.polynomial):
-        kinks = np.add.outer(kinks, [*-_GRADED, 0.0, *_GRADED]).ravel()
+        graded = _GRADED[: math.ceil(len(_GRADED) / max(1.0, X.power + Y.power))]
+        kinks = np.add.outer(kinks, [*-graded, 0.0, *graded]).ravel()
     ends = np.unique([*ends, *kinks[(kinks > ends[0]) & (kinks < 0.0)], 0.0])
     return float(unit), LevelTable.fit(level, ends[np.diff(ends, prepend=-np.inf) > 1e-9], _TOLERANCE)
 
@@ -186,15 +188,18 @@ def _integral(
     ends = np.sort(np.clip(ends, start, stop), axis=1)
     row, column = np.nonzero(np.diff(ends, axis=1) > 1e-13)
     low, high = ends[row, column], ends[row, column + 1]
-    largest = X.short_probability(y[row] - Y.short_place(low)) * np.exp(-np.minimum(abs(low), abs(high)))
-    largest *= np.minimum(high - low, 1.0)
+    first, final = (X.short_probability(y[row] - Y.short_place(end)) for end in (low, high))
+    largest = first * np.exp(-np.minimum(abs(low), abs(high))) * np.minimum(high - low, 1.0)
     kept = largest > np.exp(last)[row]
-    row, low, high = row[kept], low[kept, None], high[kept, None]
-    nodes, weights = _GAUSS
-    levels = (low + high) / 2 + (high - low) / 2 * nodes
-    values = X.short_probability(y[row, None] - Y.short_place(levels))
-    masses = 0.25 * (high - low) * weights * np.exp(-np.abs(levels))
-    return np.bincount(row, (values * masses).sum(1), minlength=len(y))
+    easy = (high - low < _EASY) & (first < 1.5 * final)
+    total = np.zeros(len(y))
+    for here, (nodes, weights) in ((kept & ~easy, _GAUSS), (kept & easy, _GAUSS_EASY)):
+        start, stop = low[here, None], high[here, None]
+        levels = (start + stop) / 2 + (stop - start) / 2 * nodes
+        values = X.short_probability(y[row[here], None] - Y.short_place(levels))
+        masses = 0.25 * (stop - start) * weights * np.exp(-np.abs(levels))
+        total += np.bincount(row[here], (values * masses).sum(1), minlength=len(y))
+    return total
 
 
 def _between(marks: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -80,11 +80,20 @@ class NumericalLaw:
         ends = [end - self.axis.origin for end in self.support if math.isfinite(end)]
         return np.array([*ends, *self.axis.place(self.table.kinks)])
 
+    @functools.cached_property
+    def _powers(self) -> np.ndarray:
+        """With which F grows from the finite ends of the support."""
+        return np.array([p for p, end in zip(self.table.end_slopes, self.support, strict=True) if math.isfinite(end)])
+
+    @property
+    def power(self) -> float:
+        """The least with which F grows from a finite end of the support; infinite where there is none."""
+        return min(self._powers, default=math.inf)
+
     @property
     def polynomial(self) -> bool:
         """Whether F grows by a whole power of the distance from the finite ends of the support."""
-        powers = np.array([p for p, end in zip(self.table.end_slopes, self.support, strict=True) if math.isfinite(end)])
-        return bool(np.all(np.abs(powers - np.round(powers)) < 1e-3))
+        return bool(np.all(np.abs(self._powers - np.round(self._powers)) < 1e-3))
 
     def scaled(self, weight: float) -> "NumericalLaw":
         """The law of weight * Z."""

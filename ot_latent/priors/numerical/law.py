@@ -19,7 +19,7 @@ from ot_latent.priors.numerical.piecewise import Piecewise
 from ot_latent.priors.numerical.steps import LinearDensity
 
 # Of marks for sums: steps in η and in level, and that in η towards an end where F is no polynomial.
-_WIDE_STEPS, _SINGULAR_STEP = (3.0, 6.0), 2.2
+_WIDE_STEPS, _SINGULAR_STEP = (3.0, 6.0), 6.0
 
 
 @dataclass(frozen=True)

@@ -144,7 +144,8 @@ def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, 
     kinks = kinks[(kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < middle)]
     kinks = np.log(kinks / unit) if bounded else -np.log1p((middle - kinks) / unit)
     if len(kinks) <= _GRADED_KINKS and not (X.polynomial and Y.polynomial):
-        graded = _GRADED[: math.ceil(len(_GRADED) / max(1.0, X.power + Y.power))]
+        power = min(X.powers, default=1.0) + min(Y.powers, default=1.0)
+        graded = _GRADED[: math.ceil(len(_GRADED) / max(1.0, power))]
         kinks = np.add.outer(kinks, [*-graded, 0.0, *graded]).ravel()
     ends = np.unique([*ends, *kinks[(kinks > ends[0]) & (kinks < 0.0)], 0.0])
     return float(unit), LevelTable.fit(level, ends[np.diff(ends, prepend=-np.inf) > 1e-9], _TOLERANCE)

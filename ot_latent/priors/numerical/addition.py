@@ -40,9 +40,8 @@ _AROUND = 0.54
 # Levels at which the sum is looked at before its panels are chosen, and those where they end at least.
 _SKETCH = np.array([*range(-120, -60, 16), *range(-60, -10, 5), *range(-10, 1), _AROUND])
 _ENDS = [-FAR_LEVEL, -26, -10, -4, -1.5, -0.6, -0.2, -0.05]
-# Distances in η from a kink, at which panels end where the law is no polynomial beside it: down to where
-# what grows with a power of the distance is below the last.
-_GRADED, _GRADED_TO = 3.0 ** -np.arange(15), 1e-7
+# Distances in η from a kink, at which panels end where the law is no polynomial beside it.
+_GRADED = 3.0 ** -np.arange(15)
 _GRADED_KINKS = 8  # of more than these few matter, sums of sums being smoother: halving finds them
 
 
@@ -141,12 +140,10 @@ def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, 
     # several panels to begin with, so that no narrow feature falls between nodes
     ends = np.interp(_ENDS, levels, eta, right=0.0)
     kinks = np.add.outer(X.kinks, Y.kinks).ravel()
-    within = (kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < middle)
-    kinks, powers = kinks[within], np.add.outer(X.kink_powers, Y.kink_powers).ravel()[within]
+    kinks = kinks[(kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < middle)]
     kinks = np.log(kinks / unit) if bounded else -np.log1p((middle - kinks) / unit)
     if len(kinks) <= _GRADED_KINKS and not (X.polynomial and Y.polynomial):
-        graded = _GRADED * (np.power.outer(_GRADED, powers).T > _GRADED_TO)  # 0 is the kink itself
-        kinks = np.concatenate([kinks[:, None] - graded, kinks[:, None] + graded], axis=1).ravel()
+        kinks = np.add.outer(kinks, [*-_GRADED, 0.0, *_GRADED]).ravel()
     ends = np.unique([*ends, *kinks[(kinks > ends[0]) & (kinks < 0.0)], 0.0])
     return float(unit), LevelTable.fit(level, ends[np.diff(ends, prepend=-np.inf) > 1e-9], _TOLERANCE)
 

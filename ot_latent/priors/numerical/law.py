@@ -81,19 +81,9 @@ class NumericalLaw:
         return np.array([*ends, *self.axis.place(self.table.kinks)])
 
     @property
-    def _end_powers(self) -> np.ndarray:
-        """The powers of the distance from the finite ends of the support with which F grows there."""
-        return np.array([p for p, end in zip(self.table.end_slopes, self.support, strict=True) if math.isfinite(end)])
-
-    @property
-    def kink_powers(self) -> np.ndarray:
-        """The least powers of the distance from the `kinks` that F may have in it."""
-        return np.append(self._end_powers, np.ones(len(self.table.kinks)))
-
-    @property
     def polynomial(self) -> bool:
         """Whether F grows by a whole power of the distance from the finite ends of the support."""
-        powers = self._end_powers
+        powers = np.array([p for p, end in zip(self.table.end_slopes, self.support, strict=True) if math.isfinite(end)])
         return bool(np.all(np.abs(powers - np.round(powers)) < 1e-3))
 
     def scaled(self, weight: float) -> "NumericalLaw":

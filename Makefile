@@ -13,7 +13,7 @@ SELECT := from pathlib import Path; from ot_latent.paper.reproduce import select
 OTHERS = $(or $(filter-out $(LAST),$(shell .venv/bin/python -c '$(SELECT)')),$(error found no notebooks))
 
 # Those that take a minute and more, the longest first: tests start with them, so that no worker waits at the end.
-LONG = $(foreach number,17 12 08 15 13 05 18 06 07,$(filter notebooks/$(number)_%,$(OTHERS)))
+LONG = $(foreach number,05 17 12 08 15 13 18 06 07,$(filter notebooks/$(number)_%,$(OTHERS)))
 
 # With MPLBACKEND=Agg in the environment a kernel draws no inline figures.
 unexport MPLBACKEND

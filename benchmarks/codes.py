@@ -195,7 +195,7 @@ def with_norms(y, z1, z2):
     return y * (one + two) / (2 * own)
 
 
-def operations(data):
+def operations(data, weights):
     """Means of more codes, analogies, and vicinity sampling with noise of a quarter of the codes' spread and with all
     of it: linear, with mean and covariance of the codes (a Gaussian fitted to them), and matched.
     """
@@ -203,9 +203,9 @@ def operations(data):
     judge, rows = Judge(data, others), []
     priors = {"linear": None, "Gaussian": otl.Codes(data.codes, directions=0), "matched": otl.Codes(data.codes)}
     calls = {}
-    for name, weights in WEIGHTS.items():
-        zs = sums(first, weights)
-        calls[name] = partial(otl.combine, zs, weights), otl.combine(zs, weights)
+    for name, each in weights.items():
+        zs = sums(first, each)
+        calls[name] = partial(otl.combine, zs, each), otl.combine(zs, each)
     spread = float(data.codes.std(0).mean())
     for share in (0.25, 1.0):
         law = otl.Gaussian(0, share * spread)
@@ -219,14 +219,14 @@ def operations(data):
     return table(["operation", "kind", *judge.columns], rows)
 
 
-def paths(data):
-    """Paths of nine steps of 500 pairs. *Evenness*: the mean step over the largest, 1 for a straight line. *Fits*:
-    seconds of all maps on the way, the ends being none; *later*: of the same call again.
+def paths(data, walk):
+    """Paths of 500 pairs in eight equal steps. *Evenness*: the mean step over the largest, 1 for a straight line.
+    *Fits*: seconds of all maps on the way, the ends being none; *later*: of the same call again.
     """
     first, others = parted(data)
     judge, (z1, z2), rows = Judge(data, others), sums(first, [1, 1])[:, :500], []
     m = data.codes.mean(0)
-    prior, t = otl.Codes(data.codes), WALK[:, None, None]
+    prior, t = otl.Codes(data.codes), walk[:, None, None]
     everything = otl.Codes(data.codes, directions=data.codes.shape[1], stored=True)
     ways = {
         "linear": lambda: otl.interpolate(z1, z2, t),
@@ -268,7 +268,9 @@ def main():
     command.add_argument("--quick", action="store_true", help="a look: 600 images of each set")
     arguments = command.parse_args()
     warnings.simplefilter("ignore")  # of points that follow another law, which is what tables show
-    most, steps = (600, 20) if arguments.quick else (None, REGRESSED)
+    most, steps, weights, walk = None, REGRESSED, WEIGHTS, WALK
+    if arguments.quick:
+        most, steps, weights, walk = 600, 20, {"analogies": WEIGHTS["analogies"]}, WALK[::4]
     sections = {}
     for name in arguments.sets:
         data = encoded(name, most)
@@ -276,8 +278,8 @@ def main():
         some = data._replace(codes=data.codes[:CODES])
         parts = {
             "midpoints": (midpoints, some, steps),
-            "operations": (operations, some),
-            "paths": (paths, some),
+            "operations": (operations, some, weights),
+            "paths": (paths, some, walk),
             "number of codes": (how_many, data),
         }
         for what, (part, *given) in parts.items():

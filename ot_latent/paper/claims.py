@@ -5,7 +5,7 @@ which criterion a run decides it. A criterion compares a quantity of the run wit
 interval; of intervals the ends that speak most against it count, and what is not a number never holds:
 
     interval above 0.1          value at least 1.5 × floor          interval within 0.9 to 1.1
-    interval below vae          interval contains 10                interval meets 0.246 ± 0.0005
+    interval below vae          value at most 1                     interval meets 0.246 ± 0.0005
     ratio meets table1.aeot / table1.vae
 
 ``value`` and ``interval`` are those that the run records (without an interval both ends are the value), other
@@ -53,7 +53,6 @@ _RELATIONS: dict[str, Callable[[Interval, Interval, Interval], bool]] = {
     "at least": lambda x, a, b: x[0] >= a[1],
     "at most": lambda x, a, b: x[1] <= a[0],
     "within": lambda x, a, b: x[0] >= a[1] and x[1] <= b[0],
-    "contains": lambda x, a, b: x[0] <= a[0] and x[1] >= a[1],
     "meets": lambda x, a, b: x[0] <= b[0] and x[1] >= a[1],
 }
 
@@ -203,7 +202,7 @@ _NAME = r"[a-z]\w*"
 _NUMBER = r"-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _TERM = rf"{_NUMBER}(?: × {_NAME})?|{_NAME}"
 _FORMS = (
-    rf"({_NAME}) (above|below|at least|at most|contains) ({_TERM})",
+    rf"({_NAME}) (above|below|at least|at most) ({_TERM})",
     rf"({_NAME}) (within) ({_TERM}) to ({_TERM})",
     rf"({_NAME}) (meets) ({_NUMBER}) ± ({_NUMBER})",
     rf"({_NAME}) (meets) (\S+) / (\S+)",

@@ -26,9 +26,11 @@ from .intervals import proportion_interval as proportion_interval
 from .intervals import ratio_of_means as ratio_of_means
 from .intervals import ratio_of_paired_means as ratio_of_paired_means
 from .neighbours import Memorisation as Memorisation
+from .neighbours import PathMetrics as PathMetrics
 from .neighbours import coverage_and_density as coverage_and_density
 from .neighbours import memorisation as memorisation
 from .neighbours import nearest_distances as nearest_distances
+from .neighbours import path_metrics as path_metrics
 from .reports import circulation as circulation
 from .reports import mode_coverage as mode_coverage
 from .reports import transport_report as transport_report

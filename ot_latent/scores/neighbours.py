@@ -1,4 +1,4 @@
-"""Nearest neighbours: how far images lie from the training set, whether a generator copies it, what it leaves out."""
+"""Distances of images: from the training set, whether a generator copies it, what it leaves out; and along paths."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from scipy.spatial.distance import cdist
 
+from ot_latent._arrays import real_numbers
 from ot_latent.scores.frechet import feature_rows
 
 NEIGHBOURS = 5  # whose distance is the radius of a ball in `coverage_and_density`
@@ -153,3 +154,69 @@ def ratio_of_medians(near: np.ndarray, fresh: np.ndarray, axis: int = -1) -> np.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.divide(np.median(near, axis=axis), np.median(fresh, axis=axis))
+
+
+class PathMetrics(NamedTuple):
+    """How evenly paths move, and whether they begin and stop where they should.
+
+    Attributes
+    ----------
+    variation : float
+        Coefficient of variation of the steps of a path, the mean over all paths; 0 where all steps are equal.
+    longest : float
+        The longest step of a path over its mean step, the mean over all paths; 1 where all steps are equal.
+    ends : (float, float)
+        The largest distance of a path's first point from its start, and of its last from its goal: 0 where an
+        operation leaves its ends as they are.
+    """
+
+    variation: float
+    longest: float
+    ends: tuple[float, float]
+
+
+def path_metrics(path: ArrayLike, start: ArrayLike, goal: ArrayLike, features: ArrayLike | None = None) -> PathMetrics:
+    """Are the steps of paths even, and are their ends the points that were given?
+
+    A step is the distance of two neighbouring frames: in the features of a scorer, how much the image
+    changes; without features, how far the latent point moves. A path that does not move at all is even.
+
+    Parameters
+    ----------
+    path : (frames, n, d)
+        Latent points of n paths, two frames or more, as ``interpolate(goal, start, t)`` makes them with t of
+        shape (frames, 1, 1) from 0 to 1.
+    start, goal : (n, d)
+    features : (frames, n, f), optional
+        Of the images along the paths: ``scorer.features(images)`` of each frame. Default: the path itself.
+
+    Raises
+    ------
+    ValueError
+        If numbers are not finite or shapes do not agree.
+
+    Examples
+    --------
+    >>> path = [[[0.0, 0.0]], [[0.0, 1.0]], [[0.0, 4.0]]]
+    >>> path_metrics(path, [[0, 0]], [[0, 4]])
+    PathMetrics(variation=0.5, longest=1.5, ends=(0.0, 0.0))
+    """
+    points = _frames(path, "path")
+    seen = points if features is None else _frames(features, "features")
+    start, goal = feature_rows(start, "start"), feature_rows(goal, "goal")
+    if not (points.shape[1:] == start.shape == goal.shape and points.shape[:2] == seen.shape[:2]):
+        shapes = points.shape, start.shape, goal.shape, seen.shape
+        raise ValueError(f"path, start, goal and features must have frames and points in common, got shapes {shapes}")
+    steps = np.linalg.norm(np.diff(seen, axis=0), axis=-1)
+    mean = steps.mean(0)
+    even = np.divide(steps, mean, out=np.ones_like(steps), where=mean > 0)
+    missed = points[[0, -1]] - np.stack([start, goal])
+    begins, stops = np.linalg.norm(missed, axis=-1).max(1).tolist()
+    return PathMetrics(float(even.std(0).mean()), float(even.max(0).mean()), (begins, stops))
+
+
+def _frames(x: ArrayLike, name: str) -> np.ndarray:
+    x = real_numbers(x, name)
+    if x.ndim != 3 or len(x) < 2 or 0 in x.shape or not np.isfinite(x).all():
+        raise ValueError(f"{name} must be finite, of shape (frames, n, d) with two frames or more, got {x.shape}")
+    return x

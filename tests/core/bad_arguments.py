@@ -189,6 +189,7 @@ OWN: dict[str, dict[str, Any]] = {
     "from_moments": {"mean": np.zeros(2)},
     "memorisation": {},
     "nearest_distances": {"x": WIDE},
+    "path_metrics": {"path": np.stack([WIDE, WIDE + 1, WIDE + 3]), "start": WIDE, "goal": WIDE + 3, "features": None},
     "transport_report": {"codes": WIDE, "held_out": WIDE + 0.1, "block": 20},
     "Generator.sample": {"shape": (3,)},
     "circulation": None,
@@ -225,7 +226,8 @@ OWN: dict[str, dict[str, Any]] = {
 #: What is left out, and why.
 LEFT_OUT = {
     "results that calls return, not inputs": "KantorovichSolution PriorCheck Inverse Trial Evaluation OperationScore "
-    "FrechetBias Memorisation Change Estimate DataFile DataSet Recipe ToyRecipe TransportRecipe Reference Setting",
+    "FrechetBias Memorisation PathMetrics Change Estimate DataFile DataSet Recipe ToyRecipe TransportRecipe "
+    "Reference Setting",
     "at work inside a call": "Regression Training Ascent DebiasedSemiDiscrete LawPerEntry SumOfCodes Correction "
     "CodesMap Loop SemiDual Cells",
     "the way back from a file, see test_saved.py": "from_saved_state saved_state",

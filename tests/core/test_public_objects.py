@@ -91,6 +91,7 @@ MAKERS = {
     scores.InceptionStatistics: lambda: scores.InceptionStatistics(200, 3),
     scores.LocalDetail: scores.LocalDetail,
     scores.Memorisation: lambda: scores.memorisation(POINTS, POINTS + 1, POINTS + 2),
+    scores.PathMetrics: lambda: scores.path_metrics([POINTS, POINTS + 1], POINTS, POINTS),
     scores.references.Reference: lambda: next(iter(scores.references.REFERENCES.values())),
     scores.scorers.Classifier: scores.scorers.Classifier,
     scores.scorers.EfficientNetLite0: scores.scorers.EfficientNetLite0,

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,6 +40,19 @@ def test_priors(tmp_path):
     measured, threads = measured[:-3], measured[-3:]
     assert all(float(row[3]) > 0 for row in threads)
     assert len(measured) == 19 and all(float(row[1]) > 0 for row in measured)
+
+
+def test_generators(tmp_path):
+    lines = report(tmp_path, "generators", "--n", "200", "--points", "1_000").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
+    change = {(row[0], row[1]): float(row[4]) for row in rows[2:]}
+    generators = {generator for generator, _ in change}
+    assert len(generators) == 5
+    for generator in generators:
+        # (√2 - 1)² / 2 of the variance for normal points; a tenth of it for uniform ones
+        least = 0.1 if "uniform" in generator else (2**0.5 - 1) ** 2 / 2
+        assert change[generator, "raw mean"] == 0
+        assert change[generator, "matched"] == pytest.approx(least, rel=0.03)
 
 
 def test_minibatch(tmp_path):

@@ -48,14 +48,17 @@ def test_draws_follow_the_law():
 
 
 def test_every_operation_follows_the_prior_and_ends_stay():
+    """20,000 distances, level 1e-4: an error of 0.025 in their law is found 99 % of the time; a raw mean is."""
+    z = PRIOR.sample((3, 20_000, 4), rng=0)
     t = np.linspace(1, 0, 5)[:, None, None]
-    path = otl.interpolate(Z[0], Z[1], t, prior=PRIOR)
-    assert (path[0] == Z[0]).all() and (path[-1] == Z[1]).all()
-    each = np.random.default_rng(0).random((2_000, 1))
-    walk = otl.random_walk(Z[0], 6, 0.5, prior=PRIOR, rng=1)
-    found = [*path[1:-1], walk[-1], otl.interpolate(Z[0], Z[1], each, prior=PRIOR), otl.analogy(*Z, prior=PRIOR)]
+    path = otl.interpolate(z[0], z[1], t, prior=PRIOR)
+    assert (path[0] == z[0]).all() and (path[-1] == z[1]).all()
+    each = np.random.default_rng(0).random((20_000, 1))
+    walk = otl.random_walk(z[0], 6, 0.5, prior=PRIOR, rng=1)
+    found = [*path[1:-1], walk[-1], otl.interpolate(z[0], z[1], each, prior=PRIOR), otl.analogy(*z, prior=PRIOR)]
     for points in found:
         assert min(follows(points)) > 1e-4
+    assert max(follows(otl.interpolate(z[0], z[1], 0.5))) < 1e-10
 
 
 def test_noise_of_another_law_is_taken_back_by_the_optimal_map():

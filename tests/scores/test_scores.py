@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy import linalg, stats
 
+import ot_latent as otl
 from ot_latent import datasets, scores
 from ot_latent.models.autoencoders import Autoencoder
 from ot_latent.models.classifiers import DigitClassifier
@@ -281,3 +282,37 @@ def test_saturation_is_chroma_in_colour_and_contrast_in_grey():
     halves = torch.tensor([0.0, 1.0]).repeat(8).view(1, 1, 4, 4)
     assert scores.saturation(halves) == pytest.approx(0.5)
     assert scores.saturation(0.2 + 0.5 * halves) == pytest.approx(0.25)
+
+
+def test_paths_have_the_steps_and_ends_that_they_were_made_with():
+    """On straight paths at speeds known in closed form; matched operations keep their ends to the bit."""
+    start, goal = np.zeros((4, 3)), np.ones((4, 3))
+    t = np.linspace(0, 1, 11)[:, None, None]
+    even = scores.path_metrics(start + t * (goal - start), start, goal)
+    assert even == (pytest.approx(0, abs=1e-12), pytest.approx(1), (0, 0))
+    # steps of t² grow as 1, 3, ..., 2m - 1: their mean is m, their variance (m² - 1) / 3
+    m = 10
+    quick = scores.path_metrics(t * goal, start, goal, features=t**2 * goal)
+    assert quick.variation == pytest.approx(((m * m - 1) / 3) ** 0.5 / m)
+    assert quick.longest == pytest.approx((2 * m - 1) / m)
+    missed = scores.path_metrics(t * goal, start, goal + [0, 3, 4])
+    assert missed.ends == (0, pytest.approx(5))
+    still = scores.path_metrics(np.ones((3, 2, 2)), np.ones((2, 2)), np.ones((2, 2)))
+    assert still == (0, 1, (0, 0))
+    z = otl.Uniform(-1, 1).sample((2, 50, 8), rng=0)
+    matched = otl.interpolate(*z, t, prior=otl.Uniform(-1, 1))
+    assert scores.path_metrics(matched, z[1], z[0]).ends == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ([(1, 4, 2), (4, 2), (4, 2)], "path must be finite, of shape"),
+        ([(3, 4, 2), (4, 3), (4, 2)], "in common"),
+        ([(3, 4, 2), (4, 2), (4, 2), (2, 4, 5)], "in common"),
+        ([(3, 4, 2), (4, 2), (4, 2), (3, 4)], "features must be"),
+    ],
+)
+def test_paths_that_are_none_are_refused(shapes, message):
+    with pytest.raises(ValueError, match=message):
+        scores.path_metrics(*map(np.zeros, shapes))

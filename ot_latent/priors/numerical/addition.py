@@ -28,7 +28,8 @@ from ot_latent.priors.numerical.tabulation import tabulate
 Shape: TypeAlias = tuple[tuple[bool, bool, float], LevelTable]
 
 _NEGLIGIBLE = 26.0  # exp(-26) = 5e-12
-_GAUSS = np.polynomial.legendre.leggauss(20)
+_GAUSS, _GAUSS_SHORT = (np.polynomial.legendre.leggauss(order) for order in (20, 10))
+_SHORT = 1.0  # panels in levels, for which half of the nodes do
 # Levels whose places, added up, cover the sum: its tails are at least the product of the terms'.
 _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
 _TOLERANCE = 3e-11  # of a level
@@ -41,7 +42,7 @@ _AROUND = 0.54
 _SKETCH = np.array([*range(-120, -60, 16), *range(-60, -10, 5), *range(-10, 1), _AROUND])
 _ENDS = [-FAR_LEVEL, -26, -10, -4, -1.5, -0.6, -0.2, -0.05]
 # Distances in η from a kink, at which panels end where the law is no polynomial beside it.
-_GRADED = 3.0 ** -np.arange(15)
+_GRADED = 3.0 ** -(np.arange(12) * (1 + np.arange(12) / 40))
 _GRADED_KINKS = 8  # of more than these few matter, sums of sums being smoother: halving finds them
 
 
@@ -143,7 +144,9 @@ def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, 
     kinks = kinks[(kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < middle)]
     kinks = np.log(kinks / unit) if bounded else -np.log1p((middle - kinks) / unit)
     if len(kinks) <= _GRADED_KINKS and not (X.polynomial and Y.polynomial):
-        kinks = np.add.outer(kinks, [*-_GRADED, 0.0, *_GRADED]).ravel()
+        power = min(X.powers, default=1.0) + min(Y.powers, default=1.0)
+        graded = _GRADED[: math.ceil(len(_GRADED) / max(1.0, power))]
+        kinks = np.add.outer(kinks, [*-graded, 0.0, *graded]).ravel()
     ends = np.unique([*ends, *kinks[(kinks > ends[0]) & (kinks < 0.0)], 0.0])
     return float(unit), LevelTable.fit(level, ends[np.diff(ends, prepend=-np.inf) > 1e-9], _TOLERANCE)
 
@@ -188,13 +191,24 @@ def _integral(
     low, high = ends[row, column], ends[row, column + 1]
     largest = X.short_probability(y[row] - Y.short_place(low)) * np.exp(-np.minimum(abs(low), abs(high)))
     largest *= np.minimum(high - low, 1.0)
-    kept = largest > np.exp(last)[row]
-    row, low, high = row[kept], low[kept, None], high[kept, None]
-    nodes, weights = _GAUSS
-    levels = (low + high) / 2 + (high - low) / 2 * nodes
-    values = X.short_probability(y[row, None] - Y.short_place(levels))
-    masses = 0.25 * (high - low) * weights * np.exp(-np.abs(levels))
-    return np.bincount(row, (values * masses).sum(1), minlength=len(y))
+    kept, short = largest > np.exp(last)[row], high - low < _SHORT
+    if singular := X.axis.left_bounded and not X.polynomial:
+        end = np.minimum(Y.level(y), 4 * FAR_LEVEL)[row]
+        far, near = end - low, np.maximum(end - high, 1e-7 * (end - low))
+        short &= far < 20 * near
+    total = np.zeros(len(y))
+    for here, (nodes, weights) in ((kept & ~short, _GAUSS), (kept & short, _GAUSS_SHORT)):
+        if singular:  # nodes even in the logarithm of the distance to where X ends, of which F is an exponential
+            middle, half = np.sqrt(far * near)[here, None], np.log(far / near)[here, None] / 2
+            distance = middle * np.exp(-half * nodes)
+            levels, half = end[here, None] - distance, half * distance
+        else:
+            middle, half = (low + high)[here, None] / 2, (high - low)[here, None] / 2
+            levels = middle + half * nodes
+        values = X.short_probability(y[row[here], None] - Y.short_place(levels))
+        masses = 0.5 * half * weights * np.exp(-np.abs(levels))
+        total += np.bincount(row[here], (values * masses).sum(1), minlength=len(y))
+    return total
 
 
 def _between(marks: np.ndarray, low: float, high: float) -> np.ndarray:

@@ -18,8 +18,8 @@ from ot_latent.priors.numerical.levels import LAST_MARK, LevelTable, level_of, p
 from ot_latent.priors.numerical.piecewise import Piecewise
 from ot_latent.priors.numerical.steps import LinearDensity
 
-# Of marks for sums: steps in η and in level, and that in η towards an end where F is no polynomial.
-_WIDE_STEPS, _SINGULAR_STEP = (3.0, 6.0), 2.2
+# Of marks for sums: steps in η, without and with an end of the support, and in level.
+_WIDE_STEPS = 3.0, 6.0, 6.0
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,8 @@ class NumericalLaw:
     @functools.cached_property
     def wide_marks(self) -> np.ndarray:
         """Levels between which twenty nodes do for sums with other laws: fewer than `marks`."""
-        steps = [
-            (math.inf if abs(power - round(power)) < 1e-3 else _SINGULAR_STEP) if math.isfinite(end) else _WIDE_STEPS[0]
-            for power, end in zip(self.table.end_slopes, self.support, strict=True)
-        ]
-        return self.table.levels_apart(*steps, _WIDE_STEPS[1])
+        steps = [_WIDE_STEPS[math.isfinite(end)] for end in self.support]
+        return self.table.levels_apart(*steps, _WIDE_STEPS[2])
 
     @property
     def symmetric(self) -> bool:
@@ -81,10 +78,14 @@ class NumericalLaw:
         return np.array([*ends, *self.axis.place(self.table.kinks)])
 
     @property
+    def powers(self) -> np.ndarray:
+        """With which F grows from the finite ends of the support."""
+        return np.array(self.table.end_slopes)[np.isfinite(self.support)]
+
+    @property
     def polynomial(self) -> bool:
-        """Whether F grows by a whole power of the distance from the finite ends of the support."""
-        powers = np.array([p for p, end in zip(self.table.end_slopes, self.support, strict=True) if math.isfinite(end)])
-        return bool(np.all(np.abs(powers - np.round(powers)) < 1e-3))
+        """Whether these powers are whole."""
+        return bool(np.all(np.abs(self.powers - np.round(self.powers)) < 1e-3))
 
     def scaled(self, weight: float) -> "NumericalLaw":
         """The law of weight * Z."""

@@ -12,6 +12,7 @@ from scipy.interpolate import PPoly
 from ot_latent._arrays import Array, conform
 
 TOLERANCE = 1e-11  # a panel has converged when its last coefficients are below this
+_ROUNDING = 4e-15  # of places and values of inverse functions
 _DEGREE = 15  # of the series, from sixteen values a panel
 _NODES = np.cos(math.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))
 _TO_SERIES = np.linalg.inv(np.polynomial.chebyshev.chebvander(_NODES, _DEGREE)).T
@@ -155,13 +156,14 @@ class Piecewise:
         rise = levels[row + 1] - levels[row]
         part = (y - levels[row]) / np.where(rise > 0, rise, 1.0)
         x = low + (high - low) * np.clip(part, 0, 1)
+        rounding = _ROUNDING * np.maximum(np.abs(low), np.abs(high))
         for _ in range(80):
             error, slope = self(x) - y, self.slope(x)
             low, high = np.where(error < 0, x, low), np.where(error > 0, x, high)
             newton = x - error / np.where(slope > 0, slope, 1e-300)
-            x_new = np.where((newton > low) & (newton < high), newton, (low + high) / 2)
-            x_new = np.where(error == 0, x, x_new)
+            x_new = np.where((newton >= low) & (newton <= high), newton, (low + high) / 2)
+            x_new = np.where(np.abs(error) <= _ROUNDING * np.abs(y), x, x_new)
             step, x = np.abs(x_new - x), x_new
-            if np.all(step <= 1e-15 * np.abs(x) + 1e-300):
+            if np.all(step <= rounding):
                 break
         return x

@@ -12,6 +12,7 @@ import warnings
 from functools import partial, update_wrapper
 from typing import Any, NamedTuple
 
+import _peers
 import numpy as np
 import ot
 import torch
@@ -22,11 +23,6 @@ from ot_latent import brenier, scores
 from ot_latent.models import checkpoints
 from ot_latent.scores import scorers
 from ot_latent.training import encoded_images
-
-try:
-    from lolatents.lol_numpy import lol_iid
-except ImportError:  # its row is left out
-    lol_iid = None
 
 WEIGHTS = {"means of 2": [1 / 2] * 2, "means of 4": [1 / 4] * 4, "means of 16": [1 / 16] * 16, "analogies": [-1, 1, 1]}
 WALK = np.linspace(1, 0, 9)
@@ -112,8 +108,7 @@ def by_lolatents(z1, z2, codes):
 
     cdf = partial(each, pairs=[(column, levels) for column in ordered.T])
     inverse = partial(each, pairs=[(levels, column) for column in ordered.T])
-    seeds = np.stack([z1, z2], axis=1)
-    return lol_iid(w=np.full((len(z1), 2), 0.5), X=seeds, cdf=cdf, inverse_cdf=inverse)
+    return _peers.through_copula([z1, z2], [0.5, 0.5], cdf, inverse)
 
 
 def by_entropic_map(z1, z2, codes, blur):
@@ -171,8 +166,8 @@ def midpoints(data, steps):
         "linear": lambda: linear,
         "SLERP": lambda: otl.slerp(z1, z2, 0.5),
         "SLERP about the mean": lambda: m + otl.slerp(z1 - m, z2 - m, 0.5),
-        "the norms of the ends": lambda: with_norms(linear, z1, z2),
-        **({"lolatents, laws of coordinates": lambda: by_lolatents(z1, z2, data.codes)} if lol_iid else {}),
+        "the norms of the ends": lambda: _peers.norm_restored(linear, np.stack([z1, z2])),
+        **({"lolatents, laws of coordinates": lambda: by_lolatents(z1, z2, data.codes)} if _peers.lol_iid else {}),
         **{f"entropic map (POT), blur {b}": partial(by_entropic_map, z1, z2, data.codes, b) for b in BLURS},
         "a Gaussian fitted to the codes": lambda: otl.interpolate(z1, z2, 0.5, otl.Codes(data.codes, directions=0)),
         "matched, stored codes": lambda: otl.interpolate(z1, z2, 0.5, everything),
@@ -186,13 +181,6 @@ def midpoints(data, steps):
         print(rows[-1], flush=True)
     text = table(["midpoints", *judge.columns, "seconds"], rows)
     return text + f"\nChosen by codes kept aside: {otl.monotone_map(fitted.combine([0.5, 0.5]), fitted).correction}.\n"
-
-
-def with_norms(y, z1, z2):
-    """`y` with the mean of the norms of the ends."""
-    norms = (np.linalg.norm(z, axis=1, keepdims=True) for z in (z1, z2, y))
-    one, two, own = norms
-    return y * (one + two) / (2 * own)
 
 
 def operations(data, weights):
@@ -220,8 +208,8 @@ def operations(data, weights):
 
 
 def paths(data, walk):
-    """Paths of 500 pairs in eight equal steps. *Evenness*: the mean step over the largest, 1 for a straight line.
-    *Fits*: seconds of all maps on the way, the ends being none; *later*: of the same call again.
+    """Paths of 500 pairs in eight equal steps. *Longest step*: over the mean one, 1 for a straight line. *Fits*:
+    seconds of all maps on the way, the ends being none; *later*: of the same call again.
     """
     first, others = parted(data)
     judge, (z1, z2), rows = Judge(data, others), sums(first, [1, 1])[:, :500], []
@@ -237,13 +225,12 @@ def paths(data, walk):
     for name, way in ways.items():
         points, fits = timed(way)
         later = seconds(way)
-        steps = np.linalg.norm(np.diff(points, axis=0), axis=2)
-        ends = bool((points[[0, -1]] == np.stack([z1, z2])).all())
+        _, longest, ends = scores.path_metrics(points, z1, z2)
         worst = max(float(judge(step, step)[data.scored]) for step in points[1:-1])
-        rows.append([name, "yes" if ends else "no", f"{(steps.mean(0) / steps.max(0)).mean():.2f}", f"{worst:.0f}"])
+        rows.append([name, "no" if any(ends) else "yes", f"{longest:.2f}", f"{worst:.0f}"])
         rows[-1] += [f"{fits:.1f}", f"{later:.2f}"]
         print(rows[-1], flush=True)
-    return table(["path", "ends kept", "evenness", "largest FID on the way", "fits", "later"], rows)
+    return table(["path", "ends kept", "longest step", "largest FID on the way", "fits", "later"], rows)
 
 
 def how_many(data):

@@ -9,62 +9,35 @@ tables and writes them to benchmarks/generators.md.
 `pip install lolatents` adds the rows of that package.
 """
 
+from functools import partial
+
+import _peers
 import numpy as np
 import scipy.stats as st
 from _report import fastest, parser, table, write
 
-import ot_latent as otl
 from ot_latent.paper import table2
-from ot_latent.scores.evaluation import RANDOM, Operation
+from ot_latent.scores import OPERATIONS, Operation
 
 
-def mean(zs, prior):
-    return otl.combine(zs, [0.5, 0.5])
-
-
-def matched(zs, prior):
-    return otl.combine(zs, [0.5, 0.5], prior=prior)
-
-
-def great_circle(zs, prior):
-    return otl.slerp(*zs, 0.5)
-
-
-def norm_restored(zs, prior):
+def with_norm(zs, prior):
     """The mean, rescaled to the mean of the two norms."""
-    raw, norms = mean(zs, prior), np.linalg.norm(zs, axis=-1, keepdims=True)
-    return raw * norms.mean(0) / np.linalg.norm(raw, axis=-1, keepdims=True)
+    return _peers.norm_restored(RAW.apply(zs, prior), zs)
 
 
 def copula(zs, prior):
     """The mean through lolatents' Gaussian copula."""
-    from lolatents.lol_numpy import lol_iid
-
-    weights = np.full((zs.shape[1], 2), 0.5)
-    return lol_iid(w=weights, X=np.moveaxis(zs, 0, 1), cdf=prior.cdf, inverse_cdf=prior.icdf)
+    return _peers.through_copula(zs, [0.5, 0.5], prior.cdf, prior.icdf)
 
 
+RAW = OPERATIONS["2-point linear"]
 METHODS = {
-    "raw mean": mean,
-    "norm restored": norm_restored,
-    "SLERP": great_circle,
-    "LOL (lolatents)": copula,
-    "matched": matched,
+    "raw mean": RAW,
+    "norm restored": Operation(2, with_norm),
+    "SLERP": OPERATIONS["2-point SLERP"],
+    **({"LOL (lolatents)": Operation(2, copula)} if _peers.lol_iid else {}),
+    "matched": OPERATIONS["2-point matched"],
 }
-
-
-def methods():
-    """Those that are installed."""
-    try:
-        import lolatents  # noqa: F401
-    except ImportError:
-        return {name: run for name, run in METHODS.items() if run is not copula}
-    return METHODS
-
-
-def seconds_by_name(zs, prior):
-    """Of each method that is installed."""
-    return fastest({name: lambda run=run: run(zs, prior) for name, run in methods().items()})
 
 
 def kept(z, prior):
@@ -81,16 +54,15 @@ def on_generators(n, points):
     """Of each generator, n midpoints: Kolmogorov-Smirnov distances (with p) of a coordinate and of the norm from
     the prior's, of more midpoints; the squared change from the raw mean per coordinate over the prior's
     variance; scores against random samples; and time over that of the raw mean."""
-    chosen, rows = methods(), []
+    rows = []
     for setting in table2.shipped():
         prior, d = (getattr(table2.generators.load(setting.name), name) for name in ("prior", "latent_dim"))
-        operations = {RANDOM: Operation(1, table2.OPERATIONS[RANDOM].apply)}
-        operations |= {name: Operation(2, run) for name, run in chosen.items()}
-        found = table2.evaluate(setting, n, operations=operations)
+        found = table2.evaluate(setting, n, operations=METHODS)
         zs = prior.sample((2, points, d), rng=0)
-        raw, times = mean(zs, prior), seconds_by_name(zs, prior)
-        for name, run in chosen.items():
-            z, row = run(zs, prior), found[name]
+        raw = RAW.apply(zs, prior)
+        times = fastest({name: partial(method.apply, zs, prior) for name, method in METHODS.items()})
+        for name, method in METHODS.items():
+            z, row = method.apply(zs, prior), found[name]
             low, high = row.change.interval
             rows.append(
                 [

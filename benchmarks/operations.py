@@ -18,6 +18,7 @@ import pathlib
 import time
 import tracemalloc
 
+import _peers
 import numpy as np
 import scipy.stats as st
 import torch
@@ -134,19 +135,15 @@ def against_lolatents(n, d):
     The last column takes our raw interpolation for the matched one: no matched operation, which adds
     something to the raw one, is faster than theirs by more.
     """
-    try:
-        from lolatents.lol_numpy import lol_iid
-    except ImportError:
+    if not _peers.lol_iid:
         return "*Left out: `pip install lolatents` adds it.*\n"
     n = max(1, n // 10)
     law, rows = st.uniform(-1, 2), []
-    z1, z2 = UNIFORM.sample((2, n, d), rng=0)
-    seeds = np.stack([z1, z2], axis=1)
+    z1, z2 = zs = UNIFORM.sample((2, n, d), rng=0)
     for t in (0.5, 0.3):
-        weights = np.tile([t, 1 - t], (n, 1))
 
-        def theirs(seeds=seeds, weights=weights):
-            return lol_iid(w=weights, X=seeds, cdf=law.cdf, inverse_cdf=law.ppf)
+        def theirs(t=t):
+            return _peers.through_copula(zs, [t, 1 - t], law.cdf, law.ppf)
 
         def ours(t=t):
             return otl.interpolate(z1, z2, t, prior=UNIFORM)

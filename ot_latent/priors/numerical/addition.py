@@ -41,7 +41,7 @@ _AROUND = 0.54
 # Levels at which the sum is looked at before its panels are chosen, and those where they end at least.
 _SKETCH = np.array([*range(-120, -60, 16), *range(-60, -10, 5), *range(-10, 1), _AROUND])
 _ENDS = [-FAR_LEVEL, -26, -10, -4, -1.5, -0.6, -0.2, -0.05]
-# Distances in η from a kink, at which panels end where the law is no polynomial beside it.
+# Distances in η from a kink, at which panels end where the law is no polynomial beside it: wider where less is left.
 _GRADED = 3.0 ** -(np.arange(12) * (1 + np.arange(12) / 40))
 _GRADED_KINKS = 8  # of more than these few matter, sums of sums being smoother: halving finds them
 

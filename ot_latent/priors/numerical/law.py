@@ -82,7 +82,7 @@ class NumericalLaw:
         """With which F grows from the finite ends of the support."""
         return np.array(self.table.end_slopes)[np.isfinite(self.support)]
 
-    @property
+    @functools.cached_property
     def polynomial(self) -> bool:
         """Whether these powers are whole."""
         return bool(np.all(np.abs(self.powers - np.round(self.powers)) < 1e-3))

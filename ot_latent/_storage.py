@@ -159,10 +159,19 @@ def hardware(device: torch.device) -> str:
 
 
 def save_tensors(path: Path, tensors: dict[str, Any], facts: dict[str, Any]) -> None:
-    """Write tensors, or numpy arrays, and JSON into one file, with the hash of both, for `read_tensors`."""
+    """Write tensors, or numpy arrays, and JSON into one file, with the hash of both, for `read_tensors`.
+
+    The same always gives the same bytes.
+    """
     text = json.dumps(facts)
     content = _as_bytes(tensors, {"facts": text, "sha256": tensors_hash(tensors, text)})
-    write_atomically(path, lambda file: file.write_bytes(content))
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header |= {"__metadata__": dict(sorted(header["__metadata__"].items()))}  # safetensors writes them in any order
+    ordered = json.dumps(header).encode()
+    ordered += b" " * (-len(ordered) % 8)
+    parts = len(ordered).to_bytes(8, "little"), ordered, memoryview(content)[end:]
+    write_atomically(path, lambda file: file.write_bytes(b"".join(parts)))
 
 
 def read_tensors(
@@ -279,8 +288,8 @@ class States:
         lines = "".join(json.dumps(epoch) + "\n" for epoch in facts["log"])
         try:
             facts = facts | {"settings": self.settings, "hardware": hardware(next(model.parameters()).device)}
+            write_atomically(self.folder / self.LOG, lines)  # first: a whole last state writes no log again
             save_tensors(path, _tensors_of(model, optimizers), facts)
-            write_atomically(self.folder / self.LOG, lines)
         except OSError as error:
             kept = ", ".join(map(str, self.paths())) or "none"
             warnings.warn(f"{path} could not be written: {error}. States that stay: {kept}", StateWarning, 2)

@@ -85,6 +85,7 @@ def fit_images(
         survey = _survey(Path(source))
         known = _known(folder, survey, asked)
         if known and (folder / FILE).is_file():
+            shutil.rmtree(folder / "unfinished", ignore_errors=True)
             return load(folder, where)
         side, channels = form(survey, known or asked)
         split = Split.of(_planes(survey.path, side, channels), seed)

@@ -147,6 +147,13 @@ def test_half_precisions_and_shared_tensors_come_back(tmp_path):
     assert twin.one is twin.other and twin.one.dtype == torch.bfloat16 and torch.equal(twin.one, mean)
 
 
+def test_equal_objects_give_equal_files(tmp_path):
+    files = [tmp_path / f"{number}.safetensors" for number in range(20)]
+    for file in files:
+        otl.save(otl.Codes(np.eye(3)), file)
+    assert len({file.read_bytes() for file in files}) == 1
+
+
 def test_a_folder_holds_one_object(tmp_path):
     assert otl.save(OT, tmp_path) == tmp_path / "model.safetensors"
     assert otl.load(tmp_path) == OT == otl.load(str(tmp_path / "model.safetensors"), device="cpu")

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from ot_latent import _storage
+from ot_latent import LatentTransport, _storage
 from ot_latent._storage import States, StateWarning, locked, read_tensors, write_atomically
 from ot_latent.models.autoencoders import WAEGAN
 
@@ -82,6 +82,33 @@ def test_no_flipped_bit_of_a_state_goes_unnoticed(small):
         path.write_bytes(flipped)
         with pytest.raises(ValueError, match="is damaged"):
             read_tensors(path)
+
+
+@pytest.mark.parametrize("method", ["minibatch", "semidiscrete"])
+def test_a_fit_that_is_killed_between_any_two_files_ends_with_the_same(method, tmp_path, monkeypatch):
+    left, write = [0], _storage.write_atomically
+
+    def counted(path, content):
+        if not left[0]:
+            raise SystemExit
+        left[0] -= 1
+        write(path, content)
+
+    def fitted(folder, most):
+        left[0] = most
+        settings = {"iterations": 20, "batch": 16, "layers": 2, "width": 4, "tolerance": 0.5, "device": "cpu"}
+        latent = LatentTransport(method, **settings).fit(torch.eye(4)[:, :2], folder, save_seconds=0)
+        weights = {name: value.tolist() for name, value in latent.potential_.state_dict().items()}
+        return weights, (folder / States.LOG).read_text(encoding="utf-8")
+
+    monkeypatch.setattr(_storage, "write_atomically", counted)
+    unbroken, files = fitted(tmp_path / "unbroken", 99), 99 - left[0]
+    assert files >= 4
+    for most in range(files):
+        folder = tmp_path / str(most)
+        with pytest.raises(SystemExit):
+            fitted(folder, most)
+        assert fitted(folder, 99) == unbroken
 
 
 def test_only_the_librarys_own_leftovers_are_removed(small):

@@ -14,12 +14,9 @@ from ot_latent.monotone import MonotoneMap, ScaledMap
 from ot_latent.priors.laws import draw_by_quantiles
 from ot_latent.priors.numerical.axis import Axis
 from ot_latent.priors.numerical.cubic_table import NumericalMap
-from ot_latent.priors.numerical.levels import LAST_MARK, LevelTable, level_of, probability
+from ot_latent.priors.numerical.levels import LAST_MARK, LevelTable, level_of, probability, wide_marks
 from ot_latent.priors.numerical.piecewise import Piecewise
 from ot_latent.priors.numerical.steps import LinearDensity
-
-# Of marks for sums: steps in η, without and with an end of the support, and in level.
-_WIDE_STEPS = 3.0, 6.0, 6.0
 
 
 @dataclass(frozen=True)
@@ -62,9 +59,8 @@ class NumericalLaw:
 
     @functools.cached_property
     def wide_marks(self) -> np.ndarray:
-        """Levels between which twenty nodes do for sums with other laws: fewer than `marks`."""
-        steps = [_WIDE_STEPS[math.isfinite(end)] for end in self.support]
-        return self.table.levels_apart(*steps, _WIDE_STEPS[2])
+        """Levels between which quadrature does for sums with other laws: fewer than `marks`."""
+        return wide_marks(self.table, self.axis.left_bounded, self.axis.right_bounded)
 
     @property
     def symmetric(self) -> bool:

@@ -25,6 +25,10 @@ _BESIDE = np.array([0.0, 0.04, 0.5])  # where they are held against the function
 _FAR_ETA = 80.0  # exp(7 * 80) is a number
 _NODES = (1 - np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))) / 2
 _TO_POWERS = np.linalg.inv(np.vander(_NODES))
+# Of wide marks: steps in η, without and with an end of the support, and in level.
+_WIDE_STEPS = 3.0, 6.0, 6.0
+GAUSS_SHORT = np.polynomial.legendre.leggauss(10)
+_ONE = 1e-11  # of an integral over two panels, to which it is that over both as one
 
 
 class LevelTable(Piecewise):
@@ -103,6 +107,41 @@ def _short_polynomials(function: Callable[[np.ndarray], np.ndarray], ends: np.nd
             break
         ends = np.unique([*ends, *(ends[:-1] + width[:, 0] / 2)[bad]])
     return PPoly.construct_fast(powers.T / width.T ** np.arange(_DEGREE, -1, -1)[:, None], ends)
+
+
+def wide_marks(table: LevelTable, left_bounded: bool, right_bounded: bool) -> np.ndarray:
+    """Levels between which quadrature does for sums with other laws: fewer than `marks`."""
+    left, right = _left_marks(table, left_bounded), -_left_marks(table.mirrored, right_bounded)[::-1]
+    return np.append(left[:-1], right)
+
+
+@functools.lru_cache(maxsize=1024)
+def _left_marks(table: LevelTable, bounded: bool) -> np.ndarray:
+    """Wide marks from the last one up to 0: ends of panels, but for those between two that are as good as one."""
+    low = table.inverse(np.array([-LAST_MARK]))
+    eta = np.concatenate([low, table.ends[(table.ends > low) & (table.ends < 0)], [0.0]])
+    first, fruitless = 1, 0
+    while fruitless < 2 and len(eta) > 2:  # each second end in turn
+        some = np.arange(first, len(eta) - 1, 2)
+        some = some[_are_one(table, bounded, np.stack([eta[some - 1], eta[some], eta[some + 1]]))]
+        eta = np.delete(eta, some)
+        first, fruitless = 3 - first, 0 if len(some) else fruitless + 1
+    return _filled(np.maximum.accumulate(table(_filled(eta, _WIDE_STEPS[bounded]))), _WIDE_STEPS[2])
+
+
+def _are_one(table: LevelTable, bounded: bool, eta: np.ndarray) -> np.ndarray:
+    """Whether quadrature of places by level, and of levels by place, takes two panels as one, from three ends each."""
+    axis, one = Axis.of_unit(bounded, bounded, 1.0), np.ones(eta.shape[1], dtype=bool)
+    nodes, weights = GAUSS_SHORT
+    for function, ends in (
+        (lambda w: axis.place(table.inverse(w)), table(eta)),
+        (lambda x: table(axis.coordinate(x)), axis.place(eta)),
+    ):
+        low, high = ends[[0, 0, 1]], ends[[2, 1, 2]]  # of both panels as one, and of each
+        half = (high - low)[..., None] / 2
+        whole, *parts = half[..., 0] * (function(low[..., None] + half * (1 + nodes)) @ weights)
+        one &= np.abs(whole - sum(parts)) <= _ONE * np.ptp(ends, axis=0) * np.ptp(function(ends), axis=0)
+    return one
 
 
 def _filled(points: np.ndarray, step: float) -> np.ndarray:

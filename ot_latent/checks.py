@@ -185,14 +185,14 @@ def _radial_tests(values: np.ndarray, prior: Any, bits: int, rng: np.random.Gene
 
 
 def _unrounded(values: np.ndarray, bits: int, support: tuple[Any, Any], rng: np.random.Generator) -> np.ndarray:
-    """Random numbers that round to `values` with `bits` significant bits; in the support if they are."""
+    """Random numbers that round to `values` with `bits` significant bits; in the support if any is."""
     mantissa, exponent = np.frexp(np.abs(values))
     step = np.ldexp(1.0, exponent - bits)
     towards_zero = np.where(mantissa == 0.5, step / 2, step)  # below a power of two the grid is finer
     sign = np.sign(values)
     first, second = values - sign * towards_zero / 2, values + sign * step / 2
     low, high = np.minimum(first, second), np.maximum(first, second)
-    inside = (values >= support[0]) & (values <= support[1])
+    inside = (high > support[0]) & (low < support[1])
     low = np.where(inside, np.maximum(low, support[0]), low)
     high = np.where(inside, np.minimum(high, support[1]), high)
     return low + (high - low) * rng.random(values.shape)

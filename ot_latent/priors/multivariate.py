@@ -135,9 +135,10 @@ class MultivariateGaussian(ByValue):
             return _Scaling(self, target, (self.mean, self.size), (mean, size))
         return LinearMap(self, target)
 
-    def whitened(self, values: np.ndarray) -> np.ndarray:
-        """Points whose coordinates are independent and standard normal if `values` follow this law."""
-        return (values - self.mean) @ np.linalg.inv(self.size * covariance_root(self.covariance))
+    def whitened(self, values: np.ndarray, lost: np.ndarray) -> np.ndarray:
+        """Points whose coordinates are standard normal if `values` follow this law, with errors of variance `lost`."""
+        covariance = self.size**2 * self.covariance + np.diag(lost)
+        return (values - self.mean) @ np.linalg.inv(covariance_root(covariance))
 
 
 class _Scaling(ScaledMap):

@@ -131,6 +131,17 @@ def test_precision_is_not_mistaken_for_a_departure(dtype, prior):
     assert not otl.check_prior((z[:200] + z[200:]) / 2, prior)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_directions_as_narrow_as_roundings_are_not_mistaken_for_a_departure(dtype):
+    narrow = max(4 * torch.finfo(dtype).eps, 3e-6)  # as narrow as a covariance may be
+    prior = otl.MultivariateGaussian([2.0, 0.0, -1.0], np.ones((3, 3)) + narrow**2 * np.eye(3))
+    found = [
+        otl.check_prior(prior.sample((400, 3), i, like=torch.zeros((), dtype=dtype)), prior, rng=i) for i in range(200)
+    ]
+    assert stats.kstest([check.coordinates for check in found], "uniform").pvalue > 1e-3
+    assert sum(not check for check in found) <= 9  # 2 expected; more than 9 has a chance of 5e-5
+
+
 @pytest.mark.parametrize(
     ("z", "level", "message"),
     [

@@ -45,7 +45,7 @@ test: export TQDM_DISABLE = 1
 test: NBVAL = .venv/bin/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 \
   --nbval-kernel-startup-timeout=600
 test: setup lint  ## style, all tests, and the committed notebooks
-	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal
+	.venv/bin/python -m pytest -n $(WORKERS) --dist worksteal --durations=25
 	$(NBVAL) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(LONG) $(filter-out $(LONG),$(OTHERS)) $(LAST)
 
 lint: setup  ## style, and imports that run one way

@@ -125,13 +125,12 @@ def load(weights: str | Path, device: str | torch.device = "cpu") -> Any:
 
 def shipped(name: str) -> Path:
     """Path of a checkpoint in ``data/checkpoints``; in a wheel there are those of the README."""
-    path = checkpoint_folder() / f"{name}.safetensors"
     if repr(name) not in map(repr, names()):  # others may lead out of the folder
         raise FileNotFoundError(
-            f"no shipped checkpoint {name!r} in {path.parent}: the name must be one of {', '.join(names())}; others "
-            "are in a clone of the repository. `ot-latent train --list` shows what can be trained."
+            f"no shipped checkpoint {name!r} in {checkpoint_folder()}: the name must be one of {', '.join(names())}; "
+            "others are in a clone of the repository. `ot-latent train --list` shows what can be trained."
         )
-    return path
+    return checkpoint_folder() / f"{name}.safetensors"
 
 
 def names() -> list[str]:

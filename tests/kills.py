@@ -207,7 +207,7 @@ class Killer:
         self._end(folder)
         self.seconds, self.units, self.result = time.monotonic() - start, _units(folder), self._result(folder)
         if not self.result:
-            raise AssertionError(f"{kind} left no result")
+            raise AssertionError(f"{kind} left no result: {_log(folder)}")
 
     def run(self, kills: int) -> Report:
         """Kill so often."""

@@ -143,20 +143,22 @@ READERS = {
     ),
 }
 CLAIM = """
-[paper]
 title = "A"
 [[item]]
-name = "Figure 1"
+number = "Figure 1"
+title = "a"
 notebook = "01_a"
-[claim."a.b"]
+[claim."a.a"]
 item = "Figure 1"
 place = "section 3"
 what = "a"
-statement = "a"
+quote = "a"
 measure = "a"
-holds = ["interval below 0.1"]
+value = 0.05
+error = 0.01
+holds = ["interval below 0.1", "interval meets 0.05 ± 0.01"]
 why = "a"
-kind = "extension"
+kind = "empirical"
 data = "random numbers"
 """
 
@@ -207,6 +209,7 @@ def strange(kind):
 @pytest.mark.parametrize("kind", READERS)
 def test_a_spoilt_file_gives_a_clear_error_in_bounded_memory(kind, tmp_path):
     good, rng = READERS[kind][1](tmp_path), random.Random(kind)
+    assert not is_refused(kind, tmp_path, good, good)
     for content in strange(kind):
         is_refused(kind, tmp_path, content, good)
     refused = sum(is_refused(kind, tmp_path, spoilt(good, rng), good) for _ in range(MANY))

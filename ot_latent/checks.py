@@ -113,15 +113,14 @@ def check_prior(
         raise ValueError("z holds NaN or infinite values")
     rng, law = generator(rng, purpose="check"), as_prior(prior)
     bits = round(1 - np.log2(float(array_namespace(z).finfo(z.dtype).eps)))
-    steps = np.ldexp(1.0, np.frexp(values)[1] - bits)  # to the next number of this precision
     if z.dtype.itemsize == 2:
-        values = _unrounded(values, steps, getattr(law, "support", (-np.inf, np.inf)), rng)
+        values = _unrounded(values, bits, getattr(law, "support", (-np.inf, np.inf)), rng)
     values = values.reshape(len(z), -1)
     dimension = values.shape[1]
     if getattr(law, "d", dimension) != dimension:
         raise ValueError(f"z must have the {law.d} coordinates of {law!r}, got {dimension}")
     if hasattr(law, "whitened"):
-        lost = np.square(steps.reshape(values.shape)).mean(0) / (6 if z.dtype.itemsize == 2 else 12)
+        lost = np.square(_steps(values, bits)).mean(0) / (6 if z.dtype.itemsize == 2 else 12)
         values, law = law.whitened(values, lost), Gaussian()
     if hasattr(law, "departure"):  # a law that is known by its points
         coordinates, norms, squares = law.departure(values)
@@ -186,8 +185,9 @@ def _radial_tests(values: np.ndarray, prior: Any, bits: int, rng: np.random.Gene
     return coordinates, 1.0 if on else 0.0, (lengths[:, None] / prior.radius) ** 2
 
 
-def _unrounded(values: np.ndarray, step: np.ndarray, support: tuple[Any, Any], rng: np.random.Generator) -> np.ndarray:
-    """Random numbers that round to `values`, from which it is a step to the next; in the support if any is."""
+def _unrounded(values: np.ndarray, bits: int, support: tuple[Any, Any], rng: np.random.Generator) -> np.ndarray:
+    """Random numbers that round to `values` with `bits` significant bits; in the support if any is."""
+    step = _steps(values, bits)
     towards_zero = np.where(abs(np.frexp(values)[0]) == 0.5, step / 2, step)  # below a power of two the grid is finer
     sign = np.sign(values)
     first, second = values - sign * towards_zero / 2, values + sign * step / 2
@@ -196,3 +196,8 @@ def _unrounded(values: np.ndarray, step: np.ndarray, support: tuple[Any, Any], r
     low = np.where(inside, np.maximum(low, support[0]), low)
     high = np.where(inside, np.minimum(high, support[1]), high)
     return low + (high - low) * rng.random(values.shape)
+
+
+def _steps(values: np.ndarray, bits: int) -> np.ndarray:
+    """From numbers of so many significant bits to the next."""
+    return np.ldexp(1.0, np.frexp(values)[1] - bits)

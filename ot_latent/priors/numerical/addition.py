@@ -20,7 +20,7 @@ import numpy as np
 
 from ot_latent.priors.numerical.axis import Axis, rounded
 from ot_latent.priors.numerical.law import NumericalLaw
-from ot_latent.priors.numerical.levels import FAR_LEVEL, GAUSS_SHORT, LAST_MARK, LOG2, LevelTable, log, probability
+from ot_latent.priors.numerical.levels import FAR_LEVEL, LAST_MARK, LOG2, LevelTable, gauss_legendre, log, probability
 from ot_latent.priors.numerical.steps import sum_of_steps
 from ot_latent.priors.numerical.tabulation import tabulate
 
@@ -28,7 +28,7 @@ from ot_latent.priors.numerical.tabulation import tabulate
 Shape: TypeAlias = tuple[tuple[bool, bool, float], LevelTable]
 
 _NEGLIGIBLE = 26.0  # exp(-26) = 5e-12
-_GAUSS = np.polynomial.legendre.leggauss(20)
+_GAUSS, _GAUSS_SHORT = map(gauss_legendre, (20, 10))
 _SHORT = 1.0  # panels in levels, for which half of the nodes do
 # Levels whose places, added up, cover the sum: its tails are at least the product of the terms'.
 _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
@@ -197,7 +197,7 @@ def _integral(
         far, near = end - low, np.maximum(end - high, 1e-7 * (end - low))
         short &= far < 20 * near
     total = np.zeros(len(y))
-    for here, (nodes, weights) in ((kept & ~short, _GAUSS), (kept & short, GAUSS_SHORT)):
+    for here, (nodes, weights) in ((kept & ~short, _GAUSS), (kept & short, _GAUSS_SHORT)):
         if singular:  # nodes even in the logarithm of the distance to where X ends, of which F is an exponential
             middle, half = np.sqrt(far * near)[here, None], np.log(far / near)[here, None] / 2
             distance = middle * np.exp(-half * nodes)

@@ -14,7 +14,7 @@ from ot_latent.monotone import MonotoneMap, ScaledMap
 from ot_latent.priors.laws import draw_by_quantiles
 from ot_latent.priors.numerical.axis import Axis
 from ot_latent.priors.numerical.cubic_table import NumericalMap
-from ot_latent.priors.numerical.levels import LAST_MARK, LevelTable, level_of, probability, wide_marks
+from ot_latent.priors.numerical.levels import LAST_MARK, LevelTable, gauss_legendre, left_marks, level_of, probability
 from ot_latent.priors.numerical.piecewise import Piecewise
 from ot_latent.priors.numerical.steps import LinearDensity
 
@@ -60,7 +60,8 @@ class NumericalLaw:
     @functools.cached_property
     def wide_marks(self) -> np.ndarray:
         """Levels between which quadrature does for sums with other laws: fewer than `marks`."""
-        return wide_marks(self.table, self.axis.left_bounded, self.axis.right_bounded)
+        left = left_marks(self.table, self.axis.left_bounded)
+        return np.append(left[:-1], -left_marks(self.table.mirrored, self.axis.right_bounded)[::-1])
 
     @property
     def symmetric(self) -> bool:
@@ -167,7 +168,7 @@ class NumericalLaw:
 
     def on_panels(self, ends: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
         """Points x and probabilities, (panels, order), by Gauss-Legendre on panels of the level."""
-        nodes, weights = _gauss_legendre(order)
+        nodes, weights = gauss_legendre(order)
         half = np.diff(ends)[:, None] / 2
         levels = ends[:-1, None] + half * (1 + nodes)
         masses = half * weights * 0.5 * np.exp(-np.abs(levels))
@@ -193,6 +194,3 @@ class NumericalLaw:
         _, polynomials, far = self.table.short(self.axis)
         x = self.axis.inner_coordinate(place) if far else place / self.axis.left_unit
         return polynomials(x.clip(*polynomials.x[[0, -1]]))
-
-
-_gauss_legendre = functools.cache(np.polynomial.legendre.leggauss)

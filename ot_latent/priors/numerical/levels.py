@@ -27,7 +27,7 @@ _NODES = (1 - np.cos(np.pi * (np.arange(_DEGREE + 1) + 0.5) / (_DEGREE + 1))) / 
 _TO_POWERS = np.linalg.inv(np.vander(_NODES))
 # Of wide marks: steps in η, without and with an end of the support, and in level.
 _WIDE_STEPS = 3.0, 6.0, 6.0
-GAUSS_SHORT = np.polynomial.legendre.leggauss(10)
+gauss_legendre = functools.cache(np.polynomial.legendre.leggauss)
 _ONE = 1e-11  # of an integral over two panels, to which it is that over both as one
 
 
@@ -109,15 +109,9 @@ def _short_polynomials(function: Callable[[np.ndarray], np.ndarray], ends: np.nd
     return PPoly.construct_fast(powers.T / width.T ** np.arange(_DEGREE, -1, -1)[:, None], ends)
 
 
-def wide_marks(table: LevelTable, left_bounded: bool, right_bounded: bool) -> np.ndarray:
-    """Levels between which quadrature does for sums with other laws: fewer than `marks`."""
-    left, right = _left_marks(table, left_bounded), -_left_marks(table.mirrored, right_bounded)[::-1]
-    return np.append(left[:-1], right)
-
-
 @functools.lru_cache(maxsize=1024)
-def _left_marks(table: LevelTable, bounded: bool) -> np.ndarray:
-    """Wide marks from the last one up to 0: ends of panels, but for those between two that are as good as one."""
+def left_marks(table: LevelTable, bounded: bool) -> np.ndarray:
+    """Levels up to 0 between which quadrature does for sums: ends of panels, but those between two as good as one."""
     low = table.inverse(np.array([-LAST_MARK]))
     eta = np.concatenate([low, table.ends[(table.ends > low) & (table.ends < 0)], [0.0]])
     first, fruitless = 1, 0
@@ -132,15 +126,16 @@ def _left_marks(table: LevelTable, bounded: bool) -> np.ndarray:
 def _are_one(table: LevelTable, bounded: bool, eta: np.ndarray) -> np.ndarray:
     """Whether quadrature of places by level, and of levels by place, takes two panels as one, from three ends each."""
     axis, one = Axis.of_unit(bounded, bounded, 1.0), np.ones(eta.shape[1], dtype=bool)
-    nodes, weights = GAUSS_SHORT
+    levels, places, (nodes, weights) = table(eta), axis.place(eta), gauss_legendre(10)
+    allowed = _ONE * np.ptp(levels, axis=0) * np.ptp(places, axis=0)
     for function, ends in (
-        (lambda w: axis.place(table.inverse(w)), table(eta)),
-        (lambda x: table(axis.coordinate(x)), axis.place(eta)),
+        (lambda w: axis.place(table.inverse(w)), levels),
+        (lambda x: table(axis.coordinate(x)), places),
     ):
         low, high = ends[[0, 0, 1]], ends[[2, 1, 2]]  # of both panels as one, and of each
         half = (high - low)[..., None] / 2
         whole, *parts = half[..., 0] * (function(low[..., None] + half * (1 + nodes)) @ weights)
-        one &= np.abs(whole - sum(parts)) <= _ONE * np.ptp(ends, axis=0) * np.ptp(function(ends), axis=0)
+        one &= np.abs(whole - sum(parts)) <= allowed
     return one
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ot_latent.priors.numerical.axis import Axis
 from ot_latent.priors.numerical.law import NumericalLaw
-from ot_latent.priors.numerical.levels import LAST_MARK, LOG2, LevelTable, log
+from ot_latent.priors.numerical.levels import LAST_MARK, LOG2, LevelTable, gauss_legendre, log
 from ot_latent.priors.numerical.steps import LinearDensity, as_steps
 
 Function: TypeAlias = Callable[[Any], Any]  # of numbers or numpy arrays
@@ -124,7 +124,7 @@ def _log_cdf(cdf: Function, axis: Axis, distance: np.ndarray) -> np.ndarray:
 
 def _levels_by_density(pdf: Function, axis: Axis, level: Function, start: float) -> Function | None:
     """The level beyond `start` as an integral of the density; None if that does not fit."""
-    nodes, weights = np.polynomial.legendre.leggauss(10)
+    nodes, weights = gauss_legendre(10)
     nodes, weights = (1 + nodes) / 2, weights / 2
     ends = start - 0.02 * np.arange(10_000)
 

@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from ot_latent import datasets, scores
-from ot_latent._storage import hardware, locked, write_atomically
+from ot_latent import datasets
+from ot_latent._storage import locked, write_atomically
 from ot_latent.datasets.catalogue import MissingDataError
 from ot_latent.datasets.image_sets import as_floats, channels_last, float_chunks
 from ot_latent.datasets.sources import Source, open_source
 from ot_latent.own import pictures, report
+from ot_latent.own.choosing import chosen, form
+from ot_latent.own.fitting import fitted
 from ot_latent.own.model import ImageModel
-from ot_latent.own.plan import FEWEST, Plan, Split, chosen, form, transport
+from ot_latent.own.plan import FEWEST, Plan, Split
 from ot_latent.saved import FILE, load
 from ot_latent.training.devices import resolve_device
-from ot_latent.training.loop import processes, trained
 
 _WALKERS, _STATIONS, _FRAMES = 4, 4, 8  # of the picture that moves: walks side by side, their images, steps between
 
@@ -59,9 +60,10 @@ def fit_images(
         Folder for the model, pictures and the report. With it the work can be killed at any time: the same call
         goes on.
     side, channels, latent_dim, width, mirrored, epochs, iterations, batch, precision, seed
-        Of the `Plan`; what is not given is chosen from the images.
+        Of the `Plan`; what is not given is chosen from the images: the dimension of the codes by trials of two with
+        small models, where there are 2,000 images and five minutes.
     minutes : float
-        Of the training, as far as a few steps tell how long it takes here. ``epochs`` goes before it.
+        Of the training, trials among it, as far as a few steps tell how long it takes here. ``epochs`` goes before it.
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     save_seconds : float
@@ -90,11 +92,12 @@ def fit_images(
         side, channels = form(survey, known or asked)
         split = Split.of(_planes(survey.path, side, channels), seed)
         facts = {"side": side, "channels": channels, "seed": seed}
-        plan = Plan(**known) if known else chosen(split.fitted, facts | asked, minutes, where)
+        fit: dict[str, Any] = {"work": folder / "unfinished", "device": where, "save_seconds": save_seconds}
+        plan = Plan(**known) if known else chosen(split.fitted, facts | asked, minutes, tell, **fit)
         text = json.dumps({"source": survey.fingerprint, "plan": asdict(plan)}, indent=2)
         write_atomically(folder / "plan.json", text)
         tell(f"{len(split.fitted):,} images are fitted, {len(split.held_out):,} held out. {plan}.")
-        model = _fitted(plan, split, folder / "unfinished", where, save_seconds, tell)
+        model = fitted(plan, split, tell=tell, **fit)
         model.card |= {
             "images": {"from": survey.path.name, "found": len(survey), "used": [len(some) for some in split]}
         }
@@ -141,26 +144,6 @@ def _planes(path: Path, side: int, channels: int) -> np.ndarray:
     images = datasets.image_folder(path, side, grey=channels == 1, on_error="skip")
     _require_enough(len(images), path)
     return images[:, None] if channels == 1 else np.moveaxis(images, 3, 1)
-
-
-def _fitted(
-    plan: Plan, split: Split, work: Path, device: torch.device, save_seconds: float, tell: Callable[[str], object]
-) -> ImageModel:
-    """Auto-encoder and transport, from where they were left in the folder."""
-    together, device = processes(device)
-    where: dict[str, Any] = {"folder": work / "autoencoder", "together": together, "save_seconds": save_seconds}
-    autoencoder, _, state = trained(plan.recipe(), split.fitted, None, plan.epochs, plan.seed, device, **where)
-    codes = scores.encode(autoencoder, channels_last(split.fitted), device)
-    tell("Transport of noise to the codes.")
-    latent = transport(plan.iterations, plan.seed, device)
-    latent.fit(codes, work / "map", save_seconds)
-    card = {
-        "plan": asdict(plan),
-        "minutes_of_training": round(state.seconds / 60, 1),
-        "hardware": hardware(device),
-        "torch": torch.__version__.split("+")[0],
-    }
-    return ImageModel(autoencoder, latent, torch.from_numpy(codes), card)
 
 
 def _judge(model: ImageModel, split: Split, folder: Path) -> None:

@@ -185,6 +185,22 @@ def test_check_prior_knows_the_law_of_codes(clusters):
     assert not found and "too close to the centre" in str(found)
 
 
+def test_check_prior_finds_few_points_that_are_no_codes(clusters):
+    """At level 1e-4 it finds raw operations, and 99 % of the time that 150 of 1,000 points are raw midpoints."""
+    prior, z = clusters
+    for operation, weights in (("mean", [0.5, 0.5]), ("analogy", [1.0, -1.0, 1.0]), ("vicinity", [1.0, 0.5])):
+        rng = np.random.default_rng(len(operation))
+        zs = eight_clusters(1_000 * len(weights), rng).reshape(len(weights), 1_000, 2)
+        assert otl.check_prior(otl.combine(zs, weights, prior=prior), prior, level=1e-4)
+        assert not otl.check_prior(otl.combine(zs, weights), prior, level=1e-4)
+    found = 0
+    for seed in range(60):
+        points = eight_clusters(1_000, np.random.default_rng(100 + seed))
+        points[:150] = z[:, 10 * seed : 10 * seed + 150].mean(0)
+        found += not otl.check_prior(points, prior, level=1e-4)
+    assert found >= 58  # of 59.4 expected
+
+
 def test_points_of_another_law_are_told():
     rng = np.random.default_rng(0)
     prior = Codes(eight_clusters(1_000, rng), directions=0)

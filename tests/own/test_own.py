@@ -4,6 +4,7 @@ import json
 import os
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ import ot_latent as otl
 from ot_latent.cli import main
 from ot_latent.datasets import MissingDataError, SkippedImagesWarning
 from ot_latent.datasets.sources import open_source
+from ot_latent.own import choosing, pictures, report
 from ot_latent.own import images as fitting
-from ot_latent.own import pictures, plan, report
+from ot_latent.own.plan import Plan
 
 SMALL = {"latent_dim": 3, "width": 4, "epochs": 2, "iterations": 10, "precision": "float32"}
 N = 100
@@ -148,7 +150,7 @@ def test_what_was_killed_goes_on_and_ends_the_same(photos, tmp_path, monkeypatch
     assert told == []
     torch.testing.assert_close(resumed.sample(4), whole.sample(4), rtol=0, atol=0)
     assert not (tmp_path / "broken" / "unfinished").exists()
-    monkeypatch.setattr(fitting, "_fitted", lambda *_: 1 / 0)  # what is finished is only loaded
+    monkeypatch.setattr(fitting, "fitted", lambda *_, **__: 1 / 0)  # what is finished is only loaded
     (tmp_path / "whole" / "unfinished").mkdir()  # as of a run that was killed when all was written
     torch.testing.assert_close(otl.fit_images(photos, tmp_path / "whole").sample(4), whole.sample(4))
     assert not (tmp_path / "whole" / "unfinished").exists()
@@ -186,16 +188,56 @@ def test_a_zip_of_grey_images_makes_a_grey_model(tmp_path):
 
 def test_the_plan_follows_the_images(tmp_path):
     large = discs(80).repeat(2, 1).repeat(2, 2)
-    assert plan.form(open_source(written(tmp_path / "large", large)), {}) == (64, 3)
+    assert choosing.form(open_source(written(tmp_path / "large", large)), {}) == (64, 3)
     planes = np.moveaxis(discs(3_000), 3, 1)[..., 4:36, 6:38]
-    assert plan.looks_the_same_mirrored(planes)
+    assert choosing.looks_the_same_mirrored(planes)
     half = planes.copy()
     half[..., 16:] = 0  # discs on the left
-    assert not plan.looks_the_same_mirrored(half)
+    assert not choosing.looks_the_same_mirrored(half)
     flat = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (900, 1, 1, 1), np.uint8), (900, 1, 32, 32))
-    assert plan.dimension(flat) == 2  # one is enough, and two are the least
+    assert choosing.dimension(flat) == 2  # one is enough, and two are the least
     noise = np.random.default_rng(0).integers(0, 256, (900, 1, 32, 32), np.uint8)
-    assert plan.dimension(noise) == 30  # the root of how many there are
+    assert choosing.dimension(noise) == 30  # the root of how many there are
+
+
+FEW = choosing.Trials(fewest=64, most=240, width=4, steps=40, iterations=5, minutes=0)
+PLAN = Plan(32, 3, 3, 4, False, 0, 32, "float32", 20, 0)
+
+
+def test_a_trial_is_of_new_images_and_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+    images, told = np.moveaxis(discs(300), 3, 1)[..., 4:36, 6:38], []
+    where = {"work": tmp_path, "device": torch.device("cpu"), "save_seconds": 0.0}
+    best = choosing.best_dimension(PLAN, images, FEW, 7.0, told.append, **where)
+    assert told[:2] == ["Trial of 3 dimensions.", "Trial of 9 dimensions."] and told[2].endswith(f": {best} it is.")
+    distances = [float(words.split()[0].replace(",", "")) for words in told[2].split(" is ")[1].split(", ")]
+    assert all(0 < distance < np.inf for distance in distances)
+    monkeypatch.setattr("ot_latent.training.loop.Training.take", lambda *_: 1 / 0)  # no step is taken again
+    assert choosing.best_dimension(PLAN, images, FEW, 7.0, told.append, **where) == best
+    assert told[5] == told[2]
+
+
+@pytest.mark.parametrize(("larger", "best"), [(76.0, 3), (74.0, 9)])
+def test_more_dimensions_are_taken_where_new_images_get_clearly_nearer_to_others(larger, best, tmp_path, monkeypatch):
+    seen = {3: 100.0, 9: larger}
+    monkeypatch.setattr(choosing, "_distance", lambda plan, split, where: seen[plan.latent_dim])
+    images = np.zeros((300, 3, 64, 64), np.uint8)
+    plan = replace(PLAN, side=64)
+    assert choosing.best_dimension(plan, images, FEW, 7.0, lambda text: None, work=tmp_path) == best
+
+
+def test_there_are_no_trials_of_few_images_in_little_time_or_of_what_was_asked_for(tmp_path):
+    told = []
+    images = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (300, 1, 1, 1), np.uint8), (300, 1, 32, 32))
+    asked = {"side": 32, "channels": 1, "seed": 0, "width": 4, "epochs": 2}
+    where = {"work": tmp_path, "device": torch.device("cpu"), "save_seconds": 1e3}
+    for asked_too, minutes, trials in (
+        ({}, 7.0, choosing.Trials()),
+        ({}, 1.0, replace(FEW, minutes=5.0)),
+        ({"latent_dim": 2}, 7.0, FEW),
+    ):
+        plan = choosing.chosen(images, asked | asked_too, minutes, told.append, trials, **where)
+        assert plan.latent_dim == asked_too.get("latent_dim", choosing.dimension(images))
+    assert told == []
 
 
 def test_coverage_and_memorisation_see_collapse_and_copies():

@@ -168,11 +168,15 @@ def test_costs():
 
 
 def test_a_law_for_each_coordinate():
+    """20,000 numbers of each coordinate, level 1e-5 a test: an error of 0.026 in a law is found 99 % of the time."""
     laws = [otl.Uniform(-1, 1), PRIORS["gamma"], otl.Gaussian(0, 2), PRIORS["gamma"]]
     prior = otl.Product(laws)
     z = prior.sample((3, 20_000, 4), rng=5)
-    for i, law in enumerate(laws):
-        assert st.kstest(law.cdf(z[..., i].ravel()), "uniform").pvalue > 1e-4
+
+    def least(points):
+        return [st.kstest(law.cdf(points[..., i].ravel()), "uniform").pvalue for i, law in enumerate(laws)]
+
+    assert min(least(z)) > 1e-5
     t = np.random.default_rng(0).choice([0.2, 0.5], (20_000, 1))
     for y in (
         otl.interpolate(z[0], z[1], 0.3, prior=laws),
@@ -182,7 +186,9 @@ def test_a_law_for_each_coordinate():
         otl.random_walk(z[0], 2, 0.3, prior=laws, rng=0)[-1],
     ):
         assert otl.check_prior(y, prior, level=1e-4)
-    assert not otl.check_prior(otl.interpolate(z[0], z[1], 0.3), prior)
+        assert min(least(y)) > 1e-5
+    raw = otl.interpolate(z[0], z[1], 0.3)
+    assert not otl.check_prior(raw, prior) and max(least(raw)) < 1e-10
     tensor = torch.tensor(z)
     again = otl.interpolate(tensor[0], tensor[1], 0.3, prior=laws)
     assert again.numpy() == pytest.approx(otl.interpolate(z[0], z[1], 0.3, prior=laws), abs=1e-8)

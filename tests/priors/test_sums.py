@@ -152,7 +152,10 @@ QUANTILES = st.rv_histogram((np.ones(10), np.sort(np.random.default_rng(0).norma
 @pytest.mark.parametrize("law", [HISTOGRAM, QUANTILES], ids=["histogram", "quantiles"])
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (0.3, -1.2)], ids=str)
 def test_sums_of_histograms_are_exact(law, weights):
-    """Against the integral of the distribution function over each bin, by its antiderivative; and by check_prior."""
+    """Against the integral of the distribution function over each bin, by its antiderivative; and on points.
+
+    100,000 numbers, level 1e-4: an error of 0.011 in their law is found 99 % of the time.
+    """
     prior = otl.ScipyPrior(law)
     found, steps = prior.combine(weights), prior.exact
     v, w = weights
@@ -169,9 +172,10 @@ def test_sums_of_histograms_are_exact(law, weights):
     pairs = zip(steps.knots[:-1], steps.knots[1:], steps.first, strict=True)
     exact = sum(h / v * (antiderivative(x - v * a) - antiderivative(x - v * b)) for a, b, h in pairs)
     assert found.cdf(x) == pytest.approx(exact, abs=1e-12)
-    z = prior.sample((2, 2_000, 20), rng=5)
-    assert otl.check_prior(otl.combine(z, weights, prior=law), prior, level=1e-4)
-    assert not otl.check_prior(otl.combine(z, weights), prior)
+    z = prior.sample((2, 5_000, 20), rng=5)
+    for points, follow in ((otl.combine(z, weights, prior=law), True), (otl.combine(z, weights), False)):
+        assert bool(otl.check_prior(points, prior, level=1e-4)) == follow
+        assert (st.kstest(prior.cdf(points.ravel()), "uniform").pvalue > 1e-4) == follow
 
 
 def test_laws_of_their_own_for_each_term():

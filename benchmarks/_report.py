@@ -59,10 +59,10 @@ def table(header, rows):
 
 
 def write(out, heading, sections, *arguments):
-    """Run the functions by title, each described by its docstring, and write what they return."""
+    """Run the functions by title, each described by its docstring, and write what they return, one by one."""
     text = f"{heading}\n{machine()}\n"
     for title, section in sections.items():
         text += f"\n## {title}\n\n{' '.join(section.__doc__.split())}\n\n{section(*arguments)}"
         print(title, flush=True)
+        out.write_text(text, encoding="utf-8")
     print(text)
-    out.write_text(text, encoding="utf-8")

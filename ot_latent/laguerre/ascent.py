@@ -84,7 +84,8 @@ class Ascent:
 
     def _least_high(self) -> float:
         """The upper end of the interval if no cell has more points than it should have."""
-        return estimate_mass_error((self.enough * self.dual.masses).floor(), self.dual.masses).high
+        whole = (self.enough * self.dual.masses * (1 + 1e-9)).floor()  # n times 1 / n may be less than one
+        return estimate_mass_error(whole, self.dual.masses).high
 
     @property
     def remedy(self) -> str:

@@ -599,3 +599,10 @@ def test_a_killed_worker_of_a_cluster_loses_no_count():
         Timer(0.2, os.kill, (victim, signal.SIGKILL)).start()
         counted = ot.mass_error(9_000, rng=0, executor=client.get_executor(pure=False))
     assert not psutil.pid_exists(victim) and counted == ot.mass_error(9_000, rng=0)
+
+
+def test_as_many_points_as_codes_are_one_for_each():
+    """Also where n (1 / n) is below 1 in floating point: cells were taken for empty, fits divided by zero."""
+    n = next(n for n in range(3_000, 4_000) if n * (1 / n) < 1)
+    codes = np.random.default_rng(0).standard_normal((n, 10))
+    assert otl.SemiDiscreteOT(tolerance=0.5).fit(codes).converged

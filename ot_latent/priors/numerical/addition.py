@@ -13,8 +13,10 @@ much; against exact laws the error is below 1e-10, relative to the tail.
 """
 
 import functools
+import itertools
 import math
-from typing import TypeAlias
+from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -35,7 +37,7 @@ _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.aran
 _TOLERANCE = 1e-10  # of a level: of the last terms of series
 _KEPT = 1024  # sums that are remembered: some 100 kB each
 _MOST_KNOTS = 60  # of histograms, whose sums are exact
-_FEW = 256  # rows
+_FEW = 512  # rows
 # Both terms' level at the median of the sum is no further from 0: there F is between the squares of theirs.
 _AROUND = 0.54
 # Levels at which the sum is looked at before its panels are chosen, and those where they end at least.
@@ -54,24 +56,34 @@ def _level(log_cdf: np.ndarray) -> np.ndarray:
 
 def levels_of_sum(X: NumericalLaw, Y: NumericalLaw, x: np.ndarray) -> np.ndarray:
     """The levels of X + Y at places x, (n,), by quadrature for each."""
-    y = x - origin_of_sum(X, Y)
-    level = _nearly_equal_level(X, Y, y)
+    y, ratio = x - origin_of_sum(X, Y), np.ones(len(x))
+    level = _nearly_equal_level(X, Y, ratio, y)
     # below a level of 0 in both terms F is at most 3/4, so that log F is as good as log (1 - F)
     left = level < 0
-    level[left] = _level(_log_cdf(X, Y, y[left]))
+    level[left] = _level(_log_cdf(X, Y, ratio[left], y[left]))
     mirrored = X.mirrored, Y.mirrored
-    level[~left] = -_level(_log_cdf(*mirrored, -x[~left] - origin_of_sum(*mirrored)))
+    level[~left] = -_level(_log_cdf(*mirrored, ratio[~left], -x[~left] - origin_of_sum(*mirrored)))
     return level
 
 
-def origin_of_sum(X: NumericalLaw, Y: NumericalLaw) -> float:
-    """Where the places of X + Y are measured from."""
-    return X.axis.origin + Y.axis.origin
+def origin_of_sum(X: NumericalLaw, Y: NumericalLaw, ratio: Any = 1.0) -> Any:
+    """Where the places of X + ratio * Y are measured from."""
+    return X.axis.origin + ratio * Y.axis.origin
 
 
-def _nearly_equal_level(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray) -> np.ndarray:
+def _nearly_equal_level(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray, y: np.ndarray) -> np.ndarray:
     """A level of which both terms' places sum up to y, nearly."""
-    return np.interp(y, X.place(_GRID) + Y.place(_GRID), _GRID)
+    places = _grid(X) + ratio[:, None] * _grid(Y)
+    i = np.clip((places < y[:, None]).sum(1), 1, len(_GRID) - 1)
+    row = np.arange(len(y))
+    low, high = places[row, i - 1], places[row, i]
+    part = np.divide(y - low, high - low, out=np.zeros_like(y), where=high > low)
+    return _GRID[i - 1] + np.clip(part, 0.0, 1.0) * (_GRID[i] - _GRID[i - 1])
+
+
+@functools.lru_cache(maxsize=64)
+def _grid(law: NumericalLaw) -> np.ndarray:
+    return law.place(_GRID)
 
 
 def add(X: NumericalLaw, Y: NumericalLaw) -> NumericalLaw:
@@ -80,8 +92,7 @@ def add(X: NumericalLaw, Y: NumericalLaw) -> NumericalLaw:
         return tabulate(sum_of_steps(X.exact, Y.exact))
     X, Y = by_size(X, Y)
     size = X.axis.left_unit
-    shapes = ((X.axis.proportions, X.table), (Y.axis.proportions, Y.table))
-    axis, table, moved = sum_shape(*shapes, rounded(Y.axis.left_unit / size))
+    [(axis, table, moved)] = sum_shapes(shape_of(X), shape_of(Y), [rounded(Y.axis.left_unit / size)])
     left_unit, right_unit = size * axis.left_unit, size * axis.right_unit
     low, high = X.axis.low + Y.axis.low, X.axis.high + Y.axis.high
     median = low + left_unit if axis.left_bounded else origin_of_sum(X, Y) + size * moved
@@ -90,110 +101,162 @@ def add(X: NumericalLaw, Y: NumericalLaw) -> NumericalLaw:
     return NumericalLaw(Axis(low, median, high, left_unit, right_unit), table, X.mean + Y.mean, X.var + Y.var)
 
 
+def add_at_once(pairs: Sequence[tuple[NumericalLaw, NumericalLaw]]) -> None:
+    """Do for all pairs together what `add` does for each of them later."""
+    ratios: dict[tuple[Shape, Shape], list[float]] = {}
+    for X, Y in pairs:
+        if not (X.exact and Y.exact):
+            ratios.setdefault((shape_of(X), shape_of(Y)), []).append(rounded(Y.axis.left_unit / X.axis.left_unit))
+    for shapes, some in ratios.items():
+        sum_shapes(*shapes, some)
+
+
+def shape_of(law: NumericalLaw) -> Shape:
+    """The proportions of its axis, and its levels."""
+    return law.axis.proportions, law.table
+
+
 def by_size(X: NumericalLaw, Y: NumericalLaw) -> tuple[NumericalLaw, NumericalLaw]:
     """Both, the larger one first."""
     return (X, Y) if X.axis.left_unit >= Y.axis.left_unit else (Y, X)
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def sum_shape(first: Shape, second: Shape, ratio: float) -> tuple[Axis, LevelTable, float]:
-    """The axis and table of X + Y with X of unit size, Y of size `ratio`, and the median from the origins."""
-    X = NumericalLaw(Axis.of_unit(*first[0]), first[1], math.nan, math.nan)
-    Y = NumericalLaw(Axis.of_unit(*second[0]).scaled(ratio), second[1], math.nan, math.nan)
+def sum_shapes(first: Shape, second: Shape, ratios: Sequence[float]) -> list[tuple[Axis, LevelTable, float]]:
+    """Axes and tables of X + r Y for each r in `ratios`, with X and Y of unit size, and medians from the origins."""
+    known = _known_sums(first, second)
+    if new := sorted(set(ratios) - known.keys()):
+        known.update(zip(new, _sums(first, second, np.array(new)), strict=True))
+    found = [known[ratio] for ratio in ratios]
+    while len(known) > _KEPT:
+        del known[next(iter(known))]
+    return found
+
+
+@functools.lru_cache(maxsize=64)
+def _known_sums(first: Shape, second: Shape) -> dict[float, tuple[Axis, LevelTable, float]]:
+    return {}
+
+
+def _sums(first: Shape, second: Shape, ratio: np.ndarray) -> list[tuple[Axis, LevelTable, float]]:
+    X, Y = (NumericalLaw(Axis.of_unit(*shape[0]), shape[1], math.nan, math.nan) for shape in (first, second))
     both = X.symmetric and Y.symmetric
-    middle = X.axis.middle + Y.axis.middle if both else _middle(X, Y)
-    median = middle + origin_of_sum(X, Y)
-    left_unit, left = _left_half(X, Y, middle)
-    right_unit, right = left_unit, left
+    middle = X.axis.middle + ratio * Y.axis.middle if both else _middle(X, Y, ratio)
+    median = middle + origin_of_sum(X, Y, ratio)
+    left_units, lefts = _left_halves(X, Y, ratio, middle)
+    right_units, rights = left_units, lefts
     if not both:
         mirrored = X.mirrored, Y.mirrored
-        right_unit, right = _left_half(*mirrored, -median - origin_of_sum(*mirrored))
-    axis = Axis(X.axis.low + Y.axis.low, median, X.axis.high + Y.axis.high, left_unit, right_unit)
-    return axis, left.joined(right.mirrored), middle
+        right_units, rights = _left_halves(*mirrored, ratio, -median - origin_of_sum(*mirrored, ratio))
+    tables = (left.joined(right.mirrored) for left, right in zip(lefts, rights, strict=True))
+    low, high = (x + ratio * y for x, y in ((X.axis.low, Y.axis.low), (X.axis.high, Y.axis.high)))
+    axes = itertools.starmap(Axis, np.stack([low, median, high, left_units, right_units], 1).tolist())
+    return list(zip(axes, tables, middle.tolist(), strict=True))
 
 
-def _middle(X: NumericalLaw, Y: NumericalLaw) -> float:
-    """The median of X + Y, from the sum of the origins: nearly, since levels differ by the square of the error."""
-    around = np.array([-_AROUND, _AROUND])
-    low, high = X.place(around) + Y.place(around)
+def _middle(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray) -> np.ndarray:
+    """Medians of X + ratio Y, from the origins: nearly, since levels differ by the square of the error."""
+    around, row = np.array([-_AROUND, _AROUND]), np.arange(len(ratio))
+    ends = X.place(around) + ratio[:, None] * Y.place(around)
     for _ in range(2):
-        places = np.linspace(low, high, 17)
-        excess = np.maximum.accumulate(_log_cdf(X, Y, places)) + LOG2
-        i = np.clip(np.searchsorted(excess, 0.0), 1, 16)
-        low, high = places[i - 1 : i + 1]
-    return float(np.interp(0.0, excess, places))
+        places = np.linspace(*ends.T, 17, axis=1)
+        excess = np.maximum.accumulate(_log_cdf_of_each(X, Y, ratio, places) + LOG2, axis=1)
+        i = np.clip((excess < 0.0).sum(1), 1, 16)
+        ends = np.stack([places[row, i - 1], places[row, i]], 1)
+    return np.array([np.interp(0.0, *pair) for pair in zip(excess, places, strict=True)])
 
 
-def _left_half(X: NumericalLaw, Y: NumericalLaw, middle: float) -> tuple[float, LevelTable]:
-    """The unit of the axis, and the level as a function of η, left of the median of X + Y."""
-    places = X.place(_SKETCH) + Y.place(_SKETCH)
-    levels = _log_cdf(X, Y, places) + LOG2
-    known = (places < middle) & np.isfinite(levels)
-    places, levels = places[known], levels[known]
+def _left_halves(
+    X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray, middle: np.ndarray
+) -> tuple[np.ndarray, list[LevelTable]]:
+    """Units of axes, and levels as functions of η, left of the medians of X + ratio Y."""
+    sketch = X.place(_SKETCH) + ratio[:, None] * Y.place(_SKETCH)
+    sketched = _log_cdf_of_each(X, Y, ratio, sketch) + LOG2
     bounded = X.axis.left_bounded and Y.axis.left_bounded
-    unit = middle if bounded else middle - np.interp(-LOG2, levels, places)
-    eta = np.log(places / unit) if bounded else -np.log1p((middle - places) / unit)
+    units, ends = middle.copy(), []
+    for i, (r, end) in enumerate(zip(ratio, middle, strict=True)):
+        known = (sketch[i] < end) & np.isfinite(sketched[i])
+        places, levels = sketch[i, known], sketched[i, known]
+        units[i] = end if bounded else end - np.interp(-LOG2, levels, places)
 
-    def level(eta: np.ndarray) -> np.ndarray:
-        place = unit * np.exp(eta) if bounded else middle - unit * np.expm1(-eta)
-        return _log_cdf(X, Y, place) + LOG2
+        def coordinate(place: np.ndarray, unit: float = units[i], end: float = end) -> np.ndarray:
+            return np.log(place / unit) if bounded else -np.log1p((end - place) / unit)
 
-    # several panels to begin with, so that no narrow feature falls between nodes
-    ends = np.interp(_ENDS, levels, eta, right=0.0)
-    kinks = np.add.outer(X.kinks, Y.kinks).ravel()
-    kinks = kinks[(kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < middle)]
-    kinks = np.log(kinks / unit) if bounded else -np.log1p((middle - kinks) / unit)
-    if len(kinks) <= _GRADED_KINKS and not (X.polynomial and Y.polynomial):
-        power = min(X.powers, default=1.0) + min(Y.powers, default=1.0)
-        graded = _GRADED[: math.ceil(len(_GRADED) / max(1.0, power))]
-        kinks = np.add.outer(kinks, [*-graded, 0.0, *graded]).ravel()
-    ends = np.unique([*ends, *kinks[(kinks > ends[0]) & (kinks < 0.0)], 0.0])
-    return float(unit), LevelTable.fit(level, ends[np.diff(ends, prepend=-np.inf) > 1e-9], _TOLERANCE)
+        # several panels to begin with, so that no narrow feature falls between nodes
+        begin = np.interp(_ENDS, levels, coordinate(places), right=0.0)
+        kinks = np.add.outer(X.kinks, r * Y.kinks).ravel()
+        kinks = coordinate(kinks[(kinks > max(places[0], 0.0 if bounded else -np.inf)) & (kinks < end)])
+        if len(kinks) <= _GRADED_KINKS and not (X.polynomial and Y.polynomial):
+            power = min(X.powers, default=1.0) + min(Y.powers, default=1.0)
+            graded = _GRADED[: math.ceil(len(_GRADED) / max(1.0, power))]
+            kinks = np.add.outer(kinks, [*-graded, 0.0, *graded]).ravel()
+        begin = np.unique([*begin, *kinks[(kinks > begin[0]) & (kinks < 0.0)], 0.0])
+        ends.append(begin[np.diff(begin, prepend=-np.inf) > 1e-9])
+
+    def level(eta: np.ndarray, number: np.ndarray) -> np.ndarray:
+        unit = units[number]
+        places = unit * np.exp(eta) if bounded else middle[number] - unit * np.expm1(-eta)
+        return _log_cdf(X, Y, ratio[number], places) + LOG2
+
+    return units, LevelTable.fit_several(level, ends, _TOLERANCE)
 
 
-def _log_cdf(X: NumericalLaw, Y: NumericalLaw, places: np.ndarray) -> np.ndarray:
-    """log P(X + Y <= y), y measured from the sum of the origins, in bounded memory."""
-    s = Y.place(_nearly_equal_level(X, Y, places))
+def _log_cdf_of_each(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """As `_log_cdf`, at several places for each ratio: (n,), (n, k) -> (n, k)"""
+    return _log_cdf(X, Y, ratio.repeat(places.shape[1]), places.ravel()).reshape(places.shape)
+
+
+def _log_cdf(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """log P(X + ratio Y <= y), y measured from the sum of the origins, in bounded memory."""
     parts = 1 + len(places) // _FEW
-    pairs = zip(np.array_split(places, parts), np.array_split(s, parts), strict=True)
+    pairs = zip(np.array_split(ratio, parts), np.array_split(places, parts), strict=True)
     return np.concatenate([_log_cdf_of_some(X, Y, *pair) for pair in pairs])
 
 
-def _log_cdf_of_some(X: NumericalLaw, Y: NumericalLaw, y: np.ndarray, s: np.ndarray) -> np.ndarray:
-    level_x, level_y = X.level(y - s), Y.level(s)
+def _log_cdf_of_some(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray, y: np.ndarray) -> np.ndarray:
+    s = Y.place(_nearly_equal_level(X, Y, ratio, y))
+    level_x, x_alone = X.level(np.stack([y - ratio * s, y - ratio * Y.axis.middle]))
+    level_y, y_alone = Y.level(np.stack([s, (y - X.axis.middle) / ratio]))
     corner = probability(level_x) * probability(level_y)
     # what is known to be below y: the corner, and either term so far below that half of the other may be added
-    alone = np.maximum(X.level(y - Y.axis.middle), Y.level(y - X.axis.middle))
-    last = np.maximum(log(corner), np.minimum(alone, 0) - 2 * LOG2) - _NEGLIGIBLE
-    total = corner
-    for A, B, a, b in ((X, Y, level_x, level_y), (Y, X, level_y, level_x)):
-        total = total + _integral(A, B, y, a, b, last)
-    return log(total)
+    alone = np.minimum(np.maximum(x_alone, y_alone), 0)
+    last = np.maximum(log(corner), alone - 2 * LOG2) - _NEGLIGIBLE
+    total = corner + _integral(X, Y, ratio, y, level_x, level_y, last)
+    return log(total + _integral(Y, X, 1 / ratio, y / ratio, level_y, level_x, last))
 
 
 def _integral(
-    X: NumericalLaw, Y: NumericalLaw, y: np.ndarray, first_x: np.ndarray, first_y: np.ndarray, last: np.ndarray
+    X: NumericalLaw,
+    Y: NumericalLaw,
+    ratio: np.ndarray,
+    y: np.ndarray,
+    first_x: np.ndarray,
+    first_y: np.ndarray,
+    last: np.ndarray,
 ) -> np.ndarray:
-    """∫ F_X(y - Y) over Y beyond the level `first_y`, where that of y - Y is `first_x`, at each y.
+    """∫ F_X(y - ratio Y) over Y beyond the level `first_y`, where that of y - ratio Y is `first_x`, at each y.
 
     Parts below exp(last) are left out: before and beyond some levels, and where F_X and the density of Y
     are small together.
     """
     start = np.maximum(first_y, last - np.clip(first_x, -1e3, 0))
-    stop = np.minimum(-last, Y.level(y - X.place(last)))
     start = np.clip(start, -LAST_MARK, FAR_LEVEL)[:, None]
-    stop = np.clip(stop[:, None], start, FAR_LEVEL)
-    crossings = Y.level(y[:, None] - X.short_place(_between(X.wide_marks, last.min(), first_x.max())))
+    # levels of Y where that of X is one of its marks, where X is as far out as matters, and where it ends
+    marks = X.short_place(_between(X.wide_marks, last.min(), first_x.max()))
+    places = np.zeros((len(y), len(marks) + 2))
+    places[:, :-2], places[:, -2] = marks, X.place(last)
+    levels = Y.level((y[:, None] - places) / ratio[:, None])
+    crossings, stop, end = np.split(levels, [len(marks), len(marks) + 1], axis=1)
+    stop = np.clip(np.minimum(-last[:, None], stop), start, FAR_LEVEL)
     marks = _between(Y.wide_marks, start.min(), stop.max())
     ends = np.concatenate([start, np.broadcast_to(marks, (len(y), len(marks))), crossings, stop], axis=1)
     ends = np.sort(np.clip(ends, start, stop), axis=1)
     row, column = np.nonzero(np.diff(ends, axis=1) > 1e-13)
     low, high = ends[row, column], ends[row, column + 1]
-    largest = X.short_probability(y[row] - Y.short_place(low)) * np.exp(-np.minimum(abs(low), abs(high)))
+    largest = X.short_probability(y[row] - ratio[row] * Y.short_place(low)) * np.exp(-np.minimum(abs(low), abs(high)))
     largest *= np.minimum(high - low, 1.0)
     kept, short = largest > np.exp(last)[row], high - low < _SHORT
     if singular := X.axis.left_bounded and not X.polynomial:
-        end = np.minimum(Y.level(y), 4 * FAR_LEVEL)[row]
+        end = np.minimum(end[row, 0], 4 * FAR_LEVEL)
         far, near = end - low, np.maximum(end - high, 1e-7 * (end - low))
         short &= far < 20 * near
     total = np.zeros(len(y))
@@ -205,9 +268,10 @@ def _integral(
         else:
             middle, half = (low + high)[here, None] / 2, (high - low)[here, None] / 2
             levels = middle + half * nodes
-        values = X.short_probability(y[row[here], None] - Y.short_place(levels))
+        which = row[here]
+        values = X.short_probability(y[which, None] - ratio[which, None] * Y.short_place(levels))
         masses = 0.5 * half * weights * np.exp(-np.abs(levels))
-        total += np.bincount(row[here], (values * masses).sum(1), minlength=len(y))
+        total += np.bincount(which, (values * masses).sum(1), minlength=len(y))
     return total
 
 

@@ -1,7 +1,9 @@
 """Coordinates in which the levels of laws are nearly straight."""
 
+import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from array_api_compat import array_namespace
@@ -50,7 +52,7 @@ class Axis:
         """The place of the median."""
         return self.left_unit if self.left_bounded else 0.0
 
-    @property
+    @functools.cached_property
     def proportions(self) -> tuple[bool, bool, float]:
         """What is left of an axis without its place and size."""
         return self.left_bounded, self.right_bounded, rounded(self.right_unit / self.left_unit)
@@ -76,30 +78,29 @@ class Axis:
 
     def coordinate(self, place: Array) -> Array:
         """η at x = origin + place; infinite on and outside the ends of the support."""
-        xp = array_namespace(place)
         left, u = self.distance(place)
-        inside = u > 0
-        outside = xp.where(xp.isnan(u), u, -math.inf)
-        eta = xp.where(inside, xp.log(xp.where(inside, u, 1.0)), outside)
-        return xp.where(left, eta if self.left_bounded else -eta, -eta if self.right_bounded else eta)
-
-    def inner_coordinate(self, place: np.ndarray) -> np.ndarray:
-        """`coordinate` of an array; outside of the support as far out as numbers go."""
-        left, u = self.distance(place)
-        eta = np.log(u.clip(min=1e-300))
+        if isinstance(u, np.ndarray):
+            with np.errstate(divide="ignore"):
+                eta = np.log(np.maximum(u, 0.0))
+        else:  # with a gradient, also beside those outside
+            xp = array_namespace(u)
+            inside = u > 0
+            eta = xp.where(inside, xp.log(xp.where(inside, u, 1.0)), xp.where(xp.isnan(u), u, -math.inf))
         if self.left_bounded != self.right_bounded:
             return eta if self.left_bounded else -eta
-        return np.where(left == self.left_bounded, eta, -eta)
+        return _namespace(u).where(left == self.left_bounded, eta, -eta)
 
     def place(self, eta: Array) -> Array:
         """The inverse of `coordinate`."""
-        xp = array_namespace(eta)
-        left = eta < 0
-        toward_an_end = (left & self.left_bounded) | (~left & self.right_bounded)
-        u = xp.exp(xp.where(toward_an_end, -abs(eta), abs(eta)))
+        if self.left_bounded != self.right_bounded:
+            toward_infinity = eta if self.left_bounded else -eta
+        else:
+            toward_infinity = -abs(eta) if self.left_bounded else abs(eta)
+        xp = _namespace(eta)
+        u = xp.exp(toward_infinity)
         below = self.left_unit * (u if self.left_bounded else 1 - u)
         above = self.right_unit * (1 - u if self.right_bounded else u - 1)
-        return xp.where(left, below, self.middle + above)
+        return xp.where(eta < 0, below, self.middle + above)
 
     def speed(self, place: Array) -> Array:
         """dη / dx."""
@@ -129,11 +130,16 @@ class Axis:
 
     def distance(self, place: Array) -> tuple[Array, Array]:
         """Whether places are left of the median, and u = exp(±η), at most 1 beside a finite end."""
-        xp = array_namespace(place)
+        xp = _namespace(place)
         left, off = place < self.middle, place - self.middle
         below = place / self.left_unit if self.left_bounded else 1 - off / self.left_unit
         above = off / self.right_unit
         return left, xp.where(left, below, 1 - above if self.right_bounded else 1 + above)
+
+
+def _namespace(x: Array) -> Any:
+    """That of an array: `array_namespace` takes longer than work on short ones does."""
+    return np if isinstance(x, np.ndarray) else array_namespace(x)
 
 
 def rounded(ratio: float) -> float:

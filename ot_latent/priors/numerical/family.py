@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ot_latent.priors.numerical.addition import Shape, sum_shape
+from ot_latent.priors.numerical.addition import Shape, sum_shapes
 from ot_latent.priors.numerical.axis import Axis, rounded
 
 # Between so many laws on a panel of log r one interpolates; a level is good to this part of 1 + level².
@@ -57,13 +57,11 @@ class Family:
     def _panel(self, start: float, width: float) -> Any:
         """Axes and tables at the nodes; None where interpolation between them is not accurate."""
 
-        def law(s: float) -> Any:
-            return sum_shape(self.first, self.second, rounded(np.exp(-start - width * (1 + s) / 2)))
-
-        axes, tables, middles = zip(*map(law, _NODES), strict=True)
+        sizes = start + width * (1 + np.append(_NODES, _BESIDE)) / 2
+        laws = sum_shapes(self.first, self.second, [rounded(ratio) for ratio in np.exp(-sizes)])
+        axes, tables, middles = zip(*laws[: len(_NODES)], strict=True)
         panel = axes[0], np.array([(a.left_unit, a.right_unit, m) for a, m in zip(axes, middles, strict=True)]), tables
-        for s in _BESIDE:
-            axis, table, middle = law(s)
+        for s, (axis, table, middle) in zip(_BESIDE, laws[len(_NODES) :], strict=True):
             place = axis.place(table.inverse(_LEVELS)) + (0.0 if axis.left_bounded else middle)
             error = np.abs(_interpolated(*panel, np.full(len(_LEVELS), s), place) - _LEVELS)
             if np.any(error > _ERROR * (1 + _LEVELS**2)):

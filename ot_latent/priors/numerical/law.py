@@ -192,5 +192,5 @@ class NumericalLaw:
     def short_probability(self, place: np.ndarray) -> np.ndarray:
         """F at origin + place by short polynomials, to ten digits of the lower tail; constant beyond the marks."""
         _, polynomials, far = self.table.short(self.axis)
-        x = self.axis.inner_coordinate(place) if far else place / self.axis.left_unit
+        x = self.axis.coordinate(place) if far else place / self.axis.left_unit
         return polynomials(x.clip(*polynomials.x[[0, -1]]))

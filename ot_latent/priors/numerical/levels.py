@@ -96,17 +96,22 @@ def _short_polynomials(function: Callable[[np.ndarray], np.ndarray], ends: np.nd
     """Polynomials of a low degree on panels between `ends`, which are halved until they agree with the function."""
     ends = np.unique(ends)
     ends = ends[np.append(np.diff(ends) > 1e-13 * np.abs(ends[:-1]), True)]
+    starts, stops, done = ends[:-1], ends[1:], []
     for halvings_left in reversed(range(_HALVINGS)):
-        width = np.diff(ends)[:, None]
-        values = function((ends[:-1, None] + width * _NODES).ravel()).reshape(len(width), -1)
+        width = (stops - starts)[:, None]
+        values = function((starts[:, None] + width * _NODES).ravel()).reshape(len(width), -1)
         powers = values @ _TO_POWERS.T
-        beside = function((ends[:-1, None] + width * _BESIDE).ravel()).reshape(len(width), -1)
+        beside = function((starts[:, None] + width * _BESIDE).ravel()).reshape(len(width), -1)
         error = np.abs(powers @ np.vander(_BESIDE, _DEGREE + 1).T - beside).max(1)
-        bad = error > 1e-11 * np.abs(values).max(1)
-        if not (bad.any() and halvings_left):
+        bad = (error > 1e-11 * np.abs(values).max(1)) & (halvings_left > 0)
+        done.append((starts[~bad], (powers / width ** np.arange(_DEGREE, -1, -1))[~bad]))
+        middle = (starts + stops)[bad] / 2
+        starts, stops = np.append(starts[bad], middle), np.append(middle, stops[bad])
+        if not len(starts):
             break
-        ends = np.unique([*ends, *(ends[:-1] + width[:, 0] / 2)[bad]])
-    return PPoly.construct_fast(powers.T / width.T ** np.arange(_DEGREE, -1, -1)[:, None], ends)
+    starts, powers = map(np.concatenate, zip(*done, strict=True))
+    order = starts.argsort()
+    return PPoly.construct_fast(powers[order].T, np.append(starts[order], ends[-1]))
 
 
 @functools.lru_cache(maxsize=1024)

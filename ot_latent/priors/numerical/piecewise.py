@@ -1,8 +1,9 @@
 """Increasing functions as piecewise Chebyshev series that find their own panels."""
 
 import functools
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import numpy as np
@@ -55,12 +56,24 @@ class Piecewise:
     @classmethod
     def fit(cls, function: Callable[[np.ndarray], np.ndarray], ends: np.ndarray, tolerance: float = TOLERANCE) -> Self:
         """Halve the panels between `ends` until the series of all of them have converged."""
-        starts, stops = np.array(ends[:-1]), np.array(ends[1:])
-        done: list[tuple[float, float, np.ndarray]] = []
+        return cls.fit_several(lambda x, _: function(x), [ends], tolerance)[0]
+
+    @classmethod
+    def fit_several(
+        cls,
+        function: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        ends: Sequence[np.ndarray],
+        tolerance: float = TOLERANCE,
+    ) -> list[Self]:
+        """As `fit`, of several functions at a time: `function` takes points and the number of the function of each."""
+        number = np.repeat(np.arange(len(ends)), [len(each) - 1 for each in ends])
+        starts, stops = (np.concatenate([each[part] for each in ends]) for part in (slice(-1), slice(1, None)))
+        narrowest = 1e-10 * np.array([each[-1] - each[0] for each in ends])
+        done: list[tuple[int, float, np.ndarray]] = []
         least, stalled = np.full(len(starts), np.inf), np.zeros(len(starts), dtype=int)
         while len(starts):
             middle, half = (starts + stops) / 2, (stops - starts) / 2
-            values = function((middle[:, None] + half[:, None] * _NODES).ravel())
+            values = function((middle[:, None] + half[:, None] * _NODES).ravel(), np.repeat(number, len(_NODES)))
             if not np.all(np.isfinite(values)):
                 raise ValueError("the law's distribution function is 0 or NaN within its support")
             values = values.reshape(len(starts), -1)
@@ -71,14 +84,17 @@ class Piecewise:
             stalled = np.where(last < 0.75 * least, 0, stalled + 1)
             least = np.minimum(least, last)
             noise = (stalled >= 3) & (last < 1e-4) & (half < 0.02)
-            narrow = half < 1e-10 * (ends[-1] - ends[0])
-            keep = converged | narrow | noise
-            done += zip(starts[keep], stops[keep], series[keep], strict=True)
+            keep = converged | (half < narrowest[number]) | noise
+            done += zip(number[keep], starts[keep], series[keep], strict=True)
             starts, stops, middle = starts[~keep], stops[~keep], middle[~keep]
             starts, stops = np.concatenate([starts, middle]), np.concatenate([middle, stops])
-            least, stalled = np.tile(least[~keep], 2), np.tile(stalled[~keep], 2)
-        done.sort(key=lambda panel: panel[0])
-        return cls(np.array([*(panel[0] for panel in done), ends[-1]]), np.array([panel[2] for panel in done]))
+            number, least, stalled = (np.tile(each[~keep], 2) for each in (number, least, stalled))
+        done.sort(key=lambda panel: panel[:2])
+        panels = [list(group) for _, group in itertools.groupby(done, key=lambda panel: panel[0])]
+        return [
+            cls(np.array([*(start for _, start, _ in some), each[-1]]), np.array([series for _, _, series in some]))
+            for some, each in zip(panels, ends, strict=True)
+        ]
 
     def rough(self, x: np.ndarray, half: float) -> np.ndarray:
         """Whether the function is no polynomial on the panel from x - half to x + half, for each x."""

@@ -1,8 +1,6 @@
 """Laws of weighted sums of independent laws."""
 
 import functools
-import heapq
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +8,10 @@ from typing import Any
 import numpy as np
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import Array, as_floating, conform, progress, wants_gradient
+from ot_latent._arrays import Array, as_floating, conform, progress_bar, wants_gradient
 from ot_latent.monotone import MonotoneMap, map_of_points
 from ot_latent.priors.laws import LawPerEntry, MapPerEntry
-from ot_latent.priors.numerical.addition import add, by_size, levels_of_sum, origin_of_sum
+from ot_latent.priors.numerical.addition import add, add_at_once, by_size, levels_of_sum, origin_of_sum, shape_of
 from ot_latent.priors.numerical.cubic_table import LevelMap, NumericalMap
 from ot_latent.priors.numerical.family import Shape, family_of
 from ot_latent.priors.numerical.law import NumericalLaw
@@ -23,18 +21,16 @@ _SEVERAL = 120  # sums of two, for which a family of laws pays
 
 
 def sum_of(laws: Sequence[NumericalLaw]) -> NumericalLaw:
-    """The law of a sum of independent `NumericalLaw`, the narrowest first."""
-    order = itertools.count()  # laws themselves do not compare
-    terms = [(_width(law), next(order), law) for law in laws]
-    heapq.heapify(terms)
-    for _ in progress(range(len(terms) - 1), "adding laws"):
-        total = add(heapq.heappop(terms)[2], heapq.heappop(terms)[2])
-        heapq.heappush(terms, (_width(total), next(order), total))
-    return terms[0][2]
-
-
-def _width(law: NumericalLaw) -> float:
-    return law.axis.left_unit + law.axis.right_unit
+    """The law of a sum of independent `NumericalLaw`: neighbours in width are added, in rounds."""
+    terms = list(laws)
+    with progress_bar("adding laws", len(terms) - 1, 0, "sums") as bar:
+        while len(terms) > 1:
+            terms.sort(key=lambda law: law.axis.left_unit + law.axis.right_unit)
+            pairs = [by_size(*pair) for pair in zip(terms[::2], terms[1::2], strict=False)]
+            add_at_once(pairs)
+            terms = [add(*pair) for pair in pairs] + terms[2 * len(pairs) :]
+            bar.update(len(pairs))
+    return terms[0]
 
 
 class PairSum:
@@ -70,7 +66,7 @@ class PairSum:
     @property
     def shapes(self) -> tuple[Shape, ...]:
         """Of both terms: see `Family`."""
-        return tuple((law.axis.proportions, law.table) for law in self.terms)
+        return tuple(map(shape_of, self.terms))
 
     @property
     def units(self) -> tuple[float, float, float]:
@@ -108,6 +104,11 @@ class PairSumPerEntry(LawPerEntry):
 
 class _PairMapPerEntry(MapPerEntry):
     """The maps from many sums of two: of few points each by a `Family` of laws."""
+
+    def for_points(self, count: int) -> MonotoneMap:
+        if count >= _SINGLE * len(self.maps):
+            add_at_once([law.terms for law in self.source.laws if isinstance(law, PairSum)])
+        return super().for_points(count)
 
     def __call__(self, x: Array) -> Array:
         x, laws = as_floating(x), self.source.laws

@@ -62,12 +62,10 @@ def measured(part):
         z = draws(law, len(weights), n, 100)
         what = f"mean of {len(weights)} with different weights: {name}"
         rows.append(row(what, law, lambda z, p, w=weights: otl.combine(z, w, prior=p), z))
-    for name, count in {"Laplace": 10_000, "t(3)": 10_000, "truncated normal": 1_000}.items():
-        t = np.linspace(0.05, 0.95, count // part)[:, None]
+    t = np.linspace(0.05, 0.95, 10_000 // part)[:, None]
+    for name in ("Laplace", "t(3)", "truncated normal"):
         z = draws(LAWS[name], 2, len(t), 100)
-        rows.append(
-            row(f"{len(t):,} different t: {name}", LAWS[name], lambda z, p, t=t: otl.interpolate(*z, t, prior=p), z)
-        )
+        rows.append(row(f"{len(t):,} different t: {name}", LAWS[name], lambda z, p: otl.interpolate(*z, t, prior=p), z))
     several = {
         "Laplace scales": [st.laplace(scale=1 + 0.1 * i) for i in range(max(2, 32 // part))],
         "Student laws": [st.t(3 + 0.1 * i) for i in range(max(2, 64 // part))],

@@ -10,7 +10,9 @@ from scipy.special import j0
 from scipy_laws import PRIORS, TAILS, relative
 
 import ot_latent as otl
+from ot_latent.priors.numerical.addition import law_of, levels_of_sum, shape_of
 from ot_latent.priors.numerical.cubic_table import ERROR
+from ot_latent.priors.numerical.family import Family
 from ot_latent.priors.numerical.sums import PairSum, sum_of
 from ot_latent.priors.numerical.tabulation import tabulate
 
@@ -124,15 +126,42 @@ def test_single_places_of_a_sum_agree_with_its_table(name, weights):
 
 @pytest.mark.parametrize("name", ["laplace", "gamma", "t(3)", "skew normal", "log-normal", "truncated normal"])
 def test_points_of_many_weights_agree_with_single_calls(name):
-    """By a family of laws where densities have no kinks, else by a quadrature for each point."""
+    """By a family of laws where many have about one ratio, else by a quadrature for each point."""
     prior, random = PRIORS[name], np.random.default_rng(1)
     weights = random.uniform(0.02, 1, (2, 150, 1)) * random.choice([-1.0, 1.0], (2, 150, 1))
-    z = prior.sample((2, 150, 20), rng=2)
+    z = prior.sample((2, 150, 100), rng=2)
     y = otl.combine(z, weights, prior=prior)
     spread = prior.icdf(0.75) - prior.icdf(0.25)
     for i in range(0, 150, 30):
         one = otl.combine(z[:, i], weights[:, i, 0], prior=prior)
         assert np.all(np.abs(y[i] - one) <= 3 * ERROR * (spread + np.abs(one - prior.icdf(0.5))))
+
+
+@pytest.mark.parametrize(
+    ("name", "least"), [("laplace", 1), ("gamma", 1), ("t(3)", 1), ("truncated normal", 0.9), ("arcsine", 0.9)]
+)
+def test_families_agree_with_quadrature_where_they_give_levels(name, least):
+    """At 100,000 points of ratios from 1 to 1/7, with moving kinks, too; some ratios are left to quadrature."""
+    prior, random = PRIORS[name], np.random.default_rng(3)
+    X = law_of(shape_of(prior))
+    log_ratio = random.uniform(-2, 0, 100_000)
+    first, second = X.sample((2, 100_000), rng=4)
+    place = first + np.exp(log_ratio) * second
+    found = Family(shape_of(prior), shape_of(prior)).levels(log_ratio, place)
+    known = np.flatnonzero(np.isfinite(found))
+    assert len(known) >= least * len(found)
+    for i in known[:: len(known) // 50]:
+        exact = levels_of_sum(X, X.scaled(np.exp(log_ratio[i])), place[i : i + 1])
+        assert abs(found[i] - exact[0]) <= 2e-9 * (1 + exact[0] ** 2)
+
+
+@pytest.mark.parametrize("name", ["t(3)", "truncated normal"])
+def test_one_number_for_each_weight_is_mapped(name):
+    prior = PRIORS[name]
+    z, t = prior.sample((2, 5, 1), rng=0), np.linspace(0.1, 0.9, 5)[:, None]
+    y = otl.interpolate(*z, t, prior=prior)
+    for i in range(5):
+        assert y[i] == pytest.approx(otl.interpolate(*z[:, i], t[i, 0], prior=prior), rel=1e-8)
 
 
 def test_sums_of_one_shape_are_computed_once():

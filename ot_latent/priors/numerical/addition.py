@@ -116,6 +116,11 @@ def shape_of(law: NumericalLaw) -> Shape:
     return law.axis.proportions, law.table
 
 
+def law_of(shape: Shape) -> NumericalLaw:
+    """The law of a shape whose axis has the left unit 1."""
+    return NumericalLaw(Axis.of_unit(*shape[0]), shape[1], math.nan, math.nan)
+
+
 def by_size(X: NumericalLaw, Y: NumericalLaw) -> tuple[NumericalLaw, NumericalLaw]:
     """Both, the larger one first."""
     return (X, Y) if X.axis.left_unit >= Y.axis.left_unit else (Y, X)
@@ -138,7 +143,7 @@ def _known_sums(first: Shape, second: Shape) -> dict[float, tuple[Axis, LevelTab
 
 
 def _sums(first: Shape, second: Shape, ratio: np.ndarray) -> list[tuple[Axis, LevelTable, float]]:
-    X, Y = (NumericalLaw(Axis.of_unit(*shape[0]), shape[1], math.nan, math.nan) for shape in (first, second))
+    X, Y = law_of(first), law_of(second)
     both = X.symmetric and Y.symmetric
     middle = X.axis.middle + ratio * Y.axis.middle if both else _middle(X, Y, ratio)
     median = middle + origin_of_sum(X, Y, ratio)
@@ -207,9 +212,11 @@ def _log_cdf_of_each(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray, places
 
 def _log_cdf(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray, places: np.ndarray) -> np.ndarray:
     """log P(X + ratio Y <= y), y measured from the sum of the origins, in bounded memory."""
-    parts = 1 + len(places) // _FEW
-    pairs = zip(np.array_split(ratio, parts), np.array_split(places, parts), strict=True)
-    return np.concatenate([_log_cdf_of_some(X, Y, *pair) for pair in pairs])
+    found = np.empty(len(places))
+    for start in range(0, len(places), _FEW):
+        some = slice(start, start + _FEW)
+        found[some] = _log_cdf_of_some(X, Y, ratio[some], places[some])
+    return found
 
 
 def _log_cdf_of_some(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -122,8 +122,6 @@ class _PairMapPerEntry(MapPerEntry):
         among, order = pairs[number], np.cumsum(pairs) - 1
         sums = [law for law, pair in zip(laws, pairs, strict=True) if pair]
         levels = _levels_of_many(sums, order[number[among]], places[among])
-        if levels is None:
-            return super().__call__(x)
         moved[among] = np.clip(self.target.axis.origin + self.target.place(levels), *self.target.support)
         for i in np.flatnonzero(~pairs):
             here = number == i
@@ -131,17 +129,18 @@ class _PairMapPerEntry(MapPerEntry):
         return conform(x, moved)[0]
 
 
-def _levels_of_many(pairs: Sequence[PairSum], number: np.ndarray, x: np.ndarray) -> np.ndarray | None:
-    """Levels at x (n,), each by the law ``pairs[number]``; None where no family is accurate."""
+def _levels_of_many(pairs: Sequence[PairSum], number: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Levels at x (n,), each by the law ``pairs[number]``: by quadrature where a `Family` does not give them."""
     found = np.empty(len(x))
     size, log_ratio, origin = (np.array(column)[number] for column in zip(*(p.units for p in pairs), strict=True))
     shapes = [pair.shapes for pair in pairs]
     for family in set(shapes):
         here = np.array([shape == family for shape in shapes])[number]
-        levels = family_of(*family).levels(log_ratio[here], (x[here] - origin[here]) / size[here])
-        if levels is None:
-            return None
-        found[here] = levels
+        found[here] = family_of(*family).levels(log_ratio[here], (x[here] - origin[here]) / size[here])
+    left = np.isnan(found) & ~np.isnan(x)
+    for i in np.unique(number[left]):
+        here = left & (number == i)
+        found[here] = pairs[i].level_at(x[here])
     return found
 
 

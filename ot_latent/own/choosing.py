@@ -155,8 +155,8 @@ def best_dimension(
     cell = plan.side // 32
     cells = images[rows].reshape(len(rows), plan.channels, 32, cell, 32, cell)
     split = Split.of(cells.mean((3, 5), dtype=np.float32).round().astype(np.uint8), plan.seed, trials.most)
-    epochs = math.ceil(trials.steps * plan.batch / len(split.fitted))
-    small = replace(plan, side=32, width=trials.width, iterations=trials.iterations, epochs=epochs)
+    small = replace(plan, side=32, width=trials.width, batch=min(plan.batch, 64), iterations=trials.iterations)
+    small = replace(small, epochs=math.ceil(trials.steps * small.batch / len(split.fitted)))
     found = {}
     for d in (plan.latent_dim, larger):
         tell(f"Trial of {d} dimensions.")

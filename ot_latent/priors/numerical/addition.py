@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from ot_latent._arrays import progress
 from ot_latent.priors.numerical.axis import Axis, rounded
 from ot_latent.priors.numerical.law import NumericalLaw
 from ot_latent.priors.numerical.levels import FAR_LEVEL, LAST_MARK, LOG2, LevelTable, gauss_legendre, log, probability
@@ -35,7 +36,7 @@ _SHORT = 1.0  # panels in levels, for which half of the nodes do
 # Levels whose places, added up, cover the sum: its tails are at least the product of the terms'.
 _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
 _TOLERANCE = 1e-10  # of a level: of the last terms of series
-_KEPT = 1024  # sums that are remembered: some 100 kB each
+_KEPT, _TOGETHER = 1024, 64  # sums that are remembered, some 100 kB each, and found at a time
 _MOST_KNOTS = 60  # of histograms, whose sums are exact
 _FEW = 512  # rows
 # Both terms' level at the median of the sum is no further from 0: there F is between the squares of theirs.
@@ -128,17 +129,21 @@ def by_size(X: NumericalLaw, Y: NumericalLaw) -> tuple[NumericalLaw, NumericalLa
 
 def sum_shapes(first: Shape, second: Shape, ratios: Sequence[float]) -> list[tuple[Axis, LevelTable, float]]:
     """Axes and tables of X + r Y for each r in `ratios`, with X and Y of unit size, and medians from the origins."""
-    known = _known_sums(first, second)
-    if new := sorted(set(ratios) - known.keys()):
-        known.update(zip(new, _sums(first, second, np.array(new)), strict=True))
-    found = [known[ratio] for ratio in ratios]
+    known, keys = _known_sums(), {ratio: (first, second, ratio) for ratio in ratios}
+    found = dict(known)  # which other threads may empty
+    new = sorted(ratio for ratio, key in keys.items() if key not in found)
+    for start in progress(range(0, len(new), _TOGETHER), "laws of sums"):
+        some = new[start : start + _TOGETHER]
+        made = zip((keys[ratio] for ratio in some), _sums(first, second, np.array(some)), strict=True)
+        found.update(made)
+    known.update((keys[ratio], found[keys[ratio]]) for ratio in new[-_KEPT:])
     while len(known) > _KEPT:
-        del known[next(iter(known))]
-    return found
+        known.pop(next(iter(known)), None)
+    return [found[keys[ratio]] for ratio in ratios]
 
 
-@functools.lru_cache(maxsize=64)
-def _known_sums(first: Shape, second: Shape) -> dict[float, tuple[Axis, LevelTable, float]]:
+@functools.cache
+def _known_sums() -> dict[tuple[Shape, Shape, float], tuple[Axis, LevelTable, float]]:
     return {}
 
 

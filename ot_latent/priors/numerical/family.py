@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ot_latent.priors.numerical.addition import Shape, law_of, sum_shapes
+from ot_latent.priors.numerical.addition import Shape, law_of, medians_of_sums, sum_shapes
 from ot_latent.priors.numerical.axis import Axis, rounded
 from ot_latent.priors.numerical.levels import LevelTable
 
@@ -16,8 +16,8 @@ _ERROR = 1e-9
 _BESIDE = (-0.93, 0.07)  # where interpolation is held against laws themselves
 _LEVELS = np.unique([np.linspace(-28, 28, 113), np.linspace(-2.8, 2.8, 113)])  # and at these levels
 _ROUNDING = 4e-16  # of places
-_NARROWEST = 1 / 16  # in log r
-_FEW, _CHUNK = 2_000, 2**14  # points for which no panel is made, and points at a time
+_NARROWEST = 1 / 64  # in log r
+_FEW, _CHUNK = 3_000, 2**14  # points for which no panel is made, and points at a time
 
 
 class _Panel(NamedTuple):
@@ -37,7 +37,8 @@ class Family:
     """
 
     def __init__(self, first: Shape, second: Shape) -> None:
-        self.shapes, (X, Y) = (first, second), map(law_of, (first, second))
+        self.shapes, self.terms = (first, second), (law_of(first), law_of(second))
+        X, Y = self.terms
         self.kinks, self.highest = (X.kinks, Y.kinks), (X.axis.high, Y.axis.high)
         self.low, self.high = X.axis.low + Y.axis.low, X.axis.high + Y.axis.high
         self._known: dict[tuple[float, float], _Panel | None] = {}
@@ -79,9 +80,10 @@ class Family:
 
     def _panel(self, start: float, width: float) -> _Panel | None:
         """The laws at the nodes; None where interpolation between them is not accurate."""
-        kinks = self._sums_of_kinks(np.exp([-start, -start - width]))
-        if (np.diff(kinks[kinks[:, 1].argsort(), 0]) < -1e-12).any():
-            return None  # their order changes
+        ends = np.exp([-start, -start - width])
+        kinks = np.append(self._sums_of_kinks(ends), [medians_of_sums(*self.terms, ends)], axis=0)
+        if (np.diff(kinks[kinks[:, 1].argsort(), 0]) < -1e-9).any():
+            return None  # the order of knots changes
         sizes = start + width * (1 + np.append(_NODES, _BESIDE)) / 2
         ratios = [rounded(ratio) for ratio in np.exp(-sizes)]
         laws, units, knots, n = sum_shapes(*self.shapes, ratios), [], [], len(_NODES)

@@ -93,11 +93,11 @@ class Axis:
     def place(self, eta: Array) -> Array:
         """The inverse of `coordinate`."""
         if self.left_bounded != self.right_bounded:
-            toward_infinity = eta if self.left_bounded else -eta
+            exponent = eta if self.left_bounded else -eta
         else:
-            toward_infinity = -abs(eta) if self.left_bounded else abs(eta)
+            exponent = -abs(eta) if self.left_bounded else abs(eta)
         xp = _namespace(eta)
-        u = xp.exp(toward_infinity)
+        u = xp.exp(exponent)
         below = self.left_unit * (u if self.left_bounded else 1 - u)
         above = self.right_unit * (1 - u if self.right_bounded else u - 1)
         return xp.where(eta < 0, below, self.middle + above)

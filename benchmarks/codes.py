@@ -297,7 +297,8 @@ def main():
         }
         for what, (part, *given) in parts.items():
             sections[f"{title}: {what}"] = update_wrapper(partial(part, *given), part)
-    write(arguments.out, "# Operations on codes\n\nMade by `benchmarks/codes.py`.", sections)
+    sets = " ".join(f"'{name}'" for name in arguments.sets)
+    write(arguments.out, f"# Operations on codes\n\nMade by `benchmarks/codes.py --sets {sets}`.\n", sections)
 
 
 if __name__ == "__main__":

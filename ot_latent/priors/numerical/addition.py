@@ -136,7 +136,9 @@ def sum_shapes(first: Shape, second: Shape, ratios: Sequence[float]) -> list[tup
         some = new[start : start + _TOGETHER]
         made = zip((keys[ratio] for ratio in some), _sums(first, second, np.array(some)), strict=True)
         found.update(made)
-    known.update((keys[ratio], found[keys[ratio]]) for ratio in new[-_KEPT:])
+    for key in list(keys.values())[-_KEPT:]:  # to the end: what was asked for last is forgotten last
+        known.pop(key, None)
+        known[key] = found[key]
     while len(known) > _KEPT:
         known.pop(next(iter(known)), None)
     return [found[keys[ratio]] for ratio in ratios]

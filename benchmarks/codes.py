@@ -43,10 +43,7 @@ WIDE = Plan(
 #: Auto-encoder, and what sees its images: their classifier for digits, which is also scored.
 SETS = {
     "digits": ("mnist-ae", lambda: scorers.Classifier("mnist-classifier")),
-    "wide digits": (
-        Plan(32, 1, 32, 16, False, 10, 64, "float32", 1, 0),
-        lambda: scorers.Classifier("mnist-classifier"),
-    ),
+    "wide digits": (WIDE, lambda: scorers.Classifier("mnist-classifier")),
     "logos": ("logos-ae", lambda: scorers.Classifier("cifar10-classifier")),
     "faces": ("fairface-ae", scores.LocalDetail),
 }

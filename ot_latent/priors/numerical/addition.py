@@ -89,27 +89,30 @@ def _grid(law: NumericalLaw) -> np.ndarray:
 
 def add(X: NumericalLaw, Y: NumericalLaw) -> NumericalLaw:
     """The law of X + Y, independent of each other; sums of one shape are computed once."""
-    if X.exact and Y.exact and max(len(X.exact.knots), len(Y.exact.knots)) <= _MOST_KNOTS:
-        return tabulate(sum_of_steps(X.exact, Y.exact))
-    X, Y = by_size(X, Y)
-    size = X.axis.left_unit
-    [(axis, table, moved)] = sum_shapes(shape_of(X), shape_of(Y), [rounded(Y.axis.left_unit / size)])
-    left_unit, right_unit = size * axis.left_unit, size * axis.right_unit
-    low, high = X.axis.low + Y.axis.low, X.axis.high + Y.axis.high
-    median = low + left_unit if axis.left_bounded else origin_of_sum(X, Y) + size * moved
-    if axis.right_bounded:  # to the last digit, on which the upper tail depends
-        right_unit = high - median
-    return NumericalLaw(Axis(low, median, high, left_unit, right_unit), table, X.mean + Y.mean, X.var + Y.var)
+    return add_all([(X, Y)])[0]
 
 
-def add_at_once(pairs: Sequence[tuple[NumericalLaw, NumericalLaw]]) -> None:
-    """Do for all pairs together what `add` does for each of them later."""
-    ratios: dict[tuple[Shape, Shape], list[float]] = {}
-    for X, Y in pairs:
-        if not (X.exact and Y.exact):
-            ratios.setdefault((shape_of(X), shape_of(Y)), []).append(rounded(Y.axis.left_unit / X.axis.left_unit))
-    for shapes, some in ratios.items():
-        sum_shapes(*shapes, some)
+def add_all(pairs: Sequence[tuple[NumericalLaw, NumericalLaw]]) -> list[NumericalLaw]:
+    """The law of X + Y for each pair: those of sums of two shapes, whatever their ratio, at once."""
+    found: dict[int, NumericalLaw] = {}
+    alike: dict[tuple[Shape, Shape], dict[int, float]] = {}
+    pairs = [by_size(*pair) for pair in pairs]
+    for i, (X, Y) in enumerate(pairs):
+        if X.exact and Y.exact and max(len(X.exact.knots), len(Y.exact.knots)) <= _MOST_KNOTS:
+            found[i] = tabulate(sum_of_steps(X.exact, Y.exact))
+        else:
+            alike.setdefault((shape_of(X), shape_of(Y)), {})[i] = rounded(Y.axis.left_unit / X.axis.left_unit)
+    for shapes, ratios in alike.items():
+        for i, (axis, table, moved) in zip(ratios, sum_shapes(*shapes, list(ratios.values())), strict=True):
+            X, Y = pairs[i]
+            size = X.axis.left_unit
+            left_unit, low, high = size * axis.left_unit, X.axis.low + Y.axis.low, X.axis.high + Y.axis.high
+            median = low + left_unit if axis.left_bounded else origin_of_sum(X, Y) + size * moved
+            # to the last digit where there is an end, on which the upper tail depends
+            right_unit = high - median if axis.right_bounded else size * axis.right_unit
+            place = Axis(low, median, high, left_unit, right_unit)
+            found[i] = NumericalLaw(place, table, X.mean + Y.mean, X.var + Y.var)
+    return [found[i] for i in range(len(pairs))]
 
 
 def shape_of(law: NumericalLaw) -> Shape:
@@ -129,19 +132,16 @@ def by_size(X: NumericalLaw, Y: NumericalLaw) -> tuple[NumericalLaw, NumericalLa
 
 def sum_shapes(first: Shape, second: Shape, ratios: Sequence[float]) -> list[tuple[Axis, LevelTable, float]]:
     """Axes and tables of X + r Y for each r in `ratios`, with X and Y of unit size, and medians from the origins."""
-    known, keys = _known_sums(), {ratio: (first, second, ratio) for ratio in ratios}
-    found = dict(known)  # which other threads may empty
-    new = sorted(ratio for ratio, key in keys.items() if key not in found)
+    known = _known_sums()
+    found = {ratio: known.pop((first, second, ratio), None) for ratio in ratios}  # and put back, as the latest
+    new = sorted(ratio for ratio, shape in found.items() if shape is None)
     for start in progress(range(0, len(new), _TOGETHER), "laws of sums"):
         some = new[start : start + _TOGETHER]
-        made = zip((keys[ratio] for ratio in some), _sums(first, second, np.array(some)), strict=True)
-        found.update(made)
-    for key in list(keys.values())[-_KEPT:]:  # to the end: what was asked for last is forgotten last
-        known.pop(key, None)
-        known[key] = found[key]
+        found.update(zip(some, _sums(first, second, np.array(some)), strict=True))
+    known.update(((first, second, ratio), shape) for ratio, shape in found.items())
     while len(known) > _KEPT:
         known.pop(next(iter(known)), None)
-    return [found[keys[ratio]] for ratio in ratios]
+    return [found[ratio] for ratio in ratios]
 
 
 @functools.cache

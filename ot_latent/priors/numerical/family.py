@@ -38,9 +38,7 @@ class Family:
 
     def __init__(self, first: Shape, second: Shape) -> None:
         self.shapes, self.terms = (first, second), (law_of(first), law_of(second))
-        X, Y = self.terms
-        self.kinks, self.highest = (X.kinks, Y.kinks), (X.axis.high, Y.axis.high)
-        self.low, self.high = X.axis.low + Y.axis.low, X.axis.high + Y.axis.high
+        self.low, self.high = (sum(ends) for ends in zip(*(law.support for law in self.terms), strict=True))
         self._known: dict[tuple[float, float], _Panel | None] = {}
 
     def levels(self, log_ratio: np.ndarray, place: np.ndarray) -> np.ndarray:
@@ -66,8 +64,8 @@ class Family:
         return found
 
     def _sums_of_kinks(self, ratio: np.ndarray) -> np.ndarray:
-        first, second = self.kinks
-        return (first[:, None, None] + second[:, None] * ratio).reshape(-1, len(ratio))
+        X, Y = self.terms
+        return (X.kinks[:, None, None] + Y.kinks[:, None] * ratio).reshape(-1, len(ratio))
 
     def _inner_kinks(self, ratio: np.ndarray) -> np.ndarray:
         """Places of the sums' kinks, but for those at ends of the support, in order: (kinks, n)."""
@@ -107,7 +105,8 @@ class Family:
         left_unit, right_unit, middle = (weights @ panel.units).T
         shift = 0.0 if np.isfinite(self.low) else middle
         if np.isfinite(self.high):  # to the last digit, on which the upper tail depends
-            right_unit = self.highest[0] + ratio * self.highest[1] - middle
+            X, Y = self.terms
+            right_unit = X.axis.high + ratio * Y.axis.high - middle
         axis = Axis(self.low, 0.0, self.high, left_unit, right_unit)
         eta, knots = axis.coordinate(place - shift), self._knots(axis, self._inner_kinks(ratio) - shift)
         after = np.minimum((knots < eta).sum(0), len(knots) - 1)

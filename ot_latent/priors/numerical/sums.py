@@ -11,7 +11,7 @@ from array_api_compat import is_torch_array
 from ot_latent._arrays import Array, as_floating, conform, progress_bar, wants_gradient
 from ot_latent.monotone import MonotoneMap, map_of_points
 from ot_latent.priors.laws import LawPerEntry, MapPerEntry
-from ot_latent.priors.numerical.addition import add, add_at_once, by_size, levels_of_sum, origin_of_sum, shape_of
+from ot_latent.priors.numerical.addition import add, add_all, by_size, levels_of_sum, origin_of_sum, shape_of
 from ot_latent.priors.numerical.cubic_table import LevelMap, NumericalMap
 from ot_latent.priors.numerical.family import Shape, family_of
 from ot_latent.priors.numerical.law import NumericalLaw
@@ -26,10 +26,9 @@ def sum_of(laws: Sequence[NumericalLaw]) -> NumericalLaw:
     with progress_bar("adding laws", len(terms) - 1, 0, "sums") as bar:
         while len(terms) > 1:
             terms.sort(key=lambda law: law.axis.left_unit + law.axis.right_unit)
-            pairs = [by_size(*pair) for pair in zip(terms[::2], terms[1::2], strict=False)]
-            add_at_once(pairs)
-            terms = [add(*pair) for pair in pairs] + terms[2 * len(pairs) :]
-            bar.update(len(pairs))
+            sums = add_all(list(zip(terms[::2], terms[1::2], strict=False)))
+            terms = sums + terms[2 * len(sums) :]
+            bar.update(len(sums))
     return terms[0]
 
 
@@ -107,7 +106,9 @@ class _PairMapPerEntry(MapPerEntry):
 
     def for_points(self, count: int) -> MonotoneMap:
         if count >= _SINGLE * len(self.maps):
-            add_at_once([law.terms for law in self.source.laws if isinstance(law, PairSum)])
+            pairs = [law for law in self.source.laws if isinstance(law, PairSum) and "tabulated" not in vars(law)]
+            for pair, law in zip(pairs, add_all([pair.terms for pair in pairs]), strict=True):
+                pair.tabulated = law
         return super().for_points(count)
 
     def __call__(self, x: Array) -> Array:

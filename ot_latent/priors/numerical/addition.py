@@ -152,7 +152,7 @@ def _known_sums() -> dict[tuple[Shape, Shape, float], tuple[Axis, LevelTable, fl
 def _sums(first: Shape, second: Shape, ratio: np.ndarray) -> list[tuple[Axis, LevelTable, float]]:
     X, Y = law_of(first), law_of(second)
     both = X.symmetric and Y.symmetric
-    middle = X.axis.middle + ratio * Y.axis.middle if both else medians_of_sums(X, Y, ratio)
+    middle = X.axis.middle + ratio * Y.axis.middle if both else _medians_of_sums(X, Y, ratio)
     median = middle + origin_of_sum(X, Y, ratio)
     left_units, lefts = _left_halves(X, Y, ratio, middle)
     right_units, rights = left_units, lefts
@@ -165,7 +165,7 @@ def _sums(first: Shape, second: Shape, ratio: np.ndarray) -> list[tuple[Axis, Le
     return list(zip(axes, tables, middle.tolist(), strict=True))
 
 
-def medians_of_sums(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray) -> np.ndarray:
+def _medians_of_sums(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray) -> np.ndarray:
     """Medians of X + ratio Y, from the origins: nearly, since levels differ by the square of the error."""
     around, row = np.array([-_AROUND, _AROUND]), np.arange(len(ratio))
     ends = X.place(around) + ratio[:, None] * Y.place(around)

@@ -29,7 +29,7 @@ class TabulatedMap(MonotoneMap):
 
     def __init__(self, source: Any, target: Any, bits: int) -> None:
         super().__init__(source, target)
-        self.exact, self.bits = MonotoneMap(source, target), bits
+        self.exact, self.bits = _pointwise(source, target), bits
         self.axis = axis = source.axis
         ends = source.inverse(np.array([-LAST_LEVEL, LAST_LEVEL]))
         left, right = (min(math.ceil(abs(eta) / math.log(2)), _LARGEST_OCTAVE) + 1 for eta in ends)
@@ -48,18 +48,21 @@ class TabulatedMap(MonotoneMap):
         self.offset = 0 if axis.left_bounded != axis.right_bounded else len(start) // 2
         middle, spread = target.icdf(0.5), target.icdf(0.75) - target.icdf(0.25)
 
-        def at(part: float) -> tuple[np.ndarray, np.ndarray]:
+        def value(part: float) -> np.ndarray:
+            return self.exact(axis.origin + axis.place_at(start + part * width, sides)[0])
+
+        def slope(part: float, value: np.ndarray) -> np.ndarray:
             place, unit = axis.place_at(start + part * width, sides)
-            x = axis.origin + place
-            return self.exact(x), self.exact.derivative(x) * unit * width
+            return source.pdf(axis.origin + place) / target.pdf(value) * unit * width
 
         with np.errstate(all="ignore"):  # far out, in panels that are not used
-            (v0, m0), (v1, m1) = at(0.0), at(1.0)
+            v0, v1 = value(0.0), value(1.0)
+            m0, m1 = slope(0.0, v0), slope(1.0, v1)
             cubic = v0, m0, 3 * (v1 - v0) - 2 * m0 - m1, m0 + m1 - 2 * (v1 - v0)
             accurate = ~outermost
             for part in (0.25, 0.5, 0.75):
-                value, _ = at(part)
-                accurate &= abs(_cubic(part, *cubic) - value) <= ERROR * (spread + abs(value - middle))
+                exact = value(part)
+                accurate &= abs(_cubic(part, *cubic) - exact) <= ERROR * (spread + abs(exact - middle))
         # a constant NaN marks panels without a cubic, and leaves gradients alone
         self.cubic = [np.where(accurate, c, 0.0) for c in cubic]
         self.cubic[0][~accurate] = np.nan
@@ -160,5 +163,9 @@ class NumericalMap(MonotoneMap):
         return MonotoneMap(self.source, self.target).cost(p)
 
     def for_points(self, count: int) -> MonotoneMap:
-        few = LevelMap if hasattr(self.target, "level_at") else MonotoneMap
-        return few(self.source, self.target) if count < _MANY else self.table
+        return _pointwise(self.source, self.target) if count < _MANY else self.table
+
+
+def _pointwise(source: Any, target: Any) -> MonotoneMap:
+    """The map without a table."""
+    return (LevelMap if hasattr(target, "level_at") else MonotoneMap)(source, target)

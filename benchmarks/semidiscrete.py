@@ -28,7 +28,7 @@ JUDGE = 200_000  # noise points of the final judgement
 STEPS = 0.1, 1.0  # the peer's first step over the number of codes; 0.1 is ours for the cost without 1/2
 ALONE = ["200000:0.3:10", "2000:0.005:512"]
 VERSUS = ["2000:0.02:2", "2000:0.02:32", "2000:0.02:512", "10000:0.005", "10000:0.3:512"]
-VERSUS += ["60000:0.2", "60000:0.3:2", "60000:0.5:512"]
+VERSUS += ["60000:0.2", "60000:0.3:2"]
 EVERY, MOST = 64, 40_000  # steps between two of the peer's estimates, and of all
 
 

@@ -38,6 +38,7 @@ from .own import fit_codes as fit_codes
 from .own import fit_images as fit_images
 from .paper import Run as Run
 from .priors import Ball as Ball
+from .priors import Elliptical as Elliptical
 from .priors import Gaussian as Gaussian
 from .priors import MultivariateGaussian as MultivariateGaussian
 from .priors import Product as Product

@@ -9,7 +9,6 @@ from array_api_compat import array_namespace, is_torch_array
 from scipy import special, stats
 
 from ot_latent._arrays import Array, as_floating, at_least_single, generator, number
-from ot_latent.priors.gaussian import Gaussian
 from ot_latent.priors.laws import AnyPrior
 from ot_latent.priors.product import as_prior
 
@@ -70,7 +69,7 @@ def check_prior(
     uniform on [0, 1]; and of the squared norms ‖g‖², where g = Φ^{-1}(F(z)) is standard normal, so
     that ‖g‖² follows the chi-square law. The second sees dependence between coordinates too: points of
     a prior whose coordinates depend on each other do not follow a law for each coordinate, and fail. Those of
-    a `MultivariateGaussian` are whitened first.
+    a `MultivariateGaussian` and of an `Elliptical` prior are whitened first.
 
     Radial priors (`Sphere`, `Ball`, `Radial`), whose coordinates are not independent, are tested in
     their directions, which become independent normal coordinates when each is given a chi-distributed
@@ -121,7 +120,7 @@ def check_prior(
         raise ValueError(f"z must have the {law.d} coordinates of {law!r}, got {dimension}")
     if hasattr(law, "whitened"):
         lost = np.square(_steps(values, bits)).mean(0) / (6 if z.dtype.itemsize == 2 else 12)
-        values, law = law.whitened(values, lost), Gaussian()
+        values, law = law.whitened(values, lost)
     if hasattr(law, "departure"):  # a law that is known by its points
         coordinates, norms, squares = law.departure(values)
     elif getattr(law, "of_whole_points", False):

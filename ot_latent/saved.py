@@ -30,6 +30,7 @@ CLASSES = {
         "ot_latent.priors.product": "Product",
         "ot_latent.priors.radial": "Radial",
         "ot_latent.priors.multivariate": "MultivariateGaussian",
+        "ot_latent.priors.elliptical": "Elliptical",
         "ot_latent.priors.scipy_prior": "ScipyPrior",
         "ot_latent.priors.numerical.law": "NumericalLaw",
         "ot_latent.priors.numerical.axis": "Axis",

@@ -16,7 +16,8 @@ others: list[otl.priors.Law] = [otl.Uniform(-1, 1), otl.ScipyPrior(scipy.stats.l
 product = otl.Product([prior, otl.Uniform(-1, 1)])
 codes = otl.Codes(prior.sample((100, 2), rng=0), directions=1, tolerance=0.2)
 correlated = otl.MultivariateGaussian(0, np.eye(100) + 0.5)
-radial = [otl.Sphere(100), otl.Ball(100), otl.Radial(100, scipy.stats.halfnorm())]
+heavy = otl.Elliptical(otl.Ball(100), 0, np.eye(100) + 0.5)
+radial = [heavy, otl.Sphere(100), otl.Ball(100), otl.Radial(100, scipy.stats.halfnorm())]
 z1, z2, z3 = prior.sample((3, 64, 100), rng=0)
 path = otl.interpolate(z1, z2, np.linspace(1, 0, 9)[:, None, None], prior=prior)
 mean = otl.combine([z1, z2, z3], [0.2, 0.3, 0.5], prior=prior)

@@ -1,3 +1,4 @@
+from .elliptical import Elliptical as Elliptical
 from .gaussian import Gaussian as Gaussian
 from .laws import Law as Law
 from .laws import LawPerEntry as LawPerEntry

@@ -57,20 +57,8 @@ class MultivariateGaussian(ByValue):
     support: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
 
     def __init__(self, mean: Array, covariance: Array) -> None:
-        covariance = np.asarray(parameter(covariance, "covariance"), dtype=float)
-        if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or not covariance.size:
-            raise ValueError(f"covariance must have shape (d, d), got {covariance.shape}")
-        self.d = len(covariance)
-        mean = np.asarray(parameter(mean, "mean"), dtype=float)
-        if mean.shape not in ((), (self.d,)):
-            raise ValueError(f"mean must be a number or have shape ({self.d},), got {mean.shape}")
-        if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-12 * abs(covariance).max()):
-            raise ValueError("covariance must be symmetric")
-        values = np.linalg.eigvalsh(covariance)
-        if not values[0] > 1e-12 * abs(values[-1]):
-            found = f"got eigenvalues from {values[0]:.3g} to {values[-1]:.3g}"
-            raise ValueError(f"covariance must be positive definite, {found}: take coordinates of a subspace")
-        self.mean, self.covariance = np.broadcast_to(mean, (self.d,)).copy(), (covariance + covariance.T) / 2
+        self.mean, self.covariance = mean_and_covariance(mean, covariance, "covariance")
+        self.d = len(self.mean)
         self.size: Any = 1.0  # of a sum: its covariance is size² times this
 
     def __repr__(self) -> str:
@@ -135,10 +123,10 @@ class MultivariateGaussian(ByValue):
             return _Scaling(self, target, (self.mean, self.size), (mean, size))
         return LinearMap(self, target)
 
-    def whitened(self, values: np.ndarray, lost: np.ndarray) -> np.ndarray:
-        """Points whose coordinates are standard normal if `values` follow this law, with errors of variance `lost`."""
+    def whitened(self, values: np.ndarray, lost: np.ndarray) -> tuple[np.ndarray, Gaussian]:
+        """Points, and the law of their coordinates if `values` follow this one, with errors of variance `lost`."""
         covariance = self.size**2 * self.covariance + np.diag(lost)
-        return (values - self.mean) @ np.linalg.inv(covariance_root(covariance))
+        return (values - self.mean) @ np.linalg.inv(covariance_root(covariance)), Gaussian()
 
 
 class _Scaling(ScaledMap):
@@ -161,6 +149,23 @@ class LinearMap(ByValue):
         require_coordinates(y, self.target.d)
         matrix, start, goal = conform(y, self.matrix, self.source.mean, self.target.mean)
         return goal + (y - start) @ matrix
+
+
+def mean_and_covariance(mean: Array, covariance: Array, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Both in double precision, checked: (d,) and (d, d); `name` is that of the user's argument for the latter."""
+    covariance = np.asarray(parameter(covariance, name), dtype=float)
+    if covariance.ndim != 2 or covariance.shape[0] != covariance.shape[1] or not covariance.size:
+        raise ValueError(f"{name} must have shape (d, d), got {covariance.shape}")
+    d, mean = len(covariance), np.asarray(parameter(mean, "mean"), dtype=float)
+    if mean.shape not in ((), (d,)):
+        raise ValueError(f"mean must be a number or have shape ({d},), got {mean.shape}")
+    if not np.allclose(covariance, covariance.T, rtol=1e-6, atol=1e-12 * abs(covariance).max()):
+        raise ValueError(f"{name} must be symmetric")
+    values = np.linalg.eigvalsh(covariance)
+    if not values[0] > 1e-12 * abs(values[-1]):
+        found = f"got eigenvalues from {values[0]:.3g} to {values[-1]:.3g}"
+        raise ValueError(f"{name} must be positive definite, {found}: take coordinates of a subspace")
+    return np.broadcast_to(mean, (d,)).copy(), (covariance + covariance.T) / 2
 
 
 def covariance_root(covariance: np.ndarray, least: float = 0.0) -> np.ndarray:

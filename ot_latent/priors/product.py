@@ -109,7 +109,7 @@ class Product(SeveralLaws):
 def as_prior(prior: AnyPrior, name: str = "prior") -> Any:
     """`prior` as this library's own: a sequence of laws as a `Product`, what has a cdf as a `ScipyPrior`.
 
-    A frozen ``scipy.stats.multivariate_normal`` becomes a `MultivariateGaussian`.
+    A frozen ``scipy.stats.multivariate_normal`` becomes a `MultivariateGaussian`, ``multivariate_t`` an `Elliptical`.
 
     Raises
     ------
@@ -125,6 +125,10 @@ def as_prior(prior: AnyPrior, name: str = "prior") -> Any:
             return _from_torch(prior)
         if type(prior).__name__ == "multivariate_normal_frozen":  # scipy hides the class
             return _correlated(prior.mean, prior.cov)
+        if type(prior).__name__ == "multivariate_t_frozen":
+            from ot_latent.priors.elliptical import multivariate_student
+
+            return multivariate_student(prior.df, prior.loc, prior.shape)
         if hasattr(prior, "cdf") and not isinstance(prior, Law):
             return _tabulated(prior) if isinstance(prior, Hashable) else _tabulated.__wrapped__(prior)
     raise TypeError(

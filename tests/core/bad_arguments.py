@@ -313,6 +313,7 @@ def _instances() -> dict[type, Any]:
         otl.Uniform: LAW,
         otl.Product: otl.Product([LAW, TARGET]),
         otl.Radial: otl.Ball(2),
+        otl.Elliptical: otl.Elliptical(otl.Ball(2), 0, np.eye(2)),
         otl.MultivariateGaussian: otl.MultivariateGaussian(0, np.eye(2)),
         otl.ScipyPrior: otl.ScipyPrior(scipy.stats.t(3)),
         otl.SemiDiscreteOT: OT,

@@ -36,6 +36,7 @@ LAWS = {
 PRIORS = {
     "product": lambda rng, d: [LAWS[name](rng) for name in rng.choice(["Gaussian", "Uniform", "Laplace"], d)],
     "correlated": lambda rng, d: otl.MultivariateGaussian(rng.normal(size=d), _covariance(rng, d)),
+    "elliptical": lambda rng, d: otl.Elliptical(otl.Ball(d), rng.normal(size=d), _covariance(rng, d)),
     "sphere": lambda rng, d: otl.Sphere(d, np.exp(rng.normal())),
     "ball": lambda rng, d: otl.Ball(d, np.exp(rng.normal())),
 }

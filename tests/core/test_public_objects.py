@@ -64,6 +64,7 @@ MAKERS = {
     otl.Product: lambda: otl.Product([otl.Uniform(), otl.Gaussian()]),
     otl.Radial: lambda: otl.Ball(3).combine([0.5, 0.5]),
     otl.MultivariateGaussian: lambda: otl.MultivariateGaussian(0, [[2, 1], [1, 2]]),
+    otl.Elliptical: lambda: otl.Elliptical(otl.Sphere(2), [1, 2], [[2, 1], [1, 2]]),
     otl.ScipyPrior: lambda: otl.ScipyPrior(scipy.stats.gamma(2, scale=3)),
     otl.MonotoneMap: lambda: otl.monotone_map(otl.Uniform(), otl.Gaussian()),
     otl.monotone.ScaledMap: lambda: otl.monotone_map(otl.Gaussian(), otl.Gaussian(1, 2)),

@@ -48,6 +48,8 @@ PRIORS = [
     otl.Sphere(3).combine(np.full((2, 4, 1), 0.5)),
     otl.Radial(3, scipy.stats.halfnorm(scale=2)),
     otl.MultivariateGaussian([1, 2], [[2, 1], [1, 2]]).combine([0.3, 0.5]),
+    otl.priors.as_prior(scipy.stats.multivariate_t([1, 2], [[2, 1], [1, 2]], df=4)),
+    otl.Elliptical(otl.Sphere(2), [1, 2], [[2, 1], [1, 2]]).combine([0.3, 0.5]),
     otl.ScipyPrior(scipy.stats.gamma(2.5, loc=1, scale=np.float64(3))),
     otl.ScipyPrior(scipy.stats.t(3)).combine([0.5, 0.5]),
     otl.ScipyPrior(HISTOGRAM),

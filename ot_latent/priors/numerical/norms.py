@@ -108,6 +108,33 @@ class NormOfTwo:
         return self.square - self.mean() ** 2
 
 
+class NormOfStudent:
+    """‖z‖ for Student's law of points in R^d: ‖z‖² / d follows Fisher's F law of d and df degrees of freedom."""
+
+    support = 0.0, math.inf
+
+    def __init__(self, d: int, df: float) -> None:
+        self.d, self.fisher = d, stats.f(d, df)
+        gamma = special.gammaln([(d + 1) / 2, (df - 1) / 2, d / 2, df / 2]) if df > 1 else np.full(4, math.inf)
+        self.mean = math.sqrt(df) * math.exp(gamma[0] + gamma[1] - gamma[2] - gamma[3]) if df > 1 else math.inf
+        self.var = d * df / (df - 2) - self.mean**2 if df > 2 else math.inf
+
+    def cdf(self, rho: Any) -> Any:
+        return self.fisher.cdf(np.square(rho) / self.d)
+
+    def sf(self, rho: Any) -> Any:
+        return self.fisher.sf(np.square(rho) / self.d)
+
+    def pdf(self, rho: Any) -> Any:
+        return self.fisher.pdf(np.square(rho) / self.d) * 2 * rho / self.d
+
+    def icdf(self, p: Any) -> Any:
+        return np.sqrt(self.d * self.fisher.ppf(p))
+
+    def isf(self, q: Any) -> Any:
+        return np.sqrt(self.d * self.fisher.isf(q))
+
+
 def _quadrature(law: NumericalLaw, kinks: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
     """Places of a law and their masses, in panels that end at places `kinks` too."""
     levels = law.level(np.array(kinks) - law.axis.origin)

@@ -119,4 +119,10 @@ class EllipticalMap(ByValue):
 
 def multivariate_student(df: float, mean: np.ndarray, scatter: np.ndarray) -> Elliptical:
     """Student's law of points, as ``scipy.stats.multivariate_t`` has it."""
-    return Elliptical(Radial(len(mean), tabulate(NormOfStudent(len(mean), df))), mean, scatter)
+    return Elliptical(_radial_student(len(mean), float(df)), mean, scatter)
+
+
+@functools.lru_cache(maxsize=64)
+def _radial_student(d: int, df: float) -> Radial:
+    """Kept, and with it the norms of sums."""
+    return Radial._of(d, tabulate(NormOfStudent(d, df)), stability=1.0 if df == 1 else None)  # Cauchy's law is stable

@@ -44,7 +44,7 @@ class Elliptical(ByValue):
 
     Examples
     --------
-    >>> from ot_latent import check_prior, interpolate
+    >>> from ot_latent import Ball, check_prior, interpolate
     >>> prior = Elliptical(Ball(2), 0, [[2, 1], [1, 2]])
     >>> z1, z2 = prior.sample((2, 1000, 2), rng=0)
     >>> [check_prior(interpolate(z1, z2, 0.5, p), prior).ok for p in (None, prior)]
@@ -77,6 +77,7 @@ class Elliptical(ByValue):
 
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws, `shape` ending in d; see `Uniform.sample`."""
+        like = None if like is None else as_floating(like, "like")
         z = self.radial.sample(shape, generator(rng, like), None if like is None else at_least_single(like))
         mean, root = conform(z, self.mean, self.root)
         return cast_like(mean + z @ root, like)

@@ -37,8 +37,8 @@ def test_operations(tmp_path):
 def test_priors(tmp_path):
     rows = [line.strip("| ").split(" | ") for line in report(tmp_path, "priors", "--part", "500").splitlines()[6:]]
     measured = [row for row in rows if len(row) == 4 and row[1].replace(".", "").isdigit()]
-    measured, threads = measured[:-3], measured[-3:]
-    assert all(float(row[3]) > 0 for row in threads)
+    threads = [row for row in rows if row[0] in ("idle", "busy")]
+    assert len(threads) == 6 and all(float(row[4]) > 0 for row in threads)
     assert len(measured) == 19 and all(float(row[1]) > 0 for row in measured)
 
 

@@ -31,7 +31,8 @@ from ot_latent.priors.numerical.tabulation import tabulate
 Shape: TypeAlias = tuple[tuple[bool, bool, float], LevelTable]
 
 _NEGLIGIBLE = 26.0  # exp(-26) = 5e-12
-_SHORT, _ORDERS = (0.03, 0.3, 1.0), (6, 8, 10, 20)  # panels in levels, and how many nodes do there and on others
+_GAUSS, _GAUSS_SHORT = map(gauss_legendre, (20, 10))
+_SHORT = 1.0  # panels in levels, for which half of the nodes do
 # Levels whose places, added up, cover the sum: its tails are at least the product of the terms'.
 _GRID = np.concatenate([np.arange(-120.0, -60, 4), np.arange(-60.0, 61), np.arange(64.0, 121, 4)])
 _TOLERANCE = 1e-10  # of a level: of the last terms of series
@@ -267,14 +268,13 @@ def _integral(
     low, high = ends[row, column], ends[row, column + 1]
     largest = X.short_probability(y[row] - ratio[row] * Y.short_place(low)) * np.exp(-np.minimum(abs(low), abs(high)))
     largest *= np.minimum(high - low, 1.0)
-    kept, kind = largest > np.exp(last)[row], np.searchsorted(_SHORT, high - low, side="right")
+    kept, short = largest > np.exp(last)[row], high - low < _SHORT
     if singular := X.axis.left_bounded and not X.polynomial:
         end = np.minimum(end[row, 0], 4 * FAR_LEVEL)
         far, near = end - low, np.maximum(end - high, 1e-7 * (end - low))
-        kind[far >= 20 * near] = len(_SHORT)
+        short &= far < 20 * near
     total = np.zeros(len(y))
-    for i, (nodes, weights) in enumerate(map(gauss_legendre, _ORDERS)):
-        here = kept & (kind == i)
+    for here, (nodes, weights) in ((kept & ~short, _GAUSS), (kept & short, _GAUSS_SHORT)):
         if singular:  # nodes even in the logarithm of the distance to where X ends, of which F is an exponential
             middle, half = np.sqrt(far * near)[here, None], np.log(far / near)[here, None] / 2
             distance = middle * np.exp(-half * nodes)

@@ -77,8 +77,8 @@ class Elliptical(ByValue):
 
     def sample(self, shape: int | Sequence[int], rng: Seed = None, like: Array = None) -> Array:
         """Independent draws, `shape` ending in d; see `Uniform.sample`."""
-        like = None if like is None else as_floating(like, "like")
-        z = self.radial.sample(shape, generator(rng, like), None if like is None else at_least_single(like))
+        single = None if like is None else at_least_single(as_floating(like, "like"))
+        z = self.radial.sample(shape, generator(rng, like), single)
         mean, root = conform(z, self.mean, self.root)
         return cast_like(mean + z @ root, like)
 
@@ -106,15 +106,16 @@ class EllipticalMap(ByValue):
 
     def __init__(self, source: Elliptical, target: Elliptical) -> None:
         self.source, self.target = source, target
-        self.radial = monotone_map(source.radial, target.radial)
+        self.radial, self.inverse = monotone_map(source.radial, target.radial), np.linalg.inv(target.root)
+        self.same = source == target
 
     def __call__(self, y: Array) -> Array:
         y = as_floating(y, "y")
         require_coordinates(y, self.target.d)
-        if self.source == self.target:
+        if self.same:
             return y
-        root, single = self.target.root, at_least_single(y)
-        root, inverse, start, goal = conform(single, root, np.linalg.inv(root), self.source.mean, self.target.mean)
+        single = at_least_single(y)
+        root, inverse, start, goal = conform(single, self.target.root, self.inverse, self.source.mean, self.target.mean)
         return array_namespace(y).astype(goal + self.radial((single - start) @ inverse) @ root, y.dtype, copy=False)
 
 

@@ -103,11 +103,11 @@ def add_all(pairs: Sequence[tuple[NumericalLaw, NumericalLaw]]) -> list[Numerica
         else:
             alike.setdefault((shape_of(X), shape_of(Y)), {})[i] = rounded(Y.axis.left_unit / X.axis.left_unit)
     for shapes, ratios in alike.items():
-        for i, (axis, table, moved) in zip(ratios, sum_shapes(*shapes, list(ratios.values())), strict=True):
+        for i, (axis, table) in zip(ratios, sum_shapes(*shapes, list(ratios.values())), strict=True):
             X, Y = pairs[i]
             size = X.axis.left_unit
             left_unit, low, high = size * axis.left_unit, X.axis.low + Y.axis.low, X.axis.high + Y.axis.high
-            median = low + left_unit if axis.left_bounded else origin_of_sum(X, Y) + size * moved
+            median = low + left_unit if axis.left_bounded else origin_of_sum(X, Y) + size * axis.median
             # to the last digit where there is an end, on which the upper tail depends
             right_unit = high - median if axis.right_bounded else size * axis.right_unit
             place = Axis(low, median, high, left_unit, right_unit)
@@ -130,8 +130,8 @@ def by_size(X: NumericalLaw, Y: NumericalLaw) -> tuple[NumericalLaw, NumericalLa
     return (X, Y) if X.axis.left_unit >= Y.axis.left_unit else (Y, X)
 
 
-def sum_shapes(first: Shape, second: Shape, ratios: Sequence[float]) -> list[tuple[Axis, LevelTable, float]]:
-    """Axes and tables of X + r Y for each r in `ratios`, with X and Y of unit size, and medians from the origins."""
+def sum_shapes(first: Shape, second: Shape, ratios: Sequence[float]) -> list[tuple[Axis, LevelTable]]:
+    """Axes and tables of X + r Y for each r in `ratios`, with X and Y of unit size and the origin 0."""
     known = _known_sums()
     found = {ratio: known.pop((first, second, ratio), None) for ratio in ratios}  # and put back, as the latest
     new = sorted(ratio for ratio, shape in found.items() if shape is None)
@@ -145,16 +145,15 @@ def sum_shapes(first: Shape, second: Shape, ratios: Sequence[float]) -> list[tup
 
 
 @functools.cache
-def _known_sums() -> dict[tuple[Shape, Shape, float], tuple[Axis, LevelTable, float]]:
+def _known_sums() -> dict[tuple[Shape, Shape, float], tuple[Axis, LevelTable]]:
     return {}
 
 
-def _sums(first: Shape, second: Shape, ratio: np.ndarray) -> list[tuple[Axis, LevelTable, float]]:
+def _sums(first: Shape, second: Shape, ratio: np.ndarray) -> list[tuple[Axis, LevelTable]]:
     X, Y = law_of(first), law_of(second)
     both = X.symmetric and Y.symmetric
-    middle = X.axis.middle + ratio * Y.axis.middle if both else _medians_of_sums(X, Y, ratio)
-    median = middle + origin_of_sum(X, Y, ratio)
-    left_units, lefts = _left_halves(X, Y, ratio, middle)
+    median = X.axis.middle + ratio * Y.axis.middle if both else _medians_of_sums(X, Y, ratio)
+    left_units, lefts = _left_halves(X, Y, ratio, median)
     right_units, rights = left_units, lefts
     if not both:
         mirrored = X.mirrored, Y.mirrored
@@ -162,7 +161,7 @@ def _sums(first: Shape, second: Shape, ratio: np.ndarray) -> list[tuple[Axis, Le
     tables = (left.joined(right.mirrored) for left, right in zip(lefts, rights, strict=True))
     low, high = (x + ratio * y for x, y in ((X.axis.low, Y.axis.low), (X.axis.high, Y.axis.high)))
     axes = itertools.starmap(Axis, np.stack([low, median, high, left_units, right_units], 1).tolist())
-    return list(zip(axes, tables, middle.tolist(), strict=True))
+    return list(zip(axes, tables, strict=True))
 
 
 def _medians_of_sums(X: NumericalLaw, Y: NumericalLaw, ratio: np.ndarray) -> np.ndarray:

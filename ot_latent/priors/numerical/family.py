@@ -74,7 +74,7 @@ class Family:
             return None  # their order changes
         sizes = start + width * (1 + np.append(_NODES, _BESIDE)) / 2
         ratios = [rounded(ratio) for ratio in np.exp(-sizes)]
-        axes, tables, _ = zip(*sum_shapes(*self.shapes, ratios), strict=True)
+        axes, tables = zip(*sum_shapes(*self.shapes, ratios), strict=True)
         units, n = np.array([(axis.left_unit, axis.median) for axis in axes]), len(_NODES)
         knots = self._knots(np.array(ratios), units[:, 1]).T
         panel = _Panel(axes[:n], tables[:n], units[:n], knots[:n])

@@ -115,8 +115,8 @@ class NormOfStudent:
 
     def __init__(self, d: int, df: float) -> None:
         self.d, self.fisher = d, stats.f(d, df)
-        gamma = special.gammaln([(d + 1) / 2, (df - 1) / 2, d / 2, df / 2]) if df > 1 else np.full(4, math.inf)
-        self.mean = math.sqrt(df) * math.exp(gamma[0] + gamma[1] - gamma[2] - gamma[3]) if df > 1 else math.inf
+        ratio = special.betaln((d + 1) / 2, (df - 1) / 2) - special.betaln(d / 2, df / 2) if df > 1 else math.inf
+        self.mean = math.sqrt(df) * math.exp(ratio)
         self.var = d * df / (df - 2) - self.mean**2 if df > 2 else math.inf
 
     def cdf(self, rho: Any) -> Any:

@@ -107,6 +107,19 @@ class Run(ByValue):
 
         return shipped(recipe)
 
+    def mapped_noise(self, weights: Path, n: int) -> np.ndarray:
+        """Codes that two more trainings of a map make of noise, from other seeds than its `weights`: (2, n, d).
+
+        They are kept; or trained now, to the codes of the same networks, when the run's ``train`` is True.
+        """
+        from ot_latent import training
+
+        more = []
+        for seed in (self.seed + 1, self.seed + 2) if self.train else ():
+            place = self.device_request, self.data_dir, weights.parent / f"seed-{seed}"
+            more.append(training.train(weights.stem, self.scale, seed, *place))
+        return training.mapped_noise(weights.stem, more, n, self.device)
+
     def rng(self, stream: int = 0) -> np.random.Generator:
         """Generator of an independent stream of random numbers; the same one at every call."""
         return np.random.default_rng((self.seed, stream))

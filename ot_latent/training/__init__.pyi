@@ -1,5 +1,7 @@
 from .encoded import encoded_images as encoded_images
 from .encoded import keep_codes as keep_codes
+from .encoded import keep_mapped_noise as keep_mapped_noise
+from .encoded import mapped_noise as mapped_noise
 from .loop import Training as Training
 from .recipes import RECIPES as RECIPES
 from .recipes import SCALES as SCALES

@@ -1,11 +1,13 @@
-"""Codes of the images of data sets, kept beside the weights: what maps noise to codes needs no photographs."""
+"""Codes of images, and of noise that was mapped to them, kept beside the weights that they need instead."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ot_latent._arrays import count
+from ot_latent import brenier
+from ot_latent._arrays import choice, count
 from ot_latent._storage import checkout, read_tensors, save_tensors
 from ot_latent.datasets.image_sets import channels_last, training_images
 from ot_latent.models import checkpoints
@@ -91,6 +93,58 @@ def keep_codes(
     card = {"command": command, "data": recipe.data, "weights_sha256": checkpoints.weights_hash(weights)}
     path = _path(autoencoder)
     save_tensors(path, codes, card)
+    return path
+
+
+def mapped_noise(
+    recipe: str, trainings: Sequence[Path] = (), n: int = 10_000, device: str | torch.device = "cpu"
+) -> np.ndarray:
+    """Codes that the maps of several trainings of one recipe make of noise, to tell how much a training decides.
+
+    Parameters
+    ----------
+    recipe : str
+        Name of a recipe of a map.
+    trainings : sequence of path
+        Weights, from one seed each, which draws the noise, too. By default those of which ``data/codes`` keeps the
+        mapped noise: their weights do not ship.
+    n : int
+        Points of noise for each training, at most 10,000 of what is kept.
+    device : torch device
+
+    Returns
+    -------
+    (trainings, n, d) float32, as `scores.transport_report` takes them.
+
+    Raises
+    ------
+    FileNotFoundError
+        If nothing is kept of the recipe.
+    ValueError
+        If there is no such recipe or the file is damaged.
+
+    Examples
+    --------
+    >>> mapped_noise("mnist-aeot-semidiscrete", n=500).shape
+    (2, 500, 10)
+    """
+    count(n, "n")
+    choice(recipe, "recipe", RECIPES)
+    if not trainings:
+        remedy = "`git checkout` it, or `training.keep_mapped_noise`"
+        return read_tensors(_path(recipe), f"file of mapped noise ({remedy})", "numpy")[0]["mapped"][:, :n]
+    clouds = []
+    for weights in trainings:
+        potential, seed = checkpoints.load(weights, device), checkpoints.read_card(weights)["seed"]
+        noise = np.random.default_rng(seed).standard_normal((n, potential.config["dim"]), dtype=np.float32)
+        clouds.append(brenier.transport(potential, torch.from_numpy(noise).to(device)).cpu().numpy())
+    return np.stack(clouds)
+
+
+def keep_mapped_noise(recipe: str, trainings: Sequence[Path], device: str | torch.device = "cpu") -> Path:
+    """Replace the mapped noise of a recipe in ``data/codes``, with the cards of the trainings, for `mapped_noise`."""
+    path, cards = _path(recipe), [checkpoints.read_card(weights) for weights in trainings]
+    save_tensors(path, {"mapped": mapped_noise(recipe, trainings, device=device)}, {"trainings": cards})
     return path
 
 

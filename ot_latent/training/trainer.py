@@ -191,9 +191,9 @@ class _Job:
         return training_images(recipe.data, recipe.side, split, self.data_dir, self.most(split))
 
     def network(self, name: str) -> Path:
-        """Weights of another network that this one needs: those beside the weights to be written, else the shipped."""
-        trained = self.weights.with_name(f"{name}.safetensors")
-        return trained if trained.is_file() else checkpoints.shipped(name)
+        """Weights of another network that this one needs: beside those to be written, a folder above, or shipped."""
+        near = (folder / f"{name}.safetensors" for folder in (self.weights.parent, self.weights.parent.parent))
+        return next((path for path in near if path.is_file()), None) or checkpoints.shipped(name)
 
 
 def _train_images(recipe: Recipe, job: _Job) -> None:

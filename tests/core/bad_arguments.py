@@ -234,7 +234,7 @@ LEFT_OUT = {
     "CodesMap Loop SemiDual Cells",
     "the way back from a file, see test_saved.py": "from_saved_state saved_state",
     "trains, downloads or writes": "fit_images fit_codes ImageModel Plan "
-    "train keep_codes encoded_images measure save celeba cifar10 fairface "
+    "train keep_codes keep_mapped_noise mapped_noise encoded_images measure save celeba cifar10 fairface "
     "lld_icons logos "
     "lsun_bedrooms mnist training_images image_folder prepared toy_problem real_moments InceptionV3 EfficientNetLite0",
     "what a network is asked by the loop that trains it; torch names the shapes": "forward loss critic_loss "

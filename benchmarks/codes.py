@@ -266,10 +266,11 @@ def how_many(data):
         many = linear[np.arange(10_000) % len(linear)]
         again = seconds(partial(T, many))
         correction = T.correction
-        chosen = [correction.directions, f"{correction.slope:g}"]
+        chosen = [correction.directions, f"{correction.angle:g}", f"{correction.slope:g}"]
         rows.append([f"{n:,}", *chosen, *judge(T(linear), linear), f"{took:.1f}", f"{again:.2f}"])
         print(rows[-1], flush=True)
-    return table(["codes", "directions", "slope", *judge.columns, "seconds to fit", "to map 10,000 points"], rows)
+    header = ["codes", "directions", "angle", "slope", *judge.columns, "seconds to fit", "to map 10,000 points"]
+    return table(header, rows)
 
 
 def main():

@@ -16,7 +16,7 @@ from array_api_compat import is_torch_array
 from ot_latent import __version__
 from ot_latent._storage import as_path, network, read_tensors, save_tensors
 
-VERSION = 1  # of the format: one more where files are written that programs of today cannot read
+VERSION = 2  # of the format: one more where files are written that programs of today cannot read
 FILE = "model.safetensors"  # where `path` is a folder
 
 #: The module of each class that a file may name. A room adds its own: it is imported where a file names it.
@@ -41,7 +41,8 @@ CLASSES = {
         "ot_latent.laguerre.dual": "SemiDual",
         "ot_latent.laguerre.certificate": "Estimate",
         "ot_latent.codes.law": "Codes",
-        "ot_latent.codes.correction": "CodeSet Correction Sums Trial",
+        "ot_latent.codes.correction": "CodeSet Correction Sums",
+        "ot_latent.codes.two_samples": "Gain Trial",
         "ot_latent.latent_transport": "LatentTransport",
         "ot_latent.brenier": "Potential",
         "ot_latent.models.autoencoders": "AAE AVB Autoencoder VAE WAEGAN WAEMMD",
@@ -270,5 +271,7 @@ def _built(kind: Any, parts: dict[str, Any]) -> Any:
     if hasattr(kind, "from_saved_state"):
         return kind.from_saved_state(parts)
     if issubclass(kind, tuple):
+        if set(parts) != set(kind._fields):
+            raise ValueError(f"its {kind.__name__} is of another version of ot_latent: fit and save it anew")
         return kind(**parts)
     return network(kind, parts["config"], parts["weights"]).train(parts["training"])

@@ -4,13 +4,13 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 
 from ot_latent._arrays import draw, generator, progress
-from ot_latent.codes.two_samples import Energy, energy_distance, gain, same_law
+from ot_latent.codes.two_samples import Distance, Trial, as_good, gained, same_law, separations
 from ot_latent.kantorovich import solve_kantorovich
 from ot_latent.laguerre import interval_heights
 from ot_latent.priors.laws import ByValue
@@ -21,41 +21,13 @@ FEWEST = 500  # codes of which some are kept aside
 _ASIDE = 1_500  # codes in each of the two sets, at most
 _PILOT = 2_000  # codes that tell in how many directions transport helps
 _SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
-_SLOPES = (0.0, 0.25, 0.5, 0.75)
-_CONVINCED = 2.0  # standard errors
+_ANGLES, _SLOPES = (0.7, 0.0), (0.0, 0.25, 0.5, 0.75)
 _FEW, _DRAWS, _ROUGH = 3, 500, 2_000  # dimensions, draws for each code on a line, and codes in these, for `_start`
 _TESTED, _FALSE_ALARMS = 256, 1e-6
 
 
 class PointsOffLawWarning(UserWarning):
     """Points of a matched operation are no sums of independent codes: the result does not follow the codes' law."""
-
-
-class Trial(NamedTuple):
-    """A map tried on codes kept aside: sums of each half of them, mapped, against the other half.
-
-    Attributes
-    ----------
-    directions : int
-        In which it transports.
-    slope : float
-        Of `SemiDiscreteOT.extend`.
-    energy : float
-        `energy_distance` of the mapped sums to the codes: about 0 where both have one law.
-    gain, standard_error : float
-        By how much it is below that of sums with the right mean and covariance.
-    """
-
-    directions: int
-    slope: float
-    energy: float
-    gain: float
-    standard_error: float
-
-    @property
-    def convincing(self) -> bool:
-        """Whether it is nearer to the codes than mean and covariance alone, by two standard errors."""
-        return self.gain > _CONVINCED * self.standard_error
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,10 +105,10 @@ class CodeSet(ByValue):
         sizes = [r for r in _SIZES if r < self.codes.shape[1]] + [self.codes.shape[1]]
         for r in progress(sizes, "directions of transport"):
             trials.append(Correction(midpoints, r, pilot).trial)
-            if trials[-1].gain < -_CONVINCED * trials[-1].standard_error:
+            if not trials[-1].harmless:
                 break
-        best = max(trials, key=lambda trial: trial.gain)
-        return max((t.directions for t in trials if t.gain >= max(best.gain - best.standard_error, 0)), default=0)
+        promising = [trial for trial in trials if max(trial.neighbours.gain, trial.energy.gain) > 0]
+        return max((trial.directions for trial in as_good(promising) if trial.harmless), default=0) if promising else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,8 +153,8 @@ class Sums(ByValue):
         return self.given_moments(y + sum(e * law.sample(y.shape, rng, like=y) for e, law in self.noise))
 
     @cached_property
-    def of_halves(self) -> tuple[list[torch.Tensor], np.ndarray, list[Energy]] | None:
-        """Sums of each half of the codes kept aside, which codes are in them, and their energies; or too few codes."""
+    def of_halves(self) -> tuple[list[torch.Tensor], np.ndarray, list[tuple[Distance, ...]]] | None:
+        """Sums of each half of the codes kept aside, which codes are in them, their distances; or too few codes."""
         k, rng = len(self.weights), np.random.default_rng((self.codes.seed, *b"sums"))
         _, *halves = self.codes.parts
         rounds, m = 2 * k, min(map(len, halves)) // k
@@ -192,14 +164,15 @@ class Sums(ByValue):
         index = np.stack([rng.permutation(k * m).reshape(k, m) for _ in range(rounds)], axis=1)
         parts = torch.from_numpy(index.reshape(k, -1)).to(halves[0].device)
         sums = [self.of([half[part] for part in parts], rng) for half in halves]
-        return sums, index, self.energies(sums, index)
+        return sums, index, self.distances(sums, index)
 
-    def energies(self, clouds: Sequence[torch.Tensor], index: np.ndarray) -> list[Energy]:
-        """Energy distances of sums of each half, mapped or not, to the other half."""
+    def distances(self, clouds: Sequence[torch.Tensor], index: np.ndarray) -> list[tuple[Distance, ...]]:
+        """Of sums of each half, mapped or not, from the other half: by nearest neighbours, and energy distances."""
         k, rounds, m = index.shape
         _, *halves = self.codes.parts
         each = zip(clouds, halves[::-1], strict=True)
-        return [energy_distance(cloud.reshape(rounds, m, -1), half[: k * m]) for cloud, half in each]
+        pairs = [separations(cloud.reshape(rounds, m, -1), half[: k * m]) for cloud, half in each]
+        return list(zip(*pairs, strict=True))
 
     def drawn(self, codes: CodeSet, n: int, rng: Any) -> torch.Tensor:
         """u of sums of some of the codes."""
@@ -223,17 +196,17 @@ class Correction(ByValue):
     ----------
     directions : int
         r, or 0 where u is to be left as it is.
-    slope : float
+    angle, slope : float
         Of `SemiDiscreteOT.extend`.
     trials : list of Trial
-        One for each slope; none where fewer codes were kept aside in each half than two sums need.
+        One for each angle and slope; none where fewer codes were kept aside in each half than two sums need.
     transport : SemiDiscreteOT or None
         With the certificate of its masses.
     """
 
     def __init__(self, sums: Sums, r: int, points: CodeSet, start: "Correction | None" = None) -> None:
         self.sums, self.points, codes = sums, points, sums.codes
-        self.directions, self.slope = r, 0.0
+        self.directions, self.angle, self.slope = r, _ANGLES[0], 0.0
         self.trials: list[Trial] = []
         self.transport = SemiDiscreteOT(tolerance=codes.tolerance, random_state=codes.seed) if r else None
         if not self.transport:
@@ -243,11 +216,11 @@ class Correction(ByValue):
         heights = start.transport.heights if start and start.transport else self._start(targets.double())
         self.transport.fit(targets, prior=self, weights=points.masses, heights=heights)
         if len(codes.parts) > 1:
-            self._try_slopes()
+            self._try_shapes()
 
     def _values(self) -> tuple[Any, ...]:
         heights = self.transport.heights if self.transport else None
-        return self.sums, self.points, self.directions, self.slope, self.trials, heights
+        return self.sums, self.points, self.directions, self.angle, self.slope, self.trials, heights
 
     def _start(self, targets: torch.Tensor) -> torch.Tensor:
         """Heights to start from: (n, r) -> (n,)
@@ -278,7 +251,7 @@ class Correction(ByValue):
                 return f"mean and covariance; too few codes are kept aside to judge sums of {len(self.sums.weights)}"
             tried = self.trial.directions
             return f"mean and covariance; transport in {tried} directions was no nearer to codes kept aside"
-        kind = "to stored codes" if self.sums.codes.stored else f"with slope {self.slope:g}"
+        kind = "to stored codes" if self.sums.codes.stored else f"with angle {self.angle:g} and slope {self.slope:g}"
         return f"mean and covariance, then transport in {self.directions} directions {kind}"
 
     def sample(self, shape: Sequence[int], rng: Any, like: torch.Tensor) -> torch.Tensor:
@@ -289,34 +262,36 @@ class Correction(ByValue):
         """Matched points: (n, d) -> (n, d)."""
         if len(u) >= _TESTED:
             self._warn_unless_followed(u.detach())
-        return self._moved(u, self.slope) if self.directions else u
+        return self._moved(u, self.angle, self.slope) if self.directions else u
 
-    def _moved(self, u: torch.Tensor, slope: float) -> torch.Tensor:
+    def _moved(self, u: torch.Tensor, angle: float, slope: float) -> torch.Tensor:
         low, S = self._seen(u), self.transport
-        moved = S.transport(low) if self.sums.codes.stored else S.extend(low, slope=slope)
+        moved = S.transport(low) if self.sums.codes.stored else S.extend(low, angle, slope)
         return moved if self.axes is None else u + (moved - low) @ self.axes.T.to(u.dtype)
 
     def _seen(self, points: torch.Tensor) -> torch.Tensor:
         """Points along the directions of transport: (n, d) -> (n, r)"""
         return points if self.axes is None else points @ self.axes.to(points.dtype)
 
-    def _try_slopes(self) -> None:
-        """Choose the slope by codes kept aside."""
+    def _try_shapes(self) -> None:
+        """Choose angle and slope by codes kept aside."""
         if self.sums.of_halves is None:
             return
         halves, index, before = self.sums.of_halves
-        for slope in _SLOPES[: 1 if self.sums.codes.stored else None]:
-            after = self.sums.energies([self._moved(u, slope) for u in halves], index)
-            energy = (after[0][0] + after[1][0]) / 2
-            self.trials.append(Trial(self.directions, slope, energy, *gain(before, after, index)))
-        self.slope = self.trial.slope
+        for angle in _ANGLES[: 1 if self.sums.codes.stored else None]:
+            flat, steep = (torch.cat([self._moved(u, angle, slope) for u in halves]) for slope in (0.0, 1.0))
+            for slope in [0.0] if self.sums.codes.stored else _SLOPES[angle == 0 :]:  # 0 and 0 are stored codes
+                mapped = flat + slope * (steep - flat)
+                after = self.sums.distances(mapped.split(list(map(len, halves))), index)
+                gains = (gained(*pair, index) for pair in zip(before, after, strict=True))
+                moved = float((mapped - torch.cat(halves)).square().sum(1).mean().sqrt())
+                self.trials.append(Trial(self.directions, angle, slope, moved, *gains))
+        self.angle, self.slope = self.trial.angle, self.trial.slope
 
     @property
     def trial(self) -> Trial:
-        """The least slope that is as good as the best, within a standard error, and as convincing."""
-        best = max(self.trials, key=lambda trial: trial.gain)
-        good = (t for t in self.trials if t.gain >= best.gain - best.standard_error)
-        return next(t for t in good if t.convincing or not best.convincing)
+        """Of those that are as good as the best the one that moves points least."""
+        return min(as_good(self.trials), key=lambda trial: trial.moved)
 
     def _warn_unless_followed(self, u: torch.Tensor) -> None:
         """Give a `PointsOffLawWarning` if u does not look as sums of independent codes do."""

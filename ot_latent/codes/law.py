@@ -14,8 +14,9 @@ In many dimensions a few thousand codes know too little of their law for that: c
 Where noise of another law is added, as in vicinity sampling, (1) is the optimal map between Gaussians with the
 covariances of y and of the codes. Each step is optimal then, but both together only where (1) is a multiple of y.
 
-S gives stored codes. For new ones it is continued between its cells (`SemiDiscreteOT.extend`), with a slope
-that gives the spread back, about which the codes kept aside decide, too.
+S gives stored codes. For new ones it is continued between its cells, or has a slope within each
+(`SemiDiscreteOT.extend`): the codes kept aside decide about this, too. They judge by nearest neighbours, which see
+clusters and holes in any number of dimensions, and by the energy distance, which sees a spread that is lost.
 """
 
 import math

@@ -1,55 +1,166 @@
-"""How far two samples are from one law: by the energy distance, which asks for no density.
+"""How far two samples are from one law, by the energy distance and by nearest neighbours: neither asks for a density.
 
-Distances enter by their roots, one of the exponents in (0, 2) for which it vanishes only between equal laws
-(Szekely and Rizzo 2013): small ones count more, and holes that a law should have are found sooner.
+The energy distance sees what is wrong at large, as a spread that is lost. Its distances enter by their roots, one of
+the exponents in (0, 2) for which it vanishes only between equal laws (Szekely and Rizzo 2013). In many dimensions
+distances hardly differ, and clusters and holes escape it: these nearest neighbours see.
 """
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from scipy import stats
 
-from ot_latent.brenier import require_tensors
-
+_CONVINCED = 2.0  # standard errors
 _PERMUTATIONS = 200
+_NEIGHBOURS = 5
+
+Distance = tuple[float, torch.Tensor, torch.Tensor]
 
 
-Energy = tuple[float, torch.Tensor, torch.Tensor]
+class Gain(NamedTuple):
+    """By how much a map brings sums of codes nearer to codes that were kept aside, on two halves of these.
+
+    Attributes
+    ----------
+    distance : float
+        Of the mapped sums of each half from the other half: about 0 where both have one law.
+    gain, standard_error : float
+        By how much it is below that of sums with the right mean and covariance.
+    """
+
+    distance: float
+    gain: float
+    standard_error: float
+
+    @property
+    def convincing(self) -> bool:
+        """Whether it is nearer, by two standard errors."""
+        return self.gain > _CONVINCED * self.standard_error
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it is not farther, by two standard errors."""
+        return self.gain > -_CONVINCED * self.standard_error
 
 
-def energy_distance(x: torch.Tensor, y: torch.Tensor) -> Energy:
-    """Energy distance 2 E‖X - Y‖^½ - E‖X - X'‖^½ - E‖Y - Y'‖^½ of two laws, 0 where they are one.
+class Trial(NamedTuple):
+    """A map tried on codes kept aside.
+
+    Attributes
+    ----------
+    directions : int
+        In which it transports.
+    angle, slope : float
+        Of `SemiDiscreteOT.extend`.
+    moved : float
+        Root mean square distance that points are moved.
+    neighbours : Gain
+        By nearest neighbours, which see clusters and holes.
+    energy : Gain
+        By the energy distance, which sees what is wrong at large, and more than neighbours where points are few.
+    """
+
+    directions: int
+    angle: float
+    slope: float
+    moved: float
+    neighbours: Gain
+    energy: Gain
+
+    @property
+    def harmless(self) -> bool:
+        """Whether it is by neither measure farther from the codes than mean and covariance alone."""
+        return self.neighbours.harmless and self.energy.harmless
+
+    @property
+    def convincing(self) -> bool:
+        """Whether it is by one measure nearer to the codes than mean and covariance alone, and by none farther."""
+        return self.harmless and (self.neighbours.convincing or self.energy.convincing)
+
+
+def as_good(trials: Sequence[Trial]) -> list[Trial]:
+    """The best of the harmless ones, and those that two standard errors do not tell from it.
+
+    Neighbours judge, where they are convinced of any, else the energy distance.
+    """
+    trials = [trial for trial in trials if trial.harmless] or list(trials)
+    near = any(trial.neighbours.convincing for trial in trials)
+    gains = [trial.neighbours if near else trial.energy for trial in trials]
+    best = max(gains, key=lambda found: found.gain)
+    least = best.gain - _CONVINCED * best.standard_error
+    each = zip(trials, gains, strict=True)
+    return [trial for trial, g in each if g.gain >= least and (g.convincing or not best.convincing)]
+
+
+def separations(x: torch.Tensor, y: torch.Tensor) -> tuple[Distance, Distance]:
+    """How far samples are from one law: by nearest neighbours, and by the energy distance.
+
+    The first is the share of a point's five nearest neighbours that are of its own sample, set against that of one
+    law: 1 for samples that do not touch. The second is 2 E‖X - Y‖^½ - E‖X - X'‖^½ - E‖Y - Y'‖^½.
 
     Parameters
     ----------
-    x : (..., n, d)
-        In each of the (...) rounds independent points, whatever points of two rounds are to each other.
-    y : (m, d)
+    x : (rounds, m, d)
+        In each round independent points, at least 2, whatever points of two rounds are to each other.
+    y : (n, d)
+        In as many parts of m points as go into the rounds: one part is set against x in each, all in turn.
 
     Returns
     -------
-    value : float
-        Without bias, so that it may be below 0.
-    of_x, of_y : (..., n) and (m,)
+    value : float, twice
+        Without bias where both laws are one, so that it may be below 0; the energy distance also where they are not.
+    of_x, of_y : (rounds, m) and (n,), twice
         How much each point adds: errors of the value are those of the two means, to first order.
+
+    References
+    ----------
+    Schilling (1986), Multivariate two-sample tests based on nearest neighbors; Henze (1988), A multivariate two-sample
+    test based on the number of nearest neighbor type coincidences; Szekely and Rizzo (2013), Energy statistics.
     """
-    require_tensors(x=x, y=y)
-    x, y = x.double(), y.double()
-    across, other = _roots(x.reshape(-1, x.shape[-1]), y), _roots(y, y)
-    within = _roots(x, x).sum(-1) / (x.shape[-2] - 1)
-    value = 2 * across.mean() - within.mean() - other.sum() / (len(y) * (len(y) - 1))
-    return float(value), 2 * (across.mean(1).reshape(within.shape) - within), 2 * across.mean(0)
+    rounds, m, d = x.shape
+    parts = len(y) // m
+    center = y.double().mean(0)  # so that single precision is enough
+    x, y = ((points.double() - center).float() for points in (x, y))
+    both = torch.cat([x, y.reshape(parts, m, d).repeat(rounds // parts, 1, 1)], dim=1)
+    distances = torch.cdist(both, both)
+    to_itself = distances.diagonal(dim1=1, dim2=2)
+    to_itself.fill_(0)
+    added = _by_energy(distances.sqrt(), m)
+    to_itself.fill_(math.inf)
+    near = distances.topk(min(_NEIGHBOURS, 2 * m - 1), largest=False).indices
+    found = []
+    for value, points in (_by_neighbours(near, m), added):
+        found.append((float(value), points[:, :m], points[:, m:].reshape(rounds // parts, len(y)).mean(0)))
+    return found[0], found[1]
 
 
-def gain(before: Sequence[Energy], after: Sequence[Energy], index: np.ndarray) -> tuple[float, float]:
-    """By how much a map brings sums of codes nearer to codes, and the standard error: two halves judge each other.
+def _by_neighbours(near: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:
+    of_x = torch.arange(2 * m, device=near.device) < m
+    same = (of_x[near] == of_x[:, None]).double()
+    share, expected = same.mean(), (m - 1) / (2 * m - 1)
+    # a point counts by its own neighbours, and as one of others, which without it have another
+    as_neighbour = torch.zeros_like(same[:, :, 0])
+    as_neighbour.scatter_add_(1, near.flatten(1), (same - share).flatten(1) / near.shape[2])
+    return (share - expected) / (1 - expected), (same.mean(2) - expected + as_neighbour) / (1 - expected) / 2
+
+
+def _by_energy(roots: torch.Tensor, m: int) -> tuple[torch.Tensor, torch.Tensor]:
+    sums = torch.stack([part.sum(2, dtype=torch.double) for part in roots.split(m, dim=2)])  # to x and to y
+    own, other = torch.cat([sums[0, :, :m], sums[1, :, m:]], 1), torch.cat([sums[1, :, :m], sums[0, :, m:]], 1)
+    across, within = other / m, own / (m - 1)
+    return 2 * (across - within).mean(), 2 * (across - within)
+
+
+def gained(before: Sequence[Distance], after: Sequence[Distance], index: np.ndarray) -> Gain:
+    """The gain of a map, two halves of codes judging each other.
 
     Parameters
     ----------
-    before, after : two energy distances each
-        Of the sums of one half to the other half, and of those of the other to the one.
+    before, after : two distances each
+        Of the sums of one half from the other half, and of those of the other from the one.
     index : (k, rounds, m)
         Of the codes of a half that are summed: each is in one sum of each round.
     """
@@ -59,7 +170,7 @@ def gain(before: Sequence[Energy], after: Sequence[Energy], index: np.ndarray) -
     ]
     (_, *own), (_, *others) = less
     variance = _variance(own[0], others[1], index) + _variance(others[0], own[1], index)
-    return (less[0][0] + less[1][0]) / 2, math.sqrt(variance / 4)
+    return Gain((after[0][0] + after[1][0]) / 2, (less[0][0] + less[1][0]) / 2, math.sqrt(variance / 4))
 
 
 def _variance(of_sums: np.ndarray, of_judges: np.ndarray, index: np.ndarray) -> float:

@@ -191,12 +191,12 @@ def _norm_of_sum(prior: Radial, sizes: tuple[float, ...]) -> NumericalLaw:
 
 def Sphere(d: int, radius: float = 1.0) -> Radial:
     """Uniform on the sphere of a radius in R^d: the matched operation divides by the norm."""
-    return Radial._of(d, radius=_radius(radius))
+    return Radial._of(d, radius=number(radius, "radius", positive=True))
 
 
 def Ball(d: int, radius: float = 1.0) -> Radial:
     """Uniform in the ball of a radius in R^d: P(‖z‖ <= r) = (r / radius)^d."""
-    return Radial(d, stats.powerlaw(_dimension(d), scale=_radius(radius)))
+    return Radial(d, stats.powerlaw(_dimension(d), scale=number(radius, "radius", positive=True)))
 
 
 def _stability(d: int, law: NumericalLaw) -> float | None:
@@ -206,10 +206,6 @@ def _stability(d: int, law: NumericalLaw) -> float | None:
         return None
     (df,), loc, _ = frozen.dist._parse_args(*frozen.args, **frozen.kwds)
     return 2.0 if df == d and loc == 0 else None
-
-
-def _radius(radius: float) -> float:
-    return number(radius, "radius", positive=True)
 
 
 class RadialMap(ByValue):

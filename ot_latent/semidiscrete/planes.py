@@ -97,7 +97,7 @@ def extended(dual: SemiDual, points: torch.Tensor, angle: float, slope: float) -
     """Means of the codes of neighbouring planes: (m, d) -> (m, d)"""
     result: list[torch.Tensor] = []
     (centers, _), codes = dual.cell_means, dual.codes
-    for rows, near, within in neighbours(dual, points, angle):
+    for rows, near, within in neighbours(dual, points, angle, dual.codes.shape[1] + 1 if angle else 1):
         distance = (rows[:, None] - centers[near]).norm(dim=2)
         weight = within / distance.clamp(min=torch.finfo(distance.dtype).tiny)
         weight = weight / weight.sum(1, keepdim=True)
@@ -106,8 +106,8 @@ def extended(dual: SemiDual, points: torch.Tensor, angle: float, slope: float) -
     return torch.cat(result).to(points.dtype)
 
 
-def neighbours(dual: SemiDual, points: torch.Tensor, angle: float) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Points, part by part; the d + 1 highest planes there, the highest first; which are used."""
+def neighbours(dual: SemiDual, points: torch.Tensor, angle: float, most: int) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Points, part by part; the `most` highest planes there, the highest first; which are used."""
     if not 0 <= number(angle, "angle") <= math.pi:
         raise ValueError(f"angle must be between 0 and pi, got {angle!r}")
     cells, (n, d) = dual.cells, dual.codes.shape
@@ -115,7 +115,7 @@ def neighbours(dual: SemiDual, points: torch.Tensor, angle: float) -> Iterator[t
     _, known = dual.cell_means
     for rows in dual.centered(points).to(cells.planes.dtype).split(max(1, TABLE // max(n, d * d))):
         scores = rows @ cells.codes.T + cells.heights
-        near = scores.topk(min(n, d + 1), dim=1).indices
+        near = scores.topk(min(n, most), dim=1).indices
         cosine = (normals[near] * normals[near[:, :1]]).sum(2)
         within = (cosine > math.cos(angle)) & known[near]
         within[:, 0] = True

@@ -298,18 +298,19 @@ class SemiDiscreteOT(ByValue):
         ----------
         z : (m, d)
         angle : float
-            The threshold in radians; 0 gives `transport`. Which is right depends on the codes: the
-            authors take 0.7 for faces, 0.4 for eight Gaussians, 0.2 for 25, 0.09 for a swiss roll.
+            The threshold in radians; 0 leaves the code of the highest plane alone. Which is right depends on the
+            codes: the authors take 0.7 for faces, 0.4 for eight Gaussians, 0.2 for 25, 0.09 for a swiss roll.
         slope : float
             Ours: a > 0 is a mean of y_j + a (z - c_j) instead of codes y_j. Means of several codes lie closer
-            together than the codes do; this gives back the spread, see `codes.Codes`.
+            together than the codes do; this gives back the spread, and with angle 0 it makes of stored codes new
+            ones, see `codes.Codes`. With angle and slope 0 the map is `transport`.
         """
         points, slope = self._points(z), number(slope, "slope")
         return _returned(planes.extended(self._dual, points, angle, slope), z)
 
     def singular(self, z: Array, angle: float = 0.7) -> Array:
         """Which points have a neighbour beyond the angle of `extend`: (m, d) -> (m,) bool"""
-        parts = planes.neighbours(self._dual, self._points(z), angle)
+        parts = planes.neighbours(self._dual, self._points(z), angle, self._dual.codes.shape[1] + 1)
         return _returned(torch.cat([~within.all(1) for _, _, within in parts]), z)
 
     def _require_fit(self) -> None:

@@ -10,8 +10,8 @@ import torch
 from scipy import linalg, stats
 
 import ot_latent as otl
-from ot_latent.codes import Codes, PointsOffLawWarning, Trial, energy_distance
-from ot_latent.codes.two_samples import gain, same_law
+from ot_latent.codes import Codes, Gain, PointsOffLawWarning, Trial
+from ot_latent.codes.two_samples import as_good, gained, same_law, separations
 
 TWO = Codes([[0.0], [1.0]])
 
@@ -168,8 +168,8 @@ def test_the_error_of_a_gain_is_that_of_fresh_codes():
         fitted = Codes(eight_clusters(600, np.random.default_rng(99)))._set
         prior._set.__dict__["parts"] = fitted, *map(torch.from_numpy, halves)
         trial = otl.monotone_map(prior.combine([0.5, 0.5]), prior).correction.trial
-        gains.append(trial.gain)
-        errors.append(trial.standard_error)
+        gains.append(trial.energy.gain)
+        errors.append(trial.energy.standard_error)
     # the ratio of variances is below 2.3 in 99 % of cases and above 0.3 in as many
     assert 0.3 < np.var(gains, ddof=1) / np.mean(np.square(errors)) < 2.3
 
@@ -311,12 +311,12 @@ def test_energy_distances_are_unbiased_and_know_their_errors():
     rng = np.random.default_rng(0)
     values, errors = [], []
     for _ in range(60):
-        value, of_x, of_y = energy_distance(*(torch.from_numpy(rng.standard_normal((200, 1)) + m) for m in (0, 1)))
-        # the mean distances among y's own points are not told apart by of_y: their part is as large again
+        x, y = (torch.from_numpy(rng.standard_normal((200, 1)) + m) for m in (0, 1))
+        value, of_x, of_y = separations(x[None], y)[1]
         values.append(value)
-        errors.append(float(of_x.var() / 200))
+        errors.append(float(of_x.var() + of_y.var()) / 200)
     assert abs(np.mean(values) - exact) < 4 * np.std(values) / 60**0.5
-    assert 0.5 < np.var(values) / (2 * np.mean(errors)) < 2
+    assert 0.5 < np.var(values) / np.mean(errors) < 2
 
 
 def mixture(n, rng):
@@ -331,17 +331,17 @@ def to_clusters(u):
     return near + 0.8 * (u - near)
 
 
-def judged(n, k, seed):
+def judged(which, n, k, seed):
     """Gain of `to_clusters` for sums of k, and its standard error, by two halves of n codes."""
     rng = np.random.default_rng(seed)
     halves, m, rounds = [mixture(n, rng) for _ in range(2)], n // k, 2 * k
     index = np.stack([rng.permutation(k * m).reshape(k, m) for _ in range(rounds)], axis=1)
     sums = [sum(half[part] for part in index.reshape(k, -1)) / k**0.5 + (1 - k**0.5) * 6 / 5 for half in halves]
     before, after = (
-        [energy_distance(f(u).reshape(rounds, m, 5), half) for u, half in zip(sums, halves[::-1], strict=True)]
+        [separations(f(u).reshape(rounds, m, 5), y[: k * m])[which] for u, y in zip(sums, halves[::-1], strict=True)]
         for f in (lambda u: u, to_clusters)
     )
-    return gain(before, after, index)
+    return gained(before, after, index)[1:]
 
 
 @pytest.mark.parametrize(("n", "k"), [(90, 2), (200, 4), (320, 16)])
@@ -350,11 +350,46 @@ def test_gains_are_unbiased_and_their_errors_not_too_small(n, k):
     rng = np.random.default_rng(99)
     u = sum(mixture(3_000, rng) for _ in range(k)) / k**0.5 + (1 - k**0.5) * 6 / 5
     codes = mixture(3_000, rng)
-    truth = energy_distance(u, codes)[0] - energy_distance(to_clusters(u), codes)[0]
-    gains, errors = np.array([judged(n, k, seed) for seed in range(60)]).T
+    truth = separations(u[None], codes)[1][0] - separations(to_clusters(u)[None], codes)[1][0]
+    gains, errors = np.array([judged(1, n, k, seed) for seed in range(60)]).T
     assert abs(gains.mean() - truth) < 4 * gains.std() / 60**0.5 + 6e-4  # 6e-4: twice the error of the truth
     assert 0.5 < gains.std() / errors.mean() < 1.15
     assert (abs(gains - truth) > 2 * errors).mean() < 0.1
+
+
+@pytest.mark.parametrize(("n", "k"), [(90, 2), (200, 4), (320, 16)])
+def test_gains_by_neighbours_know_their_errors(n, k):
+    """Their mean depends on the number of points, of which a neighbourhood is a part: it has no other truth."""
+    gains, errors = np.array([judged(0, n, k, seed) for seed in range(60)]).T
+    assert gains.mean() > 0
+    assert 0.5 < gains.std() / errors.mean() < 1.15
+    assert (abs(gains - gains.mean()) > 2 * errors).mean() < 0.1
+
+
+@pytest.mark.parametrize("d", [1, 30])
+def test_separation_is_zero_of_one_law_and_one_of_two_that_do_not_touch(d):
+    rng = np.random.default_rng(d)
+    points = [torch.from_numpy(rng.standard_normal((4, 50, d))) for _ in range(100)]
+    values = [separations(x, y.reshape(-1, d)[:100])[0][0] for x, y in zip(points, points[::-1], strict=True)]
+    assert abs(np.mean(values)) < 4 * np.std(values) / 10
+    value, of_x, of_y = separations(points[0], points[1].reshape(-1, d) + 100)[0]
+    assert value == pytest.approx(1) and of_x.shape == (4, 50) and of_y.shape == (200,)
+    assert float(of_x.mean() + of_y.mean()) == pytest.approx(value)
+    assert separations(points[0][:, :2], points[1][0, :4])[0][0] <= 1
+
+
+def test_separation_sees_clusters_that_distances_hardly_show():
+    """In thirty dimensions, clusters against their Gaussian: a dozen errors by neighbours, a few by distances."""
+    rng = np.random.default_rng(0)
+    centers = rng.standard_normal((8, 30))
+    codes = torch.from_numpy(centers[rng.integers(8, size=800)] + 0.3 * rng.standard_normal((800, 30)))
+    gaussian = torch.from_numpy(rng.multivariate_normal(codes.numpy().mean(0), np.cov(codes.numpy().T), 800))
+
+    near, energy = (
+        value / float((of_x.var() / 800 + of_y.var() / 800).sqrt())
+        for value, of_x, of_y in separations(gaussian[None], codes)
+    )
+    assert near > 2 * energy > 0
 
 
 def test_sums_of_more_codes_than_are_kept_aside_are_scaled_alone():
@@ -370,5 +405,20 @@ def test_the_two_sample_test_holds_its_level_and_finds_a_difference():
     assert same_law(x[0], 1.5 * x[1]) < 1e-4 and same_law(x[0] * 0, x[1] * 0) == 1
 
 
-def test_a_trial_is_convincing_by_two_standard_errors():
-    assert Trial(2, 0.5, 0.0, 0.021, 0.01).convincing and not Trial(2, 0.5, 0.0, 0.019, 0.01).convincing
+def trial(moved, near, energy):
+    return Trial(2, 0.7, 0.5, moved, Gain(0.0, near, 0.01), Gain(0.0, energy, 0.01))
+
+
+def test_a_trial_is_convincing_by_two_standard_errors_of_one_measure_unless_the_other_objects():
+    assert trial(1, 0.021, 0.0).convincing and not trial(1, 0.019, 0.019).convincing
+    assert trial(1, -0.019, 0.021).convincing and not trial(1, 0.021, -0.021).convincing
+
+
+def test_trials_are_as_good_as_the_best_within_two_standard_errors():
+    best, near, far, harmful = (
+        trial(1, near, energy) for near, energy in [(0.1, 0), (0.081, 0), (0.079, 0.1), (1, -0.1)]
+    )
+    assert as_good([far, best, near, harmful]) == [best, near]
+    assert as_good([harmful]) == [harmful]
+    few = [trial(1, 0.0, 0.05), trial(1, 0.01, 0.02)]  # neighbours see nothing: distances judge
+    assert as_good(few) == few[:1]

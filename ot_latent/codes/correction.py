@@ -99,16 +99,21 @@ class CodeSet(ByValue):
 
     @cached_property
     def supported_directions(self) -> int:
-        """In how many directions a pilot brings midpoints nearest to codes kept aside: the most of those as good."""
+        """In how many directions a pilot brings midpoints nearest to codes kept aside: the most of those as good.
+
+        In all, where these are few: the fit itself then tells whether it helps.
+        """
+        d = self.codes.shape[1]
+        sizes = [r for r in _SIZES if 2 * r <= d]
+        if not sizes:
+            return d
         trials: list[Trial] = []
         midpoints, pilot = Sums(self, np.full(2, 0.5**0.5)), self.parts[0].some(slice(_PILOT))
-        sizes = [r for r in _SIZES if r < self.codes.shape[1]] + [self.codes.shape[1]]
-        for r in progress(sizes, "directions of transport"):
+        for r in progress([*sizes, d], "directions of transport"):
             trials.append(Correction(midpoints, r, pilot).trial)
             if not trials[-1].harmless:
                 break
-        promising = [trial for trial in trials if max(trial.neighbours.gain, trial.energy.gain) > 0]
-        return max((trial.directions for trial in as_good(promising) if trial.harmless), default=0) if promising else 0
+        return max((trial.directions for trial in as_good(trials) if trial.harmless), default=0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-_CONVINCED = 2.0  # standard errors
+_CONVINCED, _AS_GOOD = 2.0, 0.9  # standard errors, and of the best gain
 _PERMUTATIONS = 200
 _NEIGHBOURS = 5
 
@@ -82,7 +82,7 @@ class Trial(NamedTuple):
 
 
 def as_good(trials: Sequence[Trial]) -> list[Trial]:
-    """The best of the harmless ones, and those that two standard errors do not tell from it.
+    """Those of the harmless ones that have nine tenths of the best gain, or the best alone where none gains.
 
     Neighbours judge, where they are convinced of any, else the energy distance.
     """
@@ -90,7 +90,7 @@ def as_good(trials: Sequence[Trial]) -> list[Trial]:
     near = any(trial.neighbours.convincing for trial in trials)
     gains = [trial.neighbours if near else trial.energy for trial in trials]
     best = max(gains, key=lambda found: found.gain)
-    least = best.gain - _CONVINCED * best.standard_error
+    least = min(_AS_GOOD * best.gain, best.gain)
     each = zip(trials, gains, strict=True)
     return [trial for trial, g in each if g.gain >= least and (g.convincing or not best.convincing)]
 

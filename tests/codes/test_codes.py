@@ -414,9 +414,9 @@ def test_a_trial_is_convincing_by_two_standard_errors_of_one_measure_unless_the_
     assert trial(1, -0.019, 0.021).convincing and not trial(1, 0.021, -0.021).convincing
 
 
-def test_trials_are_as_good_as_the_best_within_two_standard_errors():
+def test_trials_with_nine_tenths_of_the_best_gain_are_as_good():
     best, near, far, harmful = (
-        trial(1, near, energy) for near, energy in [(0.1, 0), (0.081, 0), (0.079, 0.1), (1, -0.1)]
+        trial(1, near, energy) for near, energy in [(0.1, 0), (0.091, 0), (0.089, 0.1), (1, -0.1)]
     )
     assert as_good([far, best, near, harmful]) == [best, near]
     assert as_good([harmful]) == [harmful]

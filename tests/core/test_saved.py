@@ -218,8 +218,25 @@ def changed(path, change):
 
 
 def test_a_newer_format_says_who_wrote_it(path):
-    changed(path, lambda facts: facts.update(version=2, written_by="9.1"))
-    with pytest.raises(ValueError, match="was written by ot_latent 9.1 in format 2; version .* update ot_latent"):
+    changed(path, lambda facts: facts.update(version=3, written_by="9.1"))
+    with pytest.raises(ValueError, match="was written by ot_latent 9.1 in format 3; version .* update ot_latent"):
+        otl.load(path)
+
+
+def test_records_of_another_version_say_what_to_do(tmp_path):
+    points = np.random.default_rng(0).standard_normal((600, 1))
+    prior = otl.Codes(np.where(points > 0, 3, -3) + 0.1 * points)
+    otl.monotone_map(prior.combine([0.5, 0.5]), prior)
+    path = otl.save(prior, tmp_path / "codes.safetensors")
+    assert otl.load(path) == prior
+
+    def as_before(facts):
+        for entry in facts["objects"]:
+            if entry["class"] == "Trial":
+                del entry["state"]["energy"]
+
+    changed(path, as_before)
+    with pytest.raises(ValueError, match="its Trial is of another version of ot_latent: fit and save it anew"):
         otl.load(path)
 
 

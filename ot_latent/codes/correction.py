@@ -283,15 +283,15 @@ class Correction(ByValue):
         if self.sums.of_halves is None:
             return
         halves, index, before = self.sums.of_halves
-        for angle in _ANGLES[: 1 if self.sums.codes.stored else None]:
-            flat, steep = (torch.cat([self._moved(u, angle, slope) for u in halves]) for slope in (0.0, 1.0))
-            for slope in [0.0] if self.sums.codes.stored else _SLOPES[angle == 0 :]:  # 0 and 0 are stored codes
-                mapped = flat + slope * (steep - flat)
-                after = self.sums.distances(mapped.split(list(map(len, halves))), index)
-                gains = (gained(*pair, index) for pair in zip(before, after, strict=True))
+        ends = (0.0,) if self.sums.codes.stored else (0.0, 1.0)  # points are linear in the slope
+        for angle in _ANGLES[: len(ends)]:
+            each = [torch.cat([self._moved(u, angle, slope) for u in halves]) for slope in ends]
+            for slope in _SLOPES[angle == 0 :] if each[1:] else ends:  # 0 and 0 are stored codes
+                mapped = each[0] + slope * (each[-1] - each[0])
+                gains = map(gained, before, self.sums.distances(mapped.chunk(2), index), [index, index])
                 moved = float((mapped - torch.cat(halves)).square().sum(1).mean().sqrt())
                 self.trials.append(Trial(self.directions, angle, slope, moved, *gains))
-        self.angle, self.slope = self.trial.angle, self.trial.slope
+        _, self.angle, self.slope, *_ = self.trial
 
     @property
     def trial(self) -> Trial:

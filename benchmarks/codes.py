@@ -24,6 +24,7 @@ from ot_latent.datasets.image_sets import channels_last, training_images
 from ot_latent.models import checkpoints
 from ot_latent.own import Plan
 from ot_latent.scores import scorers
+from ot_latent.semidiscrete import planes
 from ot_latent.training import encoded_images
 from ot_latent.training.loop import processes, trained
 
@@ -155,7 +156,7 @@ def by_entropic_map(z1, z2, codes, blur):
 def by_regression(z1, z2, prior, steps):
     """A smooth potential regressed on the exact one of `prior`, at fresh means: `brenier.exact_loss`."""
     correction = otl.monotone_map(prior.combine([0.5, 0.5]), prior).correction
-    d, exact, like = len(prior.mean), correction.transport, torch.empty(0)
+    d, dual, like = len(prior.mean), correction.transport._dual, torch.empty(0)
     potential = brenier.Potential.seeded(0, dim=d)
     potential.shift.copy_(torch.from_numpy(prior.mean))
     potential.scale.fill_(float(prior.sample((10_000, d), rng=0).std(0).mean()))
@@ -164,8 +165,9 @@ def by_regression(z1, z2, prior, steps):
         return (points - potential.shift) / potential.scale
 
     def problem(step):
-        u = correction.sample((BATCH, d), torch.Generator().manual_seed(step), like)
-        return scaled(u), exact.potential(u) / potential.scale**2, scaled(exact.transport(u))
+        u, own = dual.drawn(BATCH, torch.Generator().manual_seed(step), like)
+        cells = planes.cells_of(dual, u, own)
+        return scaled(u), dual.phi(u, cells) / potential.scale**2, scaled(dual.codes[cells])
 
     unkept = {"folder": None, "settings": {}, "save_seconds": 60.0}
     loss = partial(brenier.exact_loss, weight=1.0)

@@ -144,17 +144,17 @@ def iteration(codes, repeats=5):
     cells = Cells(torch.from_numpy(codes))
     # `one_matrix` holds all scores: half a gigabyte of them at most
     noise = torch.randn(min(2048, 2**27 // len(codes)), codes.shape[1])
-    points = torch.cat([noise, torch.ones(len(noise), 1)], 1)
+    points, none = torch.cat([noise, torch.ones(len(noise), 1)], 1), torch.empty(len(noise), 0, dtype=torch.long)
 
     def product():
         for rows in points.split(cells.rows):
-            for _ in cells._tiles(rows.T.contiguous()):
+            for _ in cells._tiles(rows.T.contiguous(), none):
                 pass
 
     def one_matrix():
         (noise @ cells.codes.T + cells.heights).argmax(1)
 
-    candidates = {"product": product, "assignment": lambda: cells.highest(noise), "addmm and argmax": one_matrix}
+    candidates = {"product": product, "assignment": lambda: cells.highest(noise, none), "addmm and argmax": one_matrix}
     return {name: least / len(noise) * 1e6 for name, least in fastest(candidates, repeats).items()}
 
 

@@ -23,6 +23,7 @@ _PILOT = 2_000  # codes that tell in how many directions transport helps
 _SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
 _ANGLES, _SLOPES = (0.7, 0.0), (0.0, 0.25, 0.5, 0.75)
 _FEW, _DRAWS, _ROUGH = 3, 500, 2_000  # dimensions, draws for each code on a line, and codes in these, for `_start`
+_DISPENSABLE = 10  # times the codes of a sum: as many have to be there for it to do without its own
 _TESTED, _FALSE_ALARMS = 256, 1e-6
 
 
@@ -87,11 +88,11 @@ class CodeSet(ByValue):
         return self.codes[torch.from_numpy(kept).to(self.codes.device)]
 
     def drawn(self, n: int, rng: Any) -> torch.Tensor:
-        """Codes drawn with chances in proportion to their masses: (n, d)"""
+        """Which codes are drawn, with chances in proportion to their masses: (n,)"""
         chance = torch.as_tensor(draw("uniform", n, rng, torch.empty(0, dtype=torch.float64)))
         ends = self._ends
         index = torch.searchsorted(ends, chance.to(ends.device) * ends[-1], right=True)
-        return self.codes[index.clamp(max=len(ends) - 1)]
+        return index.clamp(max=len(ends) - 1)
 
     @cached_property
     def _ends(self) -> torch.Tensor:
@@ -179,9 +180,10 @@ class Sums(ByValue):
         pairs = [separations(cloud.reshape(rounds, m, -1), half[: k * m]) for cloud, half in each]
         return list(zip(*pairs, strict=True))
 
-    def drawn(self, codes: CodeSet, n: int, rng: Any) -> torch.Tensor:
-        """u of sums of some of the codes."""
-        return self.of([codes.drawn(n, rng) for _ in self.weights], rng)
+    def drawn(self, codes: CodeSet, n: int, rng: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """u of sums of some of the codes, and which they are: (n, d), (n, k)"""
+        index = torch.stack([codes.drawn(n, rng) for _ in self.weights])
+        return self.of(list(codes.codes[index]), rng), index.T
 
 
 class Correction(ByValue):
@@ -261,7 +263,17 @@ class Correction(ByValue):
 
     def sample(self, shape: Sequence[int], rng: Any, like: torch.Tensor) -> torch.Tensor:
         """Draws from the law in the leading directions, that transport starts from."""
-        return self._seen(self.sums.drawn(self.points, shape[0], rng)).to(like)
+        return self.sample_with_own(shape, rng, like)[0]
+
+    def sample_with_own(self, shape: Sequence[int], rng: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Such draws, and the codes that they are sums of, to which transport does not take them.
+
+        None are named where codes are so few, or one of them has such a mass, that others could not do without them.
+        """
+        u, own = self.sums.drawn(self.points, shape[0], rng)
+        masses = self.points.masses
+        few = _DISPENSABLE * float(masses.max()) * own.shape[1] > float(masses.sum())
+        return self._seen(u).to(like), own[:, :0] if few else own
 
     def __call__(self, u: torch.Tensor) -> torch.Tensor:
         """Matched points: (n, d) -> (n, d)."""
@@ -302,7 +314,7 @@ class Correction(ByValue):
         """Give a `PointsOffLawWarning` if u does not look as sums of independent codes do."""
         x = u[torch.linspace(0, len(u) - 1, _TESTED).long().to(u.device)]
         rng = generator(self.sums.codes.seed, x, "followed")
-        p = same_law(x, self.sums.drawn(self.points, _TESTED, rng).to(x))
+        p = same_law(x, self.sums.drawn(self.points, _TESTED, rng)[0].to(x))
         if p < _FALSE_ALARMS:
             warnings.warn(
                 f"the points of this operation are no sums of independent codes (p = {p:.1e}), so that the result does "

@@ -14,6 +14,10 @@ In many dimensions a few thousand codes know too little of their law for that: c
 Where noise of another law is added, as in vicinity sampling, (1) is the optimal map between Gaussians with the
 covariances of y and of the codes. Each step is optimal then, but both together only where (1) is a multiple of y.
 
+S is fitted to sums of stored codes, none of which goes to a code that it is made of. Sums of other codes are made of
+none, and in many dimensions a sum is so much nearer to its own codes than to all others that, with these allowed, S
+would learn little more than which of them is nearest: other sums would then crowd in the cells of a few codes.
+
 S gives stored codes. For new ones it is continued between its cells, or has a slope within each
 (`SemiDiscreteOT.extend`): the codes kept aside decide about this, too. They judge by nearest neighbours, which see
 clusters and holes in any number of dimensions, and by the energy distance, which sees a spread that is lost.
@@ -61,7 +65,9 @@ _MOST_KNOWN, _CHECKED = 64, 500
 class Codes(ByValue):
     """The law of given points, such as the codes of an auto-encoder: a prior for all matched operations.
 
-    A map is fitted once for each weight vector, up to order and a positive factor, and kept (the last 64).
+    A map is fitted once for each weight vector, up to order and a positive factor, and kept (the last 64). It is
+    one for codes that are not among these, such as those of held-out images: sums of stored codes in many dimensions
+    often come back to one of their ends.
 
     Parameters
     ----------
@@ -144,7 +150,7 @@ class Codes(ByValue):
         shape = shape_of_points(shape, self.d)
         like = None if like is None else as_floating(like, "like")
         rng = generator(rng, like)
-        points = self._set.drawn(math.prod(shape[:-1]), rng).reshape(shape)
+        points = self._set.codes[self._set.drawn(math.prod(shape[:-1]), rng)].reshape(shape)
         if is_torch_array(like) or (like is None and isinstance(rng, torch.Generator)):
             return points if like is None else points.to(like)
         return cast_like(points.numpy(force=True), like)

@@ -7,6 +7,7 @@ distances hardly differ, and clusters and holes escape it: these nearest neighbo
 
 import math
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -82,17 +83,21 @@ class Trial(NamedTuple):
 
 
 def as_good(trials: Sequence[Trial]) -> list[Trial]:
-    """Those of the harmless ones that have nine tenths of the best gain, or the best alone where none gains.
+    """Those of the harmless ones that are about the best by each measure that is convinced of any.
 
-    Neighbours judge, where they are convinced of any, else the energy distance.
+    First by neighbours, of these by the energy distance: those with nine tenths of the best gain, or less than it by no
+    more than its standard error. Where neither is convinced, the best by the energy distance alone.
     """
-    trials = [trial for trial in trials if trial.harmless] or list(trials)
-    near = any(trial.neighbours.convincing for trial in trials)
-    gains = [trial.neighbours if near else trial.energy for trial in trials]
-    best = max(gains, key=lambda found: found.gain)
-    least = min(_AS_GOOD * best.gain, best.gain)
-    each = zip(trials, gains, strict=True)
-    return [trial for trial, g in each if g.gain >= least and (g.convincing or not best.convincing)]
+    found = [trial for trial in trials if trial.harmless] or list(trials)
+    for measure in (attrgetter("neighbours"), attrgetter("energy")):
+        convincing = [trial for trial in found if measure(trial).convincing]
+        if convincing:
+            best = max(map(measure, convincing), key=lambda found: found.gain)
+            least = min(_AS_GOOD * best.gain, best.gain - best.standard_error)
+            found = [trial for trial in convincing if measure(trial).gain >= least]
+    if not any(trial.neighbours.convincing or trial.energy.convincing for trial in found):
+        return [max(found, key=lambda trial: trial.energy.gain)]
+    return found
 
 
 def separations(x: torch.Tensor, y: torch.Tensor) -> tuple[Distance, Distance]:

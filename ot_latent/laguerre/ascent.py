@@ -140,8 +140,8 @@ class Ascent:
             # lift planes without noise to the envelope: psi becomes the c-transform of phi
             slack = torch.full_like(state.heights, math.inf)
             self.dual.cells.set_heights(state.heights)
-            for noise in self.dual.noise(_TOUCH * len(slack), self.dual.seeded("touch")):
-                slack = torch.minimum(slack, self.dual.cells.slack(noise).double())
+            for noise, own in self.dual.noise(_TOUCH * len(slack), self.dual.seeded("touch")):
+                slack = torch.minimum(slack, self.dual.cells.slack(noise, own).double())
             slack[self.sunk] = 0
             state.heights += slack
             self.dual.set_heights(state.heights)
@@ -173,9 +173,10 @@ class Ascent:
         heights, cells = state.mean.clone(), dual.cells
         codes = cells.codes[sunk]
         least = torch.full_like(codes[:, 0], math.inf)
-        for noise in dual.noise(self.enough, dual.seeded("place", state.steps)):
-            for rows in noise.split(max(1, TABLE // len(sunk))):
-                best = cells.highest(rows)
+        size = max(1, TABLE // len(sunk))
+        for noise, own in dual.noise(self.enough, dual.seeded("place", state.steps)):
+            for rows, apart in zip(noise.split(size), own.split(size), strict=True):
+                best = cells.highest(rows, apart)
                 top = (rows * cells.codes[best]).sum(1) + cells.heights[best]
                 least = torch.minimum(least, (top[:, None] - rows @ codes.T).amin(0))
         heights[sunk] = least.double() - _DEEP * dual.margin() + dual.masses @ heights

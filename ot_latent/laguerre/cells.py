@@ -25,7 +25,7 @@ class Cells(ByValue):
         self.n, d = codes.shape
         self.codes_in_tile, self.rows = _TILE.get(codes.device.type, _TILE["cuda"])
         planes = codes.new_zeros(math.ceil(self.n / _GROUP) * _GROUP, d + 1)
-        planes[: self.n, :d], planes[self.n :, :d] = codes, codes[-1]  # the last one fills its group
+        planes[: self.n, :d], planes[self.n :, d] = codes, -math.inf  # what fills the last group is never highest
         self.planes, self.groups = planes, planes.view(-1, _GROUP, d + 1)
 
     @property
@@ -40,32 +40,34 @@ class Cells(ByValue):
 
     def set_heights(self, heights: torch.Tensor) -> None:
         """Move the planes to these heights: (N,)"""
-        self.planes[: self.n, -1], self.planes[self.n :, -1] = heights, heights[-1]
+        self.planes[: self.n, -1] = heights
 
-    def highest(self, noise: torch.Tensor) -> torch.Tensor:
-        """Index of the plane that is highest at each point: (m, d) -> (m,)"""
+    def highest(self, noise: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        """Index of the plane that is highest at each point, its `own` ones apart: (m, d), (m, k) -> (m,)"""
         if not len(noise):
             return torch.zeros(0, dtype=torch.long, device=noise.device)
-        return torch.cat([self._highest(rows) for rows in noise.split(self.rows)])
+        each = zip(noise.split(self.rows), own.split(self.rows), strict=True)
+        return torch.cat([self._highest(rows, apart) for rows, apart in each])
 
-    def slack(self, noise: torch.Tensor) -> torch.Tensor:
+    def slack(self, noise: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
         """How far each plane is below the envelope at the noise point where it is nearest: (N,)"""
         least = torch.full_like(self.planes[:, 0], math.inf)
-        for rows in noise.split(self.rows):
+        for rows, apart in zip(noise.split(self.rows), own.split(self.rows), strict=True):
             points = F.pad(rows, (0, 1), value=1.0).T.contiguous()
-            top = (self.planes[self._highest(rows)] * points.T).sum(1)
-            for scores, part in zip(self._tiles(points), least.split(self.codes_in_tile), strict=True):
+            top = (self.planes[self._highest(rows, apart)] * points.T).sum(1)
+            for scores, part in zip(self._tiles(points, apart), least.split(self.codes_in_tile), strict=True):
                 torch.minimum(part, (top - scores).amin(1).clamp(min=0), out=part)
         return least[: self.n]
 
-    def _highest(self, noise: torch.Tensor) -> torch.Tensor:
+    def _highest(self, noise: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
         points = F.pad(noise, (0, 1), value=1.0).T.contiguous()  # planes @ (z, 1) are heights of planes
         if noise.shape[1] > WIDE:
-            return self._highest_of_wide(points, 1)[0]
-        tops = [scores.view(-1, _GROUP, len(noise)).amax(1) for scores in self._tiles(points)]
+            return self._highest_of_wide(points, own, 1)[0]
+        tops = [scores.view(-1, _GROUP, len(noise)).amax(1) for scores in self._tiles(points, own)]
         group = torch.cat(tops).max(0).indices
-        within = torch.bmm(self.groups[group], points.T[:, :, None]).squeeze(2).argmax(1)
-        return group * _GROUP + within
+        within = torch.bmm(self.groups[group], points.T[:, :, None]).squeeze(2)
+        _sink(within.T, own - group[:, None] * _GROUP)
+        return group * _GROUP + within.argmax(1)
 
     def crossed(self, noise: torch.Tensor, times: int) -> torch.Tensor:
         """Index of the highest plane at points that have half of their coordinates from another one each.
@@ -75,18 +77,18 @@ class Cells(ByValue):
         come ``times`` as many points that are nearly independent. (m, d) -> (times m,)
         """
         parts = (F.pad(rows, (0, 1), value=1.0).T.contiguous() for rows in noise.split(self.rows))
-        return torch.cat([self._highest_of_wide(points, times).ravel() for points in parts])
+        none = noise.new_empty((0, 0), dtype=torch.long)
+        return torch.cat([self._highest_of_wide(points, none, times).ravel() for points in parts])
 
-    def _highest_of_wide(self, points: torch.Tensor, times: int) -> torch.Tensor:
+    def _highest_of_wide(self, points: torch.Tensor, own: torch.Tensor, times: int) -> torch.Tensor:
         """As `_highest`, where a group's planes hold so many numbers that fetching them again takes longest."""
         m = points.shape[1]
         every, half = torch.arange(m, device=points.device), len(points) // 2
         value, index = points.new_full((times, m), -math.inf), torch.zeros(times, m, dtype=torch.long).to(points.device)
-        for first, planes in zip(
-            range(0, len(self.planes), self.codes_in_tile), self.planes.split(self.codes_in_tile), strict=True
-        ):
+        for first, planes in self._tiled:
             one = planes @ points if times == 1 else planes[:, :half] @ points[:half]
             other = None if times == 1 else (planes[:, half:] @ points[half:]).repeat(1, 2)
+            _sink(one, own - first)
             for k in range(times):
                 groups = (one if other is None else one + other[:, k % m : k % m + m]).view(-1, _GROUP, m)
                 top, group = groups.amax(1).max(0)
@@ -95,9 +97,22 @@ class Cells(ByValue):
                 value[k] = torch.maximum(top, value[k])
         return index.clamp(max=self.n - 1)
 
-    def _tiles(self, points: torch.Tensor) -> Iterator[torch.Tensor]:
+    @property
+    def _tiled(self) -> Iterator[tuple[int, torch.Tensor]]:
+        size = self.codes_in_tile
+        return zip(range(0, len(self.planes), size), self.planes.split(size), strict=True)
+
+    def _tiles(self, points: torch.Tensor, own: torch.Tensor) -> Iterator[torch.Tensor]:
         most = min(self.codes_in_tile, len(self.planes)) * points.shape[1]
         tile = self.planes.new_empty(most)  # one for all, but none that calls of several threads would share
-        for planes in self.planes.split(self.codes_in_tile):
+        for first, planes in self._tiled:
             size = len(planes), points.shape[1]
-            yield torch.mm(planes, points, out=tile[: math.prod(size)].view(size))
+            yield _sink(torch.mm(planes, points, out=tile[: math.prod(size)].view(size)), own - first)
+
+
+def _sink(scores: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    """Scores with those of each point's own planes, which may be rows of another tile, at -inf: (n, m), (m, k)"""
+    if own.shape[1]:
+        point, column = ((own >= 0) & (own < len(scores))).nonzero(as_tuple=True)
+        scores[own[point, column], point] = -math.inf
+    return scores

@@ -34,11 +34,18 @@ class SemiDual(ByValue):
     masses : (N,) double tensor
         b, with sum 1.
     prior : law with ``sample``
+        With ``sample_with_own``, too, if it makes its points of the codes: (n, d) and their indices, (n, k).
     seed : int
+    cell_of : tensor, optional
+        The cells of the codes that the prior knows, where these are not all different.
     """
 
-    def __init__(self, codes: torch.Tensor, masses: torch.Tensor, prior: Any, seed: int) -> None:
-        self.codes, self.masses, self.prior, self.seed = codes, masses, prior, seed
+    cell_of: torch.Tensor | None = None  # files of before have none
+
+    def __init__(
+        self, codes: torch.Tensor, masses: torch.Tensor, prior: Any, seed: int, cell_of: torch.Tensor | None = None
+    ) -> None:
+        self.codes, self.masses, self.prior, self.seed, self.cell_of = codes, masses, prior, seed, cell_of
         self.center = masses.to(codes.dtype) @ codes
         self.scale = float((codes - self.center).square().mean().sqrt()) or 1.0
         self.levels = clusters((codes - self.center) / self.scale)
@@ -110,7 +117,7 @@ class SemiDual(ByValue):
         From noise of mean m and covariance s^2 I the map is z -> A (z - m), A = C^{1/2} / s, the
         gradient of u(z) = (z - m).A (z - m) / 2, and -h is the conjugate of u.
         """
-        noise = next(self.noise(4096, self.seeded("start"))).double()
+        noise = next(self.noise(4096, self.seeded("start")))[0].double()
         codes = self.cells.codes.double()
         covariance = codes.T * self.masses @ codes
         root = torch.from_numpy(covariance_root(covariance.cpu().numpy(), least=1e-12))
@@ -123,10 +130,10 @@ class SemiDual(ByValue):
         self.cells.set_heights(scaled)
         self.heights = self.scale * (scaled - self.scaled.double() @ self.shift)
 
-    def cell(self, points: torch.Tensor) -> torch.Tensor:
-        """The cell of each point, which is centred as noise is: (m, d) -> (m,)"""
+    def cell(self, points: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        """The cell of each point, which is centred as noise is, its `own` ones apart: (m, d), (m, k) -> (m,)"""
         if self.line is None:
-            return self.cells.highest(points.to(self.cells.planes.dtype))
+            return self.cells.highest(points.to(self.cells.planes.dtype), own)
         direction, ends, order = self.line
         return order[torch.searchsorted(ends, points.double() @ direction)]
 
@@ -135,12 +142,24 @@ class SemiDual(ByValue):
         words = np.random.SeedSequence([self.seed, step, *purpose.encode()])
         return generator(int(words.generate_state(1, np.uint64)[0] >> 1), self.cells.planes)
 
-    def noise(self, n: int, rng: torch.Generator) -> Iterator[torch.Tensor]:
-        """Points of the prior, n in all, a batch at a time, centred if they are far from zero."""
-        d, size, far = self.codes.shape[1], max(self.batch, n // 1024), bool(self.shift.any())
+    def drawn(self, n: int, rng: Any, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Points of the prior, and the cells of the codes that each is made of: (n, d), (n, k)
+
+        A point goes to none of these. For other points of the prior, made of fresh codes, there are none; and in many
+        dimensions a sum of codes is so much nearer to these than to all others that masses would be of them alone.
+        """
+        shape = n, self.codes.shape[1]
+        if not hasattr(self.prior, "sample_with_own"):
+            return self.prior.sample(shape, rng, like=like), torch.empty(n, 0, dtype=torch.long, device=like.device)
+        points, own = self.prior.sample_with_own(shape, rng, like=like)
+        return points, own if self.cell_of is None else self.cell_of[own]
+
+    def noise(self, n: int, rng: torch.Generator) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """What is `drawn`, n points in all, a batch at a time, centred if they are far from zero."""
+        size, far = max(self.batch, n // 1024), bool(self.shift.any())
         for first in range(0, n, size):
-            points = self.prior.sample((min(size, n - first), d), rng, like=self.shift if far else self.cells.planes)
-            yield self.centered(points).to(self.cells.planes.dtype)
+            points, own = self.drawn(min(size, n - first), rng, self.shift if far else self.cells.planes)
+            yield self.centered(points).to(self.cells.planes.dtype), own
             if self.at_work:
                 self.at_work()
 
@@ -150,25 +169,25 @@ class SemiDual(ByValue):
 
     def counts(self, n: int, rng: torch.Generator, mapped: Any = starmap) -> torch.Tensor:
         """Noise points in each cell: (N,); batches of noise are counted by `mapped`, which may be an executor's."""
-        each = mapped(self._counted, ((noise,) for noise in self.noise(n, rng)))
+        each = mapped(self._counted, self.noise(n, rng))
         return sum(each, start=torch.zeros_like(self.masses))
 
-    def _counted(self, noise: torch.Tensor) -> torch.Tensor:
-        return torch.bincount(self.cell(noise), minlength=len(self.masses))
+    def _counted(self, noise: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        return torch.bincount(self.cell(noise, own), minlength=len(self.masses))
 
     def step_counts(self, step: int) -> torch.Tensor:
         """Noise points of a step in each cell, `crossings` for each that is drawn: (N,)"""
         if self.crossings == 1:
             return self.counts(self.batch, self.seeded("step", step))
-        (noise,) = self.noise(self.batch, self.seeded("step", step))
+        ((noise, _),) = self.noise(self.batch, self.seeded("step", step))
         return torch.bincount(self.cells.crossed(noise, self.crossings), minlength=len(self.masses)).double()
 
     @cached_property
     def cell_means(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean of the noise in each cell, and which cells received any."""
         sums, counts = torch.zeros_like(self.cells.codes), torch.zeros_like(self.masses)
-        for noise in self.noise(_CENTER * len(counts), self.seeded("means")):
-            cells = self.cell(noise)
+        for noise, own in self.noise(_CENTER * len(counts), self.seeded("means")):
+            cells = self.cell(noise, own)
             sums.index_add_(0, cells, noise)
             counts += torch.bincount(cells, minlength=len(counts))
         return sums / counts.clamp(min=1)[:, None].to(sums.dtype), counts > 0
@@ -184,9 +203,10 @@ class SemiDual(ByValue):
         Borders lie where it is small, so its lowest tenth tells the mean of an exponential law.
         """
         margins = []
-        for noise in self.noise(1024, self.seeded("margin")):
-            for rows in noise.split(max(1, TABLE // self.cells.n)):
-                scores = rows @ self.cells.codes.T + self.cells.heights
+        size = max(1, TABLE // self.cells.n)
+        for noise, own in self.noise(1024, self.seeded("margin")):
+            for rows, apart in zip(noise.split(size), own.split(size), strict=True):
+                scores = (rows @ self.cells.codes.T + self.cells.heights).scatter_(1, apart, -math.inf)
                 if self.levels:  # between clusters
                     group = self.levels[0][0].expand_as(scores)
                     scores = torch.full_like(scores, -math.inf).scatter_reduce_(1, group, scores, "amax")
@@ -211,15 +231,15 @@ class SemiDual(ByValue):
 
     def value(self, n: int, rng: torch.Generator, mapped: Any = starmap) -> tuple[torch.Tensor, Estimate]:
         """The `counts` of n noise points, and E F(h) + (E ‖y‖² + E ‖z‖²) / 2, the dual value."""
-        each = mapped(self._valued, ((noise,) for noise in self.noise(n, rng)))
+        each = mapped(self._valued, self.noise(n, rng))
         counted, phis = zip(*each, strict=True)
         counts, phi = sum(counted).to(self.masses), torch.cat(phis)
         psi = self.heights + self.codes.double().square().sum(1) / 2
         value, half = float(self.masses @ psi - phi.mean()), float(norm.isf(0.025)) * math.sqrt(float(phi.var()) / n)
         return counts, Estimate(value, value - half, value + half)
 
-    def _valued(self, noise: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        cells = self.cell(noise)
+    def _valued(self, noise: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        cells = self.cell(noise, own)
         return torch.bincount(cells, minlength=len(self.masses)), self.phi(noise.double() + self.shift, cells)
 
     def fingerprint(self, start: torch.Tensor) -> str:

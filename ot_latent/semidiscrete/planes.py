@@ -44,10 +44,11 @@ def one_for_each(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor:
     return vector
 
 
-def cells_of(dual: SemiDual, points: torch.Tensor) -> torch.Tensor:
-    """The cell of each point: (m, d) -> (m,)"""
+def cells_of(dual: SemiDual, points: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
+    """The cell of each point, its `own` ones apart: (m, d), (m, k) -> (m,)"""
     points = dual.centered(points.detach())
-    cells, far = dual.cell(points), points.abs().amax(1) > _FAR
+    own = points.new_empty((len(points), 0), dtype=torch.long) if own is None else own
+    cells, far = dual.cell(points, own), points.abs().amax(1) > _FAR
     if dual.line is None and far.any():  # beyond what single precision holds
         lifted = F.pad(points[far].double(), (0, 1), value=1.0)
         rows = (lifted / lifted.abs().amax(1, keepdim=True)).split(max(1, TABLE // dual.cells.n))
@@ -56,10 +57,11 @@ def cells_of(dual: SemiDual, points: torch.Tensor) -> torch.Tensor:
     return cells
 
 
-def chances(dual: SemiDual, points: torch.Tensor, temperature: float) -> torch.Tensor:
+def chances(dual: SemiDual, points: torch.Tensor, temperature: float, own: torch.Tensor | None = None) -> torch.Tensor:
     """Of the cells, softly, in double precision: (m, d) -> (m, cells)"""
     number(temperature, "temperature", positive=True)
     planes = dual.centered(points).double() @ dual.cells.codes.double().T + dual.cells.heights
+    planes = planes if own is None else planes.scatter(1, own, -math.inf)
     return (planes * (dual.scale / temperature) + dual.masses.log()).softmax(1)
 
 
@@ -68,11 +70,11 @@ def drawn(dual: SemiDual, n: int, rng: Any, temperature: float) -> Iterator[tupl
     cells, d, temperature = dual.cells.n, dual.codes.shape[1], number(temperature, "temperature", 0)
     size = max(1, TABLE // (cells if temperature else d))
     for first in range(0, n, size):
-        noise = dual.prior.sample((min(size, n - first), d), rng, like=dual.codes)
+        noise, own = dual.drawn(min(size, n - first), rng, dual.codes)
         if not temperature:
-            yield noise, cells_of(dual, noise)
+            yield noise, cells_of(dual, noise, own)
             continue
-        sums = chances(dual, noise, temperature).cumsum(1)
+        sums = chances(dual, noise, temperature, own).cumsum(1)
         level = draw("uniform", (len(noise), 1), rng, like=sums) * sums[:, -1:]
         yield noise, torch.searchsorted(sums, level)[:, 0].clamp(max=cells - 1)
 

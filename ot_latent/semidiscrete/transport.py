@@ -107,7 +107,8 @@ class SemiDiscreteOT(ByValue):
             Points; equal ones share a cell, which has the mass of all of them. Everything is computed on
             their device.
         prior : law with ``sample``, optional
-            Standard `Gaussian` by default.
+            Standard `Gaussian` by default. One that makes its points of these codes may have ``sample_with_own``,
+            too, which also gives the indices, (m, k), of those that each point is made of, and does not go to.
         weights : (N,) array-like, optional
             Positive masses, scaled to sum 1; equal by default.
         heights : (N,) array-like, optional
@@ -149,7 +150,8 @@ class SemiDiscreteOT(ByValue):
         index, first = planes.first_equal(points)
         of_cells = torch.zeros_like(masses[first]).index_add_(0, index, masses)
         share = masses / of_cells[index]
-        dual = SemiDual(points[first], of_cells, prior, self.random_state)
+        cell_of = index if len(first) < len(index) else None
+        dual = SemiDual(points[first], of_cells, prior, self.random_state, cell_of)
         cost, error, steps, remedy = dual.solve_on_a_line(), Estimate(0.0, 0.0, 0.0), 0, ""
         if cost is None:
             start = dual.linear_start() if heights is None else dual.scaled_heights(heights[first])

@@ -64,9 +64,9 @@ def test_points_go_through_in_batches(ot, monkeypatch, tmp_path):
     whole, moved, pairs, sizes = ot.cell(z), ot.transport(z), ot.pair(1_000, rng=6), []
     found = planes.cells_of
 
-    def cells_of(dual, points):
+    def cells_of(dual, points, *own):
         sizes.append(len(points))
-        return found(dual, points)
+        return found(dual, points, *own)
 
     z = np.load(tmp_path / "z.npy", mmap_mode="r")  # torch warns of arrays that cannot be written
     monkeypatch.setattr(transport, "TABLE", 300)

@@ -332,10 +332,14 @@ def test_cells_by_tiles_are_those_of_one_matrix(n, d, m):
     codes, heights, noise = (torch.randn(shape, generator=generator) for shape in ((n, d), (n,), (m, d)))
     cells = Cells(codes)
     cells.set_heights(heights)
-    scores = noise @ codes.T + heights
-    chosen = cells.highest(noise)
+    own = torch.randint(n, (m, 3 if n > 3 else 0), generator=generator)
+    own[: m // 2, :1] = n - 1  # at the end of the last tile
+    scores = (noise @ codes.T + heights).scatter(1, own, -torch.inf)
+    chosen = cells.highest(noise, own)
     best = scores.max(1).values
     torch.testing.assert_close(scores.gather(1, chosen[:, None])[:, 0], best)
+    below = (best[:, None] - scores).amin(0).clamp(min=0)
+    torch.testing.assert_close(cells.slack(noise, own), below, atol=1e-5 * d, rtol=1e-4)
 
 
 def test_crossed_points_have_half_of_their_coordinates_from_another_point():

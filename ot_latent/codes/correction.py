@@ -21,7 +21,7 @@ FEWEST = 500  # codes of which some are kept aside
 _ASIDE = 1_500  # codes in each of the two sets, at most
 _PILOT = 2_000  # codes that tell in how many directions transport helps
 _SIZES = (8, 16, 32, 64, 128, 256, 512, 1024)
-_ANGLES, _SLOPES = (0.7, 0.0), (0.0, 0.25, 0.5, 0.75)
+_SHAPES = (0.7, (0.0, 0.25, 0.5, 0.75)), (0.0, (0.25, 0.5, 0.75))  # angles and slopes; 0 and 0 are stored codes
 _FEW, _DRAWS, _ROUGH = 3, 500, 2_000  # dimensions, draws for each code on a line, and codes in these, for `_start`
 _DISPENSABLE = 10  # times the codes of a sum: as many have to be there for it to do without its own
 _TESTED, _FALSE_ALARMS = 256, 1e-6
@@ -213,7 +213,7 @@ class Correction(ByValue):
 
     def __init__(self, sums: Sums, r: int, points: CodeSet, start: "Correction | None" = None) -> None:
         self.sums, self.points, codes = sums, points, sums.codes
-        self.directions, self.angle, self.slope = r, _ANGLES[0], 0.0
+        self.directions, self.angle, self.slope = r, 0.7, 0.0
         self.trials: list[Trial] = []
         self.transport = SemiDiscreteOT(tolerance=codes.tolerance, random_state=codes.seed) if r else None
         if not self.transport:
@@ -281,7 +281,7 @@ class Correction(ByValue):
             self._warn_unless_followed(u.detach())
         return self._moved(u, self.angle, self.slope) if self.directions else u
 
-    def _moved(self, u: torch.Tensor, angle: float, slope: float) -> torch.Tensor:
+    def _moved(self, u: torch.Tensor, angle: float, slope: float | torch.Tensor) -> torch.Tensor:
         low, S = self._seen(u), self.transport
         moved = S.transport(low) if self.sums.codes.stored else S.extend(low, angle, slope)
         return moved if self.axes is None else u + (moved - low) @ self.axes.T.to(u.dtype)
@@ -295,11 +295,9 @@ class Correction(ByValue):
         if self.sums.of_halves is None:
             return
         halves, index, before = self.sums.of_halves
-        ends = (0.0,) if self.sums.codes.stored else (0.0, 1.0)  # points are linear in the slope
-        for angle in _ANGLES[: len(ends)]:
-            each = [torch.cat([self._moved(u, angle, slope) for u in halves]) for slope in ends]
-            for slope in _SLOPES[angle == 0 :] if each[1:] else ends:  # 0 and 0 are stored codes
-                mapped = each[0] + slope * (each[-1] - each[0])
+        for angle, slopes in ((0.0, (0.0,)),) if self.sums.codes.stored else _SHAPES:
+            of_halves = [self._moved(u, angle, torch.tensor(slopes)).reshape(len(slopes), *u.shape) for u in halves]
+            for slope, mapped in zip(slopes, torch.cat(of_halves, dim=1), strict=True):
                 gains = map(gained, before, self.sums.distances(mapped.chunk(2), index), [index, index])
                 moved = float((mapped - torch.cat(halves)).square().sum(1).mean().sqrt())
                 self.trials.append(Trial(self.directions, angle, slope, moved, *gains))

@@ -95,17 +95,19 @@ def among_equal(
     return order[torch.searchsorted(ends, cells + level).clamp(max=len(order) - 1)]
 
 
-def extended(dual: SemiDual, points: torch.Tensor, angle: float, slope: float) -> torch.Tensor:
-    """Means of the codes of neighbouring planes: (m, d) -> (m, d)"""
-    result: list[torch.Tensor] = []
+def extended(dual: SemiDual, points: torch.Tensor, angle: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Means of the codes of neighbouring planes, and how far points are from those of their cells: (m, d), twice."""
+    means: list[torch.Tensor] = []
+    apart: list[torch.Tensor] = []
     (centers, _), codes = dual.cell_means, dual.codes
     for rows, near, within in neighbours(dual, points, angle, dual.codes.shape[1] + 1 if angle else 1):
-        distance = (rows[:, None] - centers[near]).norm(dim=2)
+        of_cells = centers[near]
+        distance = (rows[:, None] - of_cells).norm(dim=2)
         weight = within / distance.clamp(min=torch.finfo(distance.dtype).tiny)
-        weight = weight / weight.sum(1, keepdim=True)
-        moved = (weight[:, :, None] * (codes[near] - slope * centers[near])).sum(1)
-        result.append(moved + slope * rows)
-    return torch.cat(result).to(points.dtype)
+        weight = (weight / weight.sum(1, keepdim=True))[:, :, None]
+        means.append((weight * codes[near]).sum(1))
+        apart.append(rows - (weight * of_cells).sum(1))
+    return torch.cat(means).to(points.dtype), torch.cat(apart).to(points.dtype)
 
 
 def neighbours(dual: SemiDual, points: torch.Tensor, angle: float, most: int) -> Iterator[tuple[torch.Tensor, ...]]:

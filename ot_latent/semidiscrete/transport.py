@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from array_api_compat import is_torch_array
 
-from ot_latent._arrays import Array, Seed, as_floating, count, draw, generator, number
+from ot_latent._arrays import Array, Seed, as_floating, count, draw, generator, number, parameter
 from ot_latent._loop import over
 from ot_latent._storage import as_path, locked, tidy
 from ot_latent.laguerre import TABLE, Ascent, Estimate, SemiDual, estimate_mass_error
@@ -284,7 +284,7 @@ class SemiDiscreteOT(ByValue):
             raise ValueError(f"z must be so close to 0 that {phi.dtype} holds ‖z‖² and the potential, got {far:g}")
         return _returned(phi, z)
 
-    def extend(self, z: Array, angle: float = 0.7, slope: float = 0.0) -> Array:
+    def extend(self, z: Array, angle: float = 0.7, slope: float | Array = 0.0) -> Array:
         """The map made continuous within regions, after An et al. (2020): (m, d) -> (m, d)
 
         A point gets the mean of the codes of the d + 1 highest planes, with weights
@@ -302,13 +302,14 @@ class SemiDiscreteOT(ByValue):
         angle : float
             The threshold in radians; 0 leaves the code of the highest plane alone. Which is right depends on the
             codes: the authors take 0.7 for faces, 0.4 for eight Gaussians, 0.2 for 25, 0.09 for a swiss roll.
-        slope : float
+        slope : float, or array for several at once, (..., m, d)
             Ours: a > 0 is a mean of y_j + a (z - c_j) instead of codes y_j. Means of several codes lie closer
             together than the codes do; this gives back the spread, and with angle 0 it makes of stored codes new
             ones, see `codes.Codes`. With angle and slope 0 the map is `transport`.
         """
-        points, slope = self._points(z), number(slope, "slope")
-        return _returned(planes.extended(self._dual, points, angle, slope), z)
+        points, slopes = self._points(z), torch.as_tensor(parameter(slope, "slope"))
+        means, apart = planes.extended(self._dual, points, angle)
+        return _returned(means + slopes.to(means)[..., None, None] * apart, z)
 
     def singular(self, z: Array, angle: float = 0.7) -> Array:
         """Which points have a neighbour beyond the angle of `extend`: (m, d) -> (m,) bool"""

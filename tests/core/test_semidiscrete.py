@@ -579,8 +579,9 @@ def test_an_extension_with_a_slope_gives_the_spread_back():
     codes = clouds(1_000, 8) - 0.5
     ot = otl.SemiDiscreteOT(tolerance=0.1).fit(codes)
     z = np.random.default_rng(1).standard_normal((4_000, 8))
-    np.testing.assert_array_equal(ot.extend(z, slope=0.0), ot.extend(z))
-    spread = [np.cov(ot.extend(z, np.pi, slope).T).trace() / np.cov(codes.T).trace() for slope in (0.0, 0.5, 1.0)]
+    np.testing.assert_array_equal(ot.extend(z, slope=[0.0, 0.5])[0], ot.extend(z))
+    extended = ot.extend(z, np.pi, np.array([0.0, 0.5, 1.0]))
+    spread = [np.cov(x.T).trace() / np.cov(codes.T).trace() for x in extended]
     assert spread[0] < 0.6 and spread[0] < spread[1] < spread[2] and abs(spread[2] - 1) < 0.15
 
 

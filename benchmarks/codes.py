@@ -136,10 +136,10 @@ def by_lolatents(z1, z2, codes):
 
 
 def by_entropic_map(z1, z2, codes, blur):
-    """Barycentric projection of the entropic plan from means of codes to codes, continued to other points (POT)."""
+    """Barycentric projection of the entropic plan from means of codes to others, continued to other points (POT)."""
     rng = np.random.default_rng(2)
-    source = codes[rng.integers(len(codes), size=(2, SOLVED))].mean(0)
-    target = codes[rng.permutation(len(codes))[:SOLVED]]
+    target, others = np.split(codes[rng.permutation(len(codes))], [min(SOLVED, len(codes) // 2)])
+    source = others[rng.integers(len(others), size=(2, len(target)))].mean(0)
     cost = ot.dist(source, target) / 2
     eps = blur * cost.mean()
     masses = [np.full(n, 1 / n) for n in cost.shape]

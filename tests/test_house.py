@@ -5,7 +5,7 @@ import ast
 import pytest
 
 MOST = {"lines of a file": 350, "lines of a function": 45, "modules of a room": 12}
-CORE, LIBRARY = 8_512, 20_899  # lines; but for what is new to do, they shall only fall
+CORE, LIBRARY = 8_512, 20_895  # lines; but for what is new to do, they shall only fall
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ class CodeSet(ByValue):
     def supported_directions(self) -> int:
         """In how many directions a pilot brings midpoints nearest to codes kept aside: the most of those as good.
 
-        In all, where these are few: the fit itself then tells whether it helps.
+        In all, where these are few, or none of the pilot's is convincing: the fit itself then tells whether it helps.
         """
         d = self.codes.shape[1]
         sizes = [r for r in _SIZES if 2 * r <= d]
@@ -114,7 +114,7 @@ class CodeSet(ByValue):
             trials.append(Correction(midpoints, r, pilot).trial)
             if not trials[-1].harmless:
                 break
-        return max((trial.directions for trial in as_good(trials) if trial.harmless), default=0)
+        return max((trial.directions for trial in as_good(trials) if trial.convincing), default=d)
 
 
 @dataclass(frozen=True, eq=False)

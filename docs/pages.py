@@ -51,7 +51,8 @@ def picture_of(notebook: str, cell: Mapping[str, Any]) -> str:
 def cells_of_figures() -> dict[str, tuple[str, str]]:
     """Notebook and id of the cell of every saved figure, by the figure's name, in order."""
     names = [path.stem for path in sorted((ROOT / "notebooks").glob("*.ipynb"))]
-    drawn = {picture_of(name, cell): (name, cell.id) for name in names for cell in cells(name)}
+    code = [(name, cell) for name in names for cell in cells(name) if cell.cell_type == "code"]
+    drawn = {picture_of(name, cell): (name, cell.id) for name, cell in code}
     return {figure: place for figure, place in drawn.items() if "#" not in figure}
 
 

@@ -42,10 +42,11 @@ class Cells(ByValue):
         """Move the planes to these heights: (N,)"""
         self.planes[: self.n, -1] = heights
 
-    def highest(self, noise: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    def highest(self, noise: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
         """Index of the plane that is highest at each point, its `own` ones apart: (m, d), (m, k) -> (m,)"""
         if not len(noise):
             return torch.zeros(0, dtype=torch.long, device=noise.device)
+        own = noise.new_empty((len(noise), 0), dtype=torch.long) if own is None else own
         each = zip(noise.split(self.rows), own.split(self.rows), strict=True)
         return torch.cat([self._highest(rows, apart) for rows, apart in each])
 

@@ -130,7 +130,7 @@ class SemiDual(ByValue):
         self.cells.set_heights(scaled)
         self.heights = self.scale * (scaled - self.scaled.double() @ self.shift)
 
-    def cell(self, points: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+    def cell(self, points: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
         """The cell of each point, which is centred as noise is, its `own` ones apart: (m, d), (m, k) -> (m,)"""
         if self.line is None:
             return self.cells.highest(points.to(self.cells.planes.dtype), own)

@@ -47,7 +47,6 @@ def one_for_each(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor:
 def cells_of(dual: SemiDual, points: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
     """The cell of each point, its `own` ones apart: (m, d), (m, k) -> (m,)"""
     points = dual.centered(points.detach())
-    own = points.new_empty((len(points), 0), dtype=torch.long) if own is None else own
     cells, far = dual.cell(points, own), points.abs().amax(1) > _FAR
     if dual.line is None and far.any():  # beyond what single precision holds
         lifted = F.pad(points[far].double(), (0, 1), value=1.0)

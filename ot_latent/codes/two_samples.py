@@ -92,7 +92,7 @@ def as_good(trials: Sequence[Trial]) -> list[Trial]:
     for measure in (attrgetter("neighbours"), attrgetter("energy")):
         convincing = [trial for trial in found if measure(trial).convincing]
         if convincing:
-            best = max(map(measure, convincing), key=lambda found: found.gain)
+            best = max(map(measure, convincing), key=attrgetter("gain"))
             least = min(_AS_GOOD * best.gain, best.gain - best.standard_error)
             found = [trial for trial in convincing if measure(trial).gain >= least]
     if not any(trial.neighbours.convincing or trial.energy.convincing for trial in found):

@@ -213,7 +213,7 @@ class Correction(ByValue):
 
     def __init__(self, sums: Sums, r: int, points: CodeSet, start: "Correction | None" = None) -> None:
         self.sums, self.points, codes = sums, points, sums.codes
-        self.directions, self.angle, self.slope = r, 0.7, 0.0
+        self.directions, (self.angle, (self.slope, *_)) = r, _SHAPES[0]
         self.trials: list[Trial] = []
         self.transport = SemiDiscreteOT(tolerance=codes.tolerance, random_state=codes.seed) if r else None
         if not self.transport:

@@ -47,12 +47,13 @@ def one_for_each(values: Array, codes: torch.Tensor, name: str) -> torch.Tensor:
 def cells_of(dual: SemiDual, points: torch.Tensor, own: torch.Tensor | None = None) -> torch.Tensor:
     """The cell of each point, its `own` ones apart: (m, d), (m, k) -> (m,)"""
     points = dual.centered(points.detach())
+    own = points.new_empty((len(points), 0), dtype=torch.long) if own is None else own
     cells, far = dual.cell(points, own), points.abs().amax(1) > _FAR
     if dual.line is None and far.any():  # beyond what single precision holds
         lifted = F.pad(points[far].double(), (0, 1), value=1.0)
-        rows = (lifted / lifted.abs().amax(1, keepdim=True)).split(max(1, TABLE // dual.cells.n))
-        planes = dual.cells.planes[: dual.cells.n].double().T
-        cells[far] = torch.cat([(part @ planes).argmax(1) for part in rows])
+        size, planes = max(1, TABLE // dual.cells.n), dual.cells.planes[: dual.cells.n].double().T
+        each = zip((lifted / lifted.abs().amax(1, keepdim=True)).split(size), own[far].split(size), strict=True)
+        cells[far] = torch.cat([(rows @ planes).scatter_(1, apart, -math.inf).argmax(1) for rows, apart in each])
     return cells
 
 
@@ -96,17 +97,16 @@ def among_equal(
 
 def extended(dual: SemiDual, points: torch.Tensor, angle: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Means of the codes of neighbouring planes, and how far points are from those of their cells: (m, d), twice."""
-    means: list[torch.Tensor] = []
-    apart: list[torch.Tensor] = []
+    found: list[tuple[torch.Tensor, torch.Tensor]] = []
     (centers, _), codes = dual.cell_means, dual.codes
     for rows, near, within in neighbours(dual, points, angle, dual.codes.shape[1] + 1 if angle else 1):
         of_cells = centers[near]
         distance = (rows[:, None] - of_cells).norm(dim=2)
         weight = within / distance.clamp(min=torch.finfo(distance.dtype).tiny)
         weight = (weight / weight.sum(1, keepdim=True))[:, :, None]
-        means.append((weight * codes[near]).sum(1))
-        apart.append(rows - (weight * of_cells).sum(1))
-    return torch.cat(means).to(points.dtype), torch.cat(apart).to(points.dtype)
+        found.append(((weight * codes[near]).sum(1), rows - (weight * of_cells).sum(1)))
+    means, apart = (torch.cat(parts).to(points.dtype) for parts in zip(*found, strict=True))
+    return means, apart
 
 
 def neighbours(dual: SemiDual, points: torch.Tensor, angle: float, most: int) -> Iterator[tuple[torch.Tensor, ...]]:

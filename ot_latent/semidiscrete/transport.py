@@ -150,8 +150,7 @@ class SemiDiscreteOT(ByValue):
         index, first = planes.first_equal(points)
         of_cells = torch.zeros_like(masses[first]).index_add_(0, index, masses)
         share = masses / of_cells[index]
-        cell_of = index if len(first) < len(index) else None
-        dual = SemiDual(points[first], of_cells, prior, self.random_state, cell_of)
+        dual = SemiDual(points[first], of_cells, prior, self.random_state, index if len(first) < len(index) else None)
         cost, error, steps, remedy = dual.solve_on_a_line(), Estimate(0.0, 0.0, 0.0), 0, ""
         if cost is None:
             start = dual.linear_start() if heights is None else dual.scaled_heights(heights[first])

@@ -263,10 +263,10 @@ def test_sums_of_fresh_codes_get_the_law_of_codes(monkeypatch):
     assert 0.85 < kept[0] < 1.1 and kept[1] < 0.5
 
 
-@pytest.mark.parametrize("repeated", [1, 2])
-def test_sums_do_not_go_to_the_codes_that_they_are_made_of(repeated):
+@pytest.mark.parametrize(("repeated", "scale"), [(1, 1.0), (2, 1.0), (1, 1e18)])
+def test_sums_do_not_go_to_the_codes_that_they_are_made_of(repeated, scale):
     rng = np.random.default_rng(0)
-    codes = np.repeat(wide(300, rng), repeated, axis=0)
+    codes = scale * np.repeat(wide(300, rng), repeated, axis=0)
     prior = Codes(codes, directions=20, stored=True)
     fitted = otl.monotone_map(prior.combine([0.5, 0.5]), prior).correction.transport
     dual = fitted._dual
